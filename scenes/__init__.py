@@ -1,0 +1,38 @@
+"""What all rooms speak: boxes, frames, scenes, result files, and the synthetic city."""
+
+from scenes.boxes import NO_QUERY, Boxes3D
+from scenes.classes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES
+from scenes.errors import InputError
+from scenes.results import (
+    CAMERA_META,
+    Results,
+    read_detections,
+    read_tracks,
+    select_samples,
+    write_detections,
+    write_tracks,
+)
+from scenes.scene import Annotations, Camera, Frame, Scene
+from scenes.tables import read_sample_tokens, read_scenes
+
+__all__ = [
+    "CAMERA_META",
+    "DETECTION_CLASSES",
+    "LABEL_OF_CLASS",
+    "NO_QUERY",
+    "TRACKING_CLASSES",
+    "Annotations",
+    "Boxes3D",
+    "Camera",
+    "Frame",
+    "InputError",
+    "Results",
+    "Scene",
+    "read_detections",
+    "read_sample_tokens",
+    "read_scenes",
+    "read_tracks",
+    "select_samples",
+    "write_detections",
+    "write_tracks",
+]

@@ -1,0 +1,31 @@
+"""What every command-line tool does around its work: one clear line and exit code 2 for bad input."""
+
+import sys
+from collections.abc import Callable
+
+from scenes.errors import InputError
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Run a tool's `main` and leave the process with its exit code.
+
+    Input that cannot be used, and a file system that refuses, end in one line on stderr and exit code 2.
+    """
+    try:
+        code = main()
+    except InputError as error:
+        sys.exit(_report(str(error)))
+    except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(_report(f"{where}{error.strerror or error}"))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code or 0)
+
+
+def _report(message: str) -> int:
+    print("error: " + " ".join(message.splitlines()), file=sys.stderr)
+    return 2

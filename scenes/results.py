@@ -1,0 +1,246 @@
+"""Reads, checks and writes detection and tracking result files in the nuScenes submission format.
+
+A file is `{"meta": {...}, "results": {sample_token: [box, ...]}}`. Additional keys of a box are allowed;
+`query_id` is the one this project writes and reads: it carries a detector query's identity to the tracker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from scenes.boxes import NO_QUERY, Boxes3D
+from scenes.classes import ATTRIBUTES, DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES
+from scenes.errors import InputError
+from scenes.files import atomic_path
+from scenes.result_format import (
+    DETECTION_FORMAT,
+    LARGEST_NUMBER,
+    MAX_BOXES_PER_SAMPLE,
+    TRACKING_FORMAT,
+    UNIT_TOLERANCE,
+    ResultFormat,
+    find_fault,
+)
+
+CAMERA_META = {
+    "use_camera": True,
+    "use_lidar": False,
+    "use_radar": False,
+    "use_map": False,
+    "use_external": False,
+}
+
+_Vector = tuple[float, float, float]
+_Quaternion = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The content of a result file.
+
+    Attributes:
+        boxes: for each sample token, in file order, its boxes in global coordinates. Detections carry
+            `attribute`, tracks carry `track_id`; both carry `query_id` if the file names queries.
+        meta: which inputs were used, as the format asks.
+    """
+
+    boxes: Mapping[str, Boxes3D]
+    meta: Mapping[str, Any] = field(default_factory=lambda: dict(CAMERA_META))
+
+
+class _Box(msgspec.Struct, gc=False, kw_only=True):
+    sample_token: str
+    translation: _Vector
+    size: _Vector
+    rotation: _Quaternion
+    velocity: tuple[float, float]
+    query_id: int = NO_QUERY
+
+
+class _DetectionBox(_Box):
+    detection_name: str
+    detection_score: float
+    attribute_name: str
+
+
+class _TrackingBox(_Box):
+    tracking_id: str
+    tracking_name: str
+    tracking_score: float
+
+
+class _File(msgspec.Struct):
+    meta: dict[str, Any]
+    results: dict[str, msgspec.Raw]
+
+
+_ROWS: dict[ResultFormat, type[_Box]] = {DETECTION_FORMAT: _DetectionBox, TRACKING_FORMAT: _TrackingBox}
+
+
+def read_detections(path: Path | str) -> Results:
+    """Read and check a detection result file.
+
+    Raises:
+        InputError: the file cannot be read or used; the message names file, sample, box and key.
+    """
+    return _read(Path(path), DETECTION_FORMAT)
+
+
+def read_tracks(path: Path | str) -> Results:
+    """Read and check a tracking result file.
+
+    Raises:
+        InputError: the file cannot be read or used; the message names file, sample, box and key.
+    """
+    return _read(Path(path), TRACKING_FORMAT)
+
+
+def write_detections(path: Path | str, results: Results) -> None:
+    """Write a detection result file, whole or not at all. Unknown velocities are written as 0."""
+    _write(Path(path), results, _detection_rows)
+
+
+def write_tracks(path: Path | str, results: Results) -> None:
+    """Write a tracking result file, whole or not at all. Every box needs a `track_id`."""
+    _write(Path(path), results, _tracking_rows)
+
+
+def select_samples(results: Results, wanted: Collection[str], known: Collection[str], path: Path | str) -> Results:
+    """The results of the wanted samples, in the order of `wanted`.
+
+    Args:
+        results: what `path` held.
+        wanted: the sample tokens of a split; each must be in the file.
+        known: sample tokens that the file may hold besides, and that are left out. Empty for the devkit's own
+            splits: there a file must hold exactly the split's samples.
+        path: named in messages.
+
+    Raises:
+        InputError: a wanted sample is missing, or the file holds one that is neither wanted nor known.
+    """
+    present = results.boxes.keys()
+    missing = [token for token in wanted if token not in present]
+    if missing:
+        raise InputError(
+            f"{path}: sample '{missing[0]}' of the split is missing ({len(missing)} of {len(wanted)} are); "
+            "a sample without boxes is written as an empty list"
+        )
+    allowed = {*wanted, *known}
+    foreign = [token for token in present if token not in allowed]
+    if foreign:
+        raise InputError(f"{path}: sample '{foreign[0]}' does not belong to the split ({len(foreign)} do not)")
+    return Results({token: results.boxes[token] for token in wanted}, results.meta)
+
+
+def _read(path: Path, format_: ResultFormat) -> Results:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    try:
+        file = msgspec.json.decode(content, type=_File)
+        decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[_ROWS[format_]])  # type: ignore[valid-type]
+        boxes = {token: _checked_boxes(token, decoder.decode(raw), format_) for token, raw in file.results.items()}
+    except (msgspec.DecodeError, RecursionError, _UnusableError) as error:
+        # The fast path only knows that something is wrong. Look again, slowly, for a person to mend it.
+        raise InputError(f"{path}: {find_fault(content, format_) or error}") from error
+    return Results(boxes, file.meta)
+
+
+class _UnusableError(ValueError):
+    """A sample's boxes cannot be used; `find_fault` says which and why."""
+
+
+def _checked_boxes(token: str, rows: list[Any], format_: ResultFormat) -> Boxes3D:
+    if len(rows) > MAX_BOXES_PER_SAMPLE:
+        raise _UnusableError("too many boxes")
+    try:
+        boxes = _boxes_from_rows(rows, format_)
+    except KeyError as error:
+        raise _UnusableError("an unknown class") from error
+    numbers = np.column_stack([boxes.center_m, boxes.size_wlh_m, boxes.rotation, boxes.velocity_mps, boxes.score])
+    usable = (
+        (np.abs(numbers) < LARGEST_NUMBER).all()
+        and (boxes.size_wlh_m > 0).all()
+        and (np.abs(np.linalg.norm(boxes.rotation, axis=1) - 1) < UNIT_TOLERANCE).all()
+        and all(row.sample_token == token for row in rows)
+        and (boxes.attribute is None or {"", *ATTRIBUTES}.issuperset(boxes.attribute))
+        and (format_ is DETECTION_FORMAT or _TRACKED_LABELS.issuperset(boxes.label.tolist()))
+    )
+    if not usable:
+        raise _UnusableError("unusable boxes")
+    return boxes
+
+
+_TRACKED_LABELS = {LABEL_OF_CLASS[name] for name in TRACKING_CLASSES}
+
+
+def _boxes_from_rows(rows: list[Any], format_: ResultFormat) -> Boxes3D:
+    def columns(name: str, width: int) -> Any:
+        return np.array([getattr(row, name) for row in rows], dtype=np.float64).reshape(-1, width)
+
+    tracks = format_ is TRACKING_FORMAT
+    query_id = np.array([row.query_id for row in rows], dtype=np.int64)
+    return Boxes3D(
+        center_m=columns("translation", 3),
+        size_wlh_m=columns("size", 3),
+        rotation=columns("rotation", 4),
+        velocity_mps=columns("velocity", 2),
+        label=np.array([LABEL_OF_CLASS[getattr(row, format_.name_key)] for row in rows], dtype=np.int64),
+        score=columns(format_.score_key, 1)[:, 0],
+        query_id=query_id if (query_id != NO_QUERY).any() else None,
+        track_id=np.array([row.tracking_id for row in rows], dtype=np.str_) if tracks else None,
+        attribute=None if tracks else np.array([row.attribute_name for row in rows], dtype=np.str_),
+    )
+
+
+def _write(path: Path, results: Results, rows_of: Any) -> None:
+    encoder = msgspec.json.Encoder()
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(b'{"meta": ' + encoder.encode(dict(results.meta)) + b', "results": {')
+        for index, (token, boxes) in enumerate(results.boxes.items()):
+            separator = b", " if index else b""
+            file.write(separator + encoder.encode(token) + b": " + encoder.encode(rows_of(token, boxes)))
+        file.write(b"}}")
+
+
+def _common_rows(token: str, boxes: Boxes3D) -> list[dict[str, Any]]:
+    columns = zip(
+        boxes.center_m.tolist(),
+        boxes.size_wlh_m.tolist(),
+        boxes.rotation.tolist(),
+        np.nan_to_num(boxes.velocity_mps, nan=0.0).tolist(),
+        strict=True,
+    )
+    rows: list[dict[str, Any]] = [
+        {"sample_token": token, "translation": center, "size": size, "rotation": rotation, "velocity": velocity}
+        for center, size, rotation, velocity in columns
+    ]
+    if boxes.query_id is not None:
+        for row, query_id in zip(rows, boxes.query_id.tolist(), strict=True):
+            row["query_id"] = query_id
+    return rows
+
+
+def _detection_rows(token: str, boxes: Boxes3D) -> list[dict[str, Any]]:
+    rows = _common_rows(token, boxes)
+    attributes = [""] * len(boxes) if boxes.attribute is None else boxes.attribute.tolist()
+    for row, label, score, attribute in zip(rows, boxes.label.tolist(), boxes.score.tolist(), attributes, strict=True):
+        row.update(detection_name=DETECTION_CLASSES[label], detection_score=score, attribute_name=attribute)
+    return rows
+
+
+def _tracking_rows(token: str, boxes: Boxes3D) -> list[dict[str, Any]]:
+    rows = _common_rows(token, boxes)
+    if boxes.track_id is None and len(boxes):
+        raise ValueError(f"sample '{token}': boxes without track_id cannot be written as tracks")
+    identities = [] if boxes.track_id is None else boxes.track_id.tolist()
+    for row, label, score, identity in zip(rows, boxes.label.tolist(), boxes.score.tolist(), identities, strict=True):
+        row.update(tracking_id=identity, tracking_name=DETECTION_CLASSES[label], tracking_score=score)
+    return rows

@@ -1,0 +1,95 @@
+"""Which scenes a split holds: the devkit's names, a data root's own splits.json, or a file of scene names."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from scenes.errors import InputError
+
+_VERSION_SUFFIX = {
+    "train": "trainval",
+    "val": "trainval",
+    "train_detect": "trainval",
+    "train_track": "trainval",
+    "test": "test",
+    "mini_train": "mini",
+    "mini_val": "mini",
+}
+
+
+@cache
+def official_splits() -> dict[str, tuple[str, ...]]:
+    """The scene names of the seven splits that nuscenes-devkit defines.
+
+    The lists are read from the devkit's source as data: importing `nuscenes.utils.splits` pulls in
+    matplotlib and scikit-learn and takes longer than tracking a scene.
+    """
+    package = importlib.util.find_spec("nuscenes")
+    assert package is not None and package.submodule_search_locations
+    source = Path(package.submodule_search_locations[0], "utils", "splits.py").read_text()
+    lists: dict[str, tuple[str, ...]] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name in _VERSION_SUFFIX and isinstance(node.value, ast.List):
+                lists[name] = tuple(ast.literal_eval(node.value))
+    lists["train"] = tuple(sorted({*lists["train_detect"], *lists["train_track"]}))
+    return lists
+
+
+def is_official_split(split: str) -> bool:
+    """Whether `split` is one of the devkit's own names, whose samples a result file must match exactly."""
+    return split in _VERSION_SUFFIX
+
+
+def scene_names_of_split(dataroot: Path, version: str, split: str) -> tuple[str, ...]:
+    """The names of the scenes in a split, in the order they are listed.
+
+    Args:
+        dataroot: nuScenes data root.
+        version: folder of the tables in it, such as `v1.0-trainval`.
+        split: one of the devkit's names (`val`, `mini_val`, ...), a name in `<dataroot>/<version>/splits.json`
+            (the devkit's custom splits), or the path of a text file with one scene name a line.
+
+    Raises:
+        InputError: there is no such split, it is empty, or it belongs to another version.
+    """
+    if is_official_split(split):
+        suffix = _VERSION_SUFFIX[split]
+        if not version.endswith(suffix):
+            raise InputError(f"split '{split}' belongs to a version ending in '{suffix}', not to '{version}'")
+        return official_splits()[split]
+    if Path(split).is_file():
+        names = _names_in_text(Path(split))
+    else:
+        names = _names_in_custom_splits(dataroot / version / "splits.json", split)
+    if not names:
+        raise InputError(f"split '{split}' lists no scene")
+    return names
+
+
+def _names_in_text(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file of scene names ({error.reason})") from error
+    stripped = (line.strip() for line in lines)
+    return tuple(dict.fromkeys(line for line in stripped if line and not line.startswith("#")))
+
+
+def _names_in_custom_splits(path: Path, split: str) -> tuple[str, ...]:
+    known = ", ".join(sorted(_VERSION_SUFFIX))
+    if not path.is_file():
+        raise InputError(f"split '{split}' is none of {known}, no file of that name, and there is no {path}")
+    try:
+        custom = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: not a dictionary from split to scene names: {error}") from error
+    if split not in custom:
+        raise InputError(f"{path}: no split '{split}' (it has {', '.join(sorted(custom)) or 'none'})")
+    return tuple(dict.fromkeys(custom[split]))

@@ -1,0 +1,38 @@
+"""Packaging of StreamTrack. `constraints.txt` holds the versions that the tests run with."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization"]
+
+setup(
+    name="streamtrack",
+    version="0.1.0",
+    description="Multi-camera 3D detection and 3D multi-object tracking for nuScenes-format data",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
+    package_data={room: ["py.typed"] for room in ROOMS},
+    install_requires=[
+        "numpy>=1.26,<2",
+        "scipy>=1.14",
+        "filterpy>=1.4.5",
+        "mmengine>=0.10.7,<0.11",
+        "msgspec>=0.18",
+        "nuscenes-devkit==1.2.0",
+        "motmetrics==1.4.0",
+        "pandas<3.1",
+        "opencv-python>=4.8",
+        "opencv-python-headless>=4.8",
+        "imageio-ffmpeg>=0.5",
+        "matplotlib>=3.8",
+        "numba>=0.59",
+        "rich>=13",
+    ],
+    extras_require={
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "mypy>=1.10", "ruff>=0.6"],
+    },
+)

@@ -1,0 +1,25 @@
+"""Fixtures that every room's tests use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real frames, real detections and recorded numbers; skips where it is absent."""
+    if not SHARED.is_dir():
+        message = f"needs the recorded data in {SHARED}"
+        if os.environ.get("REQUIRE_SHARED") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def mini_val(shared: Path) -> Path:
+    """A devkit-readable data root: version v1.0-mini, split mini_val, two real scenes."""
+    return shared / "nuscenes_mini_val"
