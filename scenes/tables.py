@@ -135,10 +135,10 @@ def read_scenes(dataroot: Path | str, version: str, split: str | None = None) ->
     return _TableReader(Path(dataroot), version).scenes(split)
 
 
-def read_sample_tokens(dataroot: Path | str, version: str) -> frozenset[str]:
-    """The tokens of all key frames of a data root, of whatever split."""
+def read_sample_tokens(dataroot: Path | str, version: str) -> tuple[str, ...]:
+    """The tokens of all key frames of a data root, of whatever split, in the order of the sample table."""
     reader = _TableReader(Path(dataroot), version)
-    return frozenset(reader.table("sample", _SampleRow))
+    return tuple(reader.table("sample", _SampleRow))
 
 
 class _TableReader:

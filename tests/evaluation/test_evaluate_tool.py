@@ -1,0 +1,87 @@
+"""`tools/evaluate.py` as a user runs it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluation.check import first_difference
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "evaluate.py"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOL), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def where(mini_val: Path, out: Path, split: str = "mini_val") -> list[object]:
+    return ["--dataroot", mini_val, "--version", "v1.0-mini", "--split", split, "--out", out]
+
+
+def test_writes_and_prints_the_recorded_numbers(recorded, written, mini_val, tmp_path) -> None:
+    path, expected = recorded("fastbev", "detections")
+    done = run("detection", path, *where(mini_val, tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert first_difference(written("detection", tmp_path / "out"), expected) is None
+    assert f"NDS {expected.summary['nd_score']:.4f}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[:-100], "not JSON"),
+        (lambda text: text.replace('"translation"', '"translatoin"', 1), "box 0, key translation: missing"),
+        (lambda text: text.replace('"meta"', '"mata"', 1), "key 'meta': missing"),
+    ],
+)
+def test_bad_file_ends_in_one_line_and_writes_nothing(damage, message, recorded, mini_val, tmp_path) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(damage(recorded("fastbev", "tracks_polymot")[0].read_text()))
+    done = run("tracking", path, *where(mini_val, tmp_path / "out"))
+    assert done.returncode == 2
+    assert message in done.stderr and str(path) in done.stderr
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_of_another_split_are_refused(recorded, mini_val, tmp_path) -> None:
+    path = tmp_path / "other.json"
+    content = json.loads(recorded("fastbev", "tracks_polymot")[0].read_text())
+    token, boxes = content["results"].popitem()
+    path.write_text(json.dumps(content))
+    done = run("tracking", path, *where(mini_val, tmp_path / "out"))
+    assert done.returncode == 2 and f"sample '{token}' of the split is missing (1 of 81 are)" in done.stderr
+    content["results"].update({token: boxes, "elsewhere": []})
+    path.write_text(json.dumps(content))
+    done = run("tracking", path, *where(mini_val, tmp_path / "out"))
+    assert done.returncode == 2 and "sample 'elsewhere' does not belong to the split" in done.stderr
+
+
+def test_unknown_split_is_refused(recorded, mini_val, tmp_path) -> None:
+    done = run("tracking", recorded("fastbev", "tracks_polymot")[0], *where(mini_val, tmp_path / "out", "nowhere"))
+    assert done.returncode == 2 and "split 'nowhere'" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_split_without_annotations_is_validated_only(recorded, mini_val, tmp_path) -> None:
+    tables = tmp_path / "root" / "v1.0-test"
+    shutil.copytree(mini_val / "v1.0-mini", tables)
+    (tables / "sample_annotation.json").write_text("[]")
+    (tables / "splits.json").write_text(json.dumps({"drives": ["scene-0103", "scene-0916"]}))
+    done = run(
+        "tracking",
+        recorded("fastbev", "tracks_polymot")[0],
+        *("--dataroot", tmp_path / "root", "--version", "v1.0-test", "--split", "drives", "--out", tmp_path / "out"),
+    )
+    assert done.returncode == 0 and "81 samples of split 'drives' are valid" in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_import_is_light() -> None:
+    heavy = ("torch", "nuscenes", "pandas", "sklearn", "matplotlib", "numba")
+    code = f"import sys, evaluation; sys.exit(str([name for name in {heavy} if name in sys.modules] or ''))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""

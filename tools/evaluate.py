@@ -1,0 +1,50 @@
+"""Evaluate a detection or tracking result file with the nuScenes metrics.
+
+    python tools/evaluate.py tracking RESULTS --dataroot D --version V --split S --out DIR
+
+Prints a table and writes `metrics_summary.json` and `metrics_details.json`, in the schema of nuscenes-devkit, to DIR.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from evaluation import DEFAULT_ENGINE, ENGINES, NotAnnotatedError, evaluate_detection, evaluate_tracking
+from evaluation.table import metrics_table
+from scenes.command import run_command
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tasks = parser.add_subparsers(dest="task", required=True)
+    for task in ("detection", "tracking"):
+        command = tasks.add_parser(task, help=f"evaluate a {task} result file")
+        command.add_argument("results", type=Path, help="result file in the nuScenes submission format")
+        command.add_argument("--dataroot", type=Path, required=True, help="nuScenes data root")
+        command.add_argument("--version", required=True, help="folder of the tables, such as v1.0-trainval")
+        command.add_argument("--split", required=True, help="split of the devkit or of splits.json, or a file of names")
+        command.add_argument("--out", type=Path, required=True, help="folder for the metrics")
+        command.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default: %(default)s")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Evaluate, write, print."""
+    arguments = _parse_arguments()
+    evaluate = evaluate_tracking if arguments.task == "tracking" else evaluate_detection
+    try:
+        evaluation = evaluate(
+            arguments.results, arguments.dataroot, arguments.version, arguments.split, engine=arguments.engine
+        )
+    except NotAnnotatedError as notice:
+        print(notice)
+        return
+    evaluation.write(arguments.out)
+    for warning in evaluation.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(metrics_table(evaluation))
+    print(f"written to {arguments.out}")
+
+
+if __name__ == "__main__":
+    run_command(main)
