@@ -1,0 +1,142 @@
+"""Boxes, labels and tails land where they belong, in every view."""
+
+import doctest
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import visualization.annotators
+from scenes import Boxes3D
+from visualization import BirdsEyeView, BoxAnnotator, CameraView, LabelAnnotator, TailAnnotator, project_boxes
+from visualization.annotators import short_identity
+from visualization.colors import identity_color, rgb
+
+from .conftest import boxes_at, camera_at
+
+
+def birds_eye() -> BirdsEyeView:
+    return BirdsEyeView(np.eye(4), 300, 300, pixels_per_m=5.0)
+
+
+def black(view) -> np.ndarray:
+    return np.zeros((view.height_px, view.width_px, 3), dtype=np.uint8)
+
+
+def front_view(tmp_path) -> CameraView:
+    return CameraView(camera_at(0.0, "CAM_FRONT", tmp_path / "none.jpg", np.eye(4)), 800, 450)
+
+
+def test_examples_in_the_docstrings():
+    assert doctest.testmod(visualization.annotators).failed == 0
+    assert doctest.testmod(visualization.annotators).attempted > 0
+
+
+def test_a_box_is_drawn_where_it_stands_and_nowhere_else():
+    view = birds_eye()
+    image = BoxAnnotator(thickness_px=1, outlined=False).annotate(black(view), boxes_at([(10.0, 0.0)], ["7"]), view)
+    rows, columns = np.nonzero(image.any(axis=2))
+    # 4.6 m x 1.9 m around ten metres ahead, at five pixels a metre, and the width of a line.
+    assert (rows.min(), rows.max()) == pytest.approx((150 - 61.5, 150 - 38.5), abs=2)
+    assert (columns.min(), columns.max()) == pytest.approx((150 - 4.75, 150 + 4.75), abs=2)
+    assert image.reshape(-1, 3).max(axis=0) == pytest.approx(rgb(identity_color("7")), abs=6)
+
+
+def test_a_box_ahead_is_drawn_around_its_projection(tmp_path):
+    view = front_view(tmp_path)
+    box = boxes_at([(15.0, 0.0)], ["7"])
+    image = BoxAnnotator(outlined=False, opacity=0.0).annotate(black(view), box, view)
+    corners, _ = view.camera.project(box.corners()[0])
+    rows, columns = np.nonzero(image.any(axis=2))
+    assert (columns.min(), rows.min()) == pytest.approx(corners.min(axis=0), abs=3)
+    assert (columns.max(), rows.max()) == pytest.approx(corners.max(axis=0), abs=3)
+
+
+@pytest.mark.parametrize("center", [(-15.0, 0.0), (-3.0, 8.0)])
+def test_a_box_behind_the_camera_draws_nothing(tmp_path, center):
+    view = front_view(tmp_path)
+    box = boxes_at([center], ["7"])
+    assert not BoxAnnotator().annotate(black(view), box, view).any()
+    assert not LabelAnnotator().annotate(black(view), box, view).any()
+
+
+def test_a_box_that_passes_the_camera_stays_on_its_side(tmp_path):
+    view = front_view(tmp_path)
+    # The camera stands at x = 1.5; the box reaches from behind it to before it, 2.5 m to the left.
+    image = BoxAnnotator().annotate(black(view), boxes_at([(3.0, 2.5)], ["7"]), view)
+    _, columns = np.nonzero(image.any(axis=2))
+    assert len(columns)
+    assert columns.max() < 400
+
+
+def test_the_front_is_marked():
+    view = birds_eye()
+    pixels, _ = project_boxes(boxes_at([(10.0, 0.0)], ["7"]), view)
+    middle, front = pixels[0, 12]
+    assert middle == pytest.approx([150.0, 100.0])
+    assert front == pytest.approx([150.0, 150 - 5 * 12.3])
+
+
+def test_labels_do_not_cover_each_other():
+    view = birds_eye()
+    crowd = boxes_at([(5.0 + 0.1 * i, 0.05 * i) for i in range(30)], [str(i) for i in range(30)])
+    annotator = LabelAnnotator()
+    taken = np.zeros((0, 4), dtype=np.int64)
+    lines, _ = project_boxes(crowd, view)
+    for index in range(30):
+        plate = annotator._free_plate(str(index), lines[index].reshape(-1, 2), taken, view)
+        if plate is not None:
+            disjoint = (taken[:, :2] >= plate[2:]).any(axis=1) | (taken[:, 2:] <= plate[:2]).any(axis=1)
+            assert disjoint.all()
+            taken = np.vstack([taken, plate])
+    assert 2 <= len(taken) < 30
+
+
+def test_a_tail_shows_where_an_object_came_from():
+    view = birds_eye()
+    history = [boxes_at([(float(x), 0.0), (float(x), 20.0)], ["7", f"only-{x}"]) for x in range(5)]
+    image = TailAnnotator().annotate(black(view), history, view)
+    rows, columns = np.nonzero(image.any(axis=2))
+    assert (rows.min(), rows.max()) == pytest.approx((130, 150), abs=2)
+    # The other identities were seen once: they have no path.
+    assert columns.min() > 140
+
+
+def test_a_tail_of_nothing_draws_nothing():
+    view = birds_eye()
+    assert not TailAnnotator().annotate(black(view), [], view).any()
+    assert not TailAnnotator().annotate(black(view), [Boxes3D.empty()], view).any()
+
+
+def test_a_long_identity_is_shortened():
+    assert short_identity("12345678") == "12345678"
+    assert short_identity("0123456789abcdef") == "…abcdef"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(-60, 60), st.floats(-60, 60), st.floats(-5, 5), st.floats(-4, 4), st.floats(0.01, 20)),
+        max_size=12,
+    )
+)
+def test_boxes_anywhere_are_drawn_without_an_error(tmp_path_factory, rows):
+    count = len(rows)
+    values = np.array(rows).reshape(count, 5)
+    half = 0.5 * values[:, 3]
+    boxes = Boxes3D(
+        center_m=values[:, :3],
+        size_wlh_m=np.tile(values[:, 4:], (1, 3)),
+        rotation=np.column_stack([np.cos(half), np.zeros((count, 2)), np.sin(half)]),
+        velocity_mps=np.zeros((count, 2)),
+        label=np.zeros(count, dtype=np.int64),
+        score=np.ones(count),
+        track_id=np.array([str(i) for i in range(count)], dtype=np.str_),
+    )
+    for view in (front_view(tmp_path_factory.getbasetemp()), birds_eye()):
+        image = BoxAnnotator().annotate(black(view), boxes, view)
+        LabelAnnotator().annotate(image, boxes, view)
+        TailAnnotator().annotate(image, [boxes, boxes], view)
+        pixels, visible = project_boxes(boxes, view)
+        assert np.isfinite(pixels[visible]).all()

@@ -1,0 +1,119 @@
+"""Videos: format, missing images, failures, many scenes."""
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from scenes import Results, Scene, read_scenes, read_tracks
+from visualization import MosaicOptions, write_scene_video, write_videos
+from visualization.video import frames_per_second, write_video
+
+from .conftest import FRAMES
+
+
+def decoded(path: Path) -> tuple[np.ndarray, str]:
+    """The pictures of a video (T, H, W, 3) and what the decoder says of it."""
+    reader = imageio_ffmpeg.read_frames(str(path))
+    width, height = next(reader)["size"]
+    pictures = [np.frombuffer(picture, np.uint8).reshape(height, width, 3) for picture in reader]
+    probe = subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path)], capture_output=True, text=True, check=False
+    )
+    return np.stack(pictures), probe.stderr
+
+
+def test_a_scene_becomes_an_h264_video_of_all_its_frames(small_scene, small_tracks, tmp_path):
+    report = write_scene_video(small_scene, small_tracks, tmp_path / "out" / "a.mp4")
+    pictures, probe = decoded(report.path)
+    assert pictures.shape == (FRAMES, 1080, 1920, 3)
+    assert re.search(r"h264.*yuv420p.* 2 fps", probe)
+    assert report.frames == FRAMES
+    assert report.unreadable_images == ()
+
+
+def test_missing_and_broken_images_become_grey_frames_and_are_named(small_scene, small_tracks, tmp_path):
+    missing, broken, cut = (small_scene.frames[0].cameras[i].image_path for i in range(3))
+    missing.unlink()
+    broken.write_bytes(b"no JPEG")
+    cut.write_bytes(b"")
+    report = write_scene_video(small_scene, small_tracks, tmp_path / "a.mp4")
+    assert sorted(report.unreadable_images) == sorted([missing.name, broken.name, cut.name])
+    assert report.frames == FRAMES
+
+
+def test_without_any_image_the_birds_eye_view_stands_alone(small_scene, small_tracks, tmp_path):
+    for frame in small_scene.frames:
+        for camera in frame.cameras:
+            camera.image_path.unlink()
+    report = write_scene_video(small_scene, small_tracks, tmp_path / "a.mp4")
+    assert report.unreadable_images == ()
+    assert decoded(report.path)[0].shape == (FRAMES, 1080, 1920, 3)
+
+
+def test_a_scene_without_boxes_is_drawn(small_scene, tmp_path):
+    report = write_scene_video(small_scene, Results({}), tmp_path / "a.mp4", MosaicOptions(annotations=True))
+    assert report.frames == FRAMES
+
+
+@pytest.mark.parametrize("cameras", [1, 9])
+def test_other_numbers_of_cameras(small_scene, small_tracks, tmp_path, cameras):
+    def with_cameras(frame):
+        chosen = [replace(frame.cameras[i % 6], name=f"camera {i}") for i in range(cameras)]
+        return replace(frame, cameras=tuple(chosen))
+
+    scene = replace(small_scene, frames=tuple(map(with_cameras, small_scene.frames)))
+    report = write_scene_video(scene, small_tracks, tmp_path / "a.mp4")
+    assert decoded(report.path)[0].shape[1] == (1080 if cameras == 1 else 1440)
+
+
+def test_an_encoder_that_fails_leaves_no_file_and_says_why(small_scene, small_tracks, tmp_path):
+    with pytest.raises(OSError, match="encoder failed"):
+        write_video(tmp_path / "no folder" / "a.mp4", iter([np.zeros((2, 2, 3), np.uint8)]), 2.0)
+    blocked = tmp_path / "a.mp4"
+    blocked.mkdir()
+    with pytest.raises(OSError, match="a"):
+        write_scene_video(small_scene, small_tracks, blocked)
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_a_painter_that_fails_leaves_no_file(small_scene, small_tracks, tmp_path):
+    def pictures():
+        yield np.zeros((64, 64, 3), np.uint8)
+        raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        write_video(tmp_path / "b.mp4", pictures(), 2.0)
+
+
+def test_the_speed_is_that_of_the_recording(small_scene):
+    assert frames_per_second(small_scene) == 2.0
+    assert frames_per_second(replace(small_scene, frames=small_scene.frames[:1])) == 2.0
+    still = tuple(replace(frame, timestamp_us=5) for frame in small_scene.frames)
+    assert frames_per_second(replace(small_scene, frames=still)) == 2.0
+
+
+def test_scenes_are_written_in_processes_of_their_own(small_scene, small_tracks, tmp_path):
+    other = replace(small_scene, name="../<b>")
+    reports = list(write_videos([small_scene, other], small_tracks, tmp_path / "out", workers=2))
+    written = sorted((tmp_path / "out").iterdir())
+    assert sorted(report.path for report in reports) == written
+    assert len(written) == 2
+    assert all(re.fullmatch(r"[\w.-]+\.mp4", path.name) for path in written)
+
+
+def test_real_frames_show_the_annotated_objects_in_their_boxes(mini_val: Path, shared: Path, tmp_path: Path):
+    """The two real frames come with images, the other 38 as grey frames."""
+    scene: Scene = read_scenes(mini_val, "v1.0-mini", "mini_val")[0]
+    first = replace(scene, frames=scene.frames[:3])
+    tracks = read_tracks(shared / "expected" / "fastbev" / "tracks_polymot.json")
+    report = write_scene_video(first, tracks, tmp_path / "real.mp4", MosaicOptions(annotations=True))
+    assert len(report.unreadable_images) == 6
+    pictures, _ = decoded(report.path)
+    # Where an image is, the upper left corner below the title holds sky or houses, else even grey.
+    assert pictures[0, 40:100, 200:400].std() > 3
+    assert pictures[2, 40:80, 200:400].std() < 1

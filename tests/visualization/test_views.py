@@ -1,0 +1,94 @@
+"""Projection and clipping, against their definitions and the real calibration."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from scenes import Camera, read_scenes
+from visualization.views import BirdsEyeView, CameraView, clip_segments
+
+WIDTH, HEIGHT = 160, 90
+coordinates = st.floats(-1000, 1000, allow_nan=False, width=32)
+segments = arrays(np.float64, st.tuples(st.integers(0, 8), st.just(2), st.just(2)), elements=coordinates)
+
+
+def forward_camera(tmp_path) -> Camera:
+    """Looks along global x from the origin."""
+    axes = np.eye(4)
+    axes[:3, :3] = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+    intrinsic = np.array([[100.0, 0.0, 80.0], [0.0, 100.0, 45.0], [0.0, 0.0, 1.0]])
+    return Camera("CAM", 0, tmp_path / "image.jpg", WIDTH, HEIGHT, intrinsic, axes, np.eye(4))
+
+
+@given(segments)
+def test_clipped_segments_lie_in_the_picture_and_on_the_line(pixels):
+    clipped, visible = clip_segments(pixels, WIDTH, HEIGHT)
+    assert (clipped[visible] >= -1e-6).all()
+    assert (clipped[visible] <= np.array([WIDTH, HEIGHT]) + 1e-6).all()
+    for segment, original in zip(clipped[visible], pixels[visible], strict=True):
+        direction = original[1] - original[0]
+        offsets = segment - original[0]
+        areas = direction[0] * offsets[:, 1] - direction[1] * offsets[:, 0]
+        assert np.abs(areas).max() <= 1e-6 * max(1.0, float(direction @ direction))
+
+
+@given(segments)
+def test_a_segment_is_visible_if_a_point_of_it_is_inside(pixels):
+    _, visible = clip_segments(pixels, WIDTH, HEIGHT)
+    fractions = np.linspace(0, 1, 101)[None, :, None]
+    points = pixels[:, :1] + fractions * (pixels[:, 1:] - pixels[:, :1])
+    inside = ((points > 0) & (points < [WIDTH, HEIGHT])).all(axis=2).any(axis=1)
+    assert (visible | ~inside).all()
+
+
+def test_a_segment_that_ends_behind_the_camera_is_cut_at_the_near_plane(tmp_path):
+    view = CameraView(forward_camera(tmp_path), WIDTH, HEIGHT)
+    # From ten metres ahead, to the left, to ten metres behind on the same side: it leaves by the left border.
+    pixels, visible = view.segments(np.array([[10.0, 2.0, 0.0]]), np.array([[-10.0, 2.0, 0.0]]))
+    assert visible.all()
+    assert pixels[0, 0] == pytest.approx([60.0, 45.0])
+    assert pixels[0, 1] == pytest.approx([0.0, 45.0])
+
+
+def test_what_is_wholly_behind_the_camera_is_not_visible(tmp_path):
+    view = CameraView(forward_camera(tmp_path), WIDTH, HEIGHT)
+    _, visible = view.segments(np.array([[-5.0, 1.0, 0.0]]), np.array([[-9.0, -1.0, 0.0]]))
+    assert not visible.any()
+    assert view.polygon(np.array([[-5.0, 1.0, 0.0], [-5.0, -1.0, 0.0], [-6.0, 0.0, 1.0]])).shape == (0, 2)
+
+
+def test_a_polygon_is_cut_at_the_near_plane(tmp_path):
+    view = CameraView(forward_camera(tmp_path), WIDTH, HEIGHT)
+    square = np.array([[10.0, 2.0, 0.0], [10.0, -2.0, 0.0], [-10.0, -2.0, 0.0], [-10.0, 2.0, 0.0]])
+    corners = view.polygon(square)
+    assert len(corners) == 4
+    assert np.isfinite(corners).all()
+    assert corners[0] == pytest.approx([60.0, 45.0])
+
+
+def test_a_smaller_view_scales_the_projection(tmp_path):
+    camera = forward_camera(tmp_path)
+    start, end = np.array([[8.0, 1.0, 0.5]]), np.array([[9.0, -1.0, 0.2]])
+    whole, _ = CameraView(camera, WIDTH, HEIGHT).segments(start, end)
+    half, _ = CameraView(camera, WIDTH // 2, HEIGHT // 2).segments(start, end)
+    assert half == pytest.approx(0.5 * whole)
+
+
+def test_birds_eye_view_has_the_ego_in_the_middle_and_forward_up():
+    view = BirdsEyeView(np.eye(4), 200, 300, pixels_per_m=5.0)
+    pixels = view.pixels(np.array([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0], [0.0, 4.0, 0.0]]))
+    assert pixels == pytest.approx(np.array([[100.0, 150.0], [100.0, 100.0], [80.0, 150.0]]))
+
+
+def test_projection_agrees_with_the_cameras_own_on_real_calibration(mini_val):
+    frame = read_scenes(mini_val, "v1.0-mini", "mini_val")[0].frames[0]
+    assert frame.annotations is not None
+    for camera in frame.cameras:
+        centers = frame.annotations.boxes.center_m
+        expected, depth_m = camera.project(centers)
+        pixels, visible = CameraView(camera, camera.width_px, camera.height_px).segments(centers, centers)
+        inside = (depth_m > 1) & (expected > 0).all(axis=1) & (expected < [1600, 900]).all(axis=1)
+        assert visible[depth_m > 1].tolist() == inside[depth_m > 1].tolist()
+        assert pixels[inside, 0] == pytest.approx(expected[inside])

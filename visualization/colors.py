@@ -1,0 +1,120 @@
+"""Which colour a box gets: one colour an identity everywhere, or by class, or by score.
+
+The palette mixes Okabe and Ito's colours with Paul Tol's light scheme: twelve colours that stay apart under the
+common kinds of colour blindness by lightness or hue, and that are legible on dark ground and on photographs.
+White belongs to annotations and grey to detections, so no identity has them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from functools import cache
+from typing import Final, TypeAlias
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+from scenes import DETECTION_CLASSES, Boxes3D
+
+Image: TypeAlias = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+ColorArray: TypeAlias = NDArray[np.uint8]
+"""(N, 3) RGB."""
+
+Coloring: TypeAlias = Callable[[Boxes3D], ColorArray]
+
+PALETTE: Final = (
+    "#56b4e9",
+    "#e69f00",
+    "#009e73",
+    "#f0e442",
+    "#cc79a7",
+    "#d55e00",
+    "#4c8dff",
+    "#bbcc33",
+    "#ffaabb",
+    "#99ddff",
+    "#ee8866",
+    "#b39dff",
+)
+
+ANNOTATION_COLOR: Final = "#ffffff"
+DETECTION_COLOR: Final = "#a8b0bc"
+
+_LOWEST_SHADE = 0.3
+"""Where on the colour map a score of 0 lies: the darkest shades cannot be seen on dark ground."""
+
+
+def rgb(color: str) -> NDArray[np.uint8]:
+    """(3,) RGB of a colour written `#rrggbb`."""
+    return np.frombuffer(bytes.fromhex(color.removeprefix("#")), dtype=np.uint8)
+
+
+def identity_color(identity: str) -> str:
+    """The colour of a track, `#rrggbb`: a stable hash, the same in every picture, page, run and process."""
+    return PALETTE[zlib.crc32(identity.encode("utf-8", "surrogatepass")) % len(PALETTE)]
+
+
+def class_color(label: int) -> str:
+    """The colour of a class, `#rrggbb`, by index into `scenes.DETECTION_CLASSES`."""
+    return PALETTE[label % len(PALETTE)]
+
+
+def score_color(score: float) -> str:
+    """The colour of a score in [0, 1], `#rrggbb`: dark blue to yellow, readable without red and green."""
+    position = _LOWEST_SHADE + (1.0 - _LOWEST_SHADE) * min(max(score, 0.0), 1.0)
+    return str(matplotlib.colors.to_hex(matplotlib.colormaps["cividis"](position)))
+
+
+def color_by_identity(boxes: Boxes3D) -> ColorArray:
+    """One colour an identity. Boxes without `track_id` take their query's, and grey without either."""
+    if boxes.track_id is not None:
+        return _stack([identity_color(identity) for identity in boxes.track_id.tolist()])
+    if boxes.query_id is not None:
+        return _stack([identity_color(str(query)) for query in boxes.query_id.tolist()])
+    return _stack([DETECTION_COLOR] * len(boxes))
+
+
+def color_by_class(boxes: Boxes3D) -> ColorArray:
+    """One colour a class."""
+    return _stack([class_color(label) for label in boxes.label.tolist()])
+
+
+def color_by_score(boxes: Boxes3D) -> ColorArray:
+    """From dark blue (0) to yellow (1)."""
+    return _stack([score_color(score) for score in boxes.score.tolist()])
+
+
+def single_color(color: str) -> Coloring:
+    """Every box in one colour, written `#rrggbb`."""
+
+    def color_all(boxes: Boxes3D) -> ColorArray:
+        return _stack([color] * len(boxes))
+
+    return color_all
+
+
+COLORINGS: Final[dict[str, Coloring]] = {
+    "identity": color_by_identity,
+    "class": color_by_class,
+    "score": color_by_score,
+}
+"""The colourings that a user chooses from, by name."""
+
+
+def class_legend() -> list[tuple[str, str]]:
+    """(class name, colour) of the ten classes."""
+    return [(name, class_color(label)) for label, name in enumerate(DETECTION_CLASSES)]
+
+
+@cache
+def _rgb_tuple(color: str) -> tuple[int, int, int]:
+    red, green, blue = rgb(color).tolist()
+    return red, green, blue
+
+
+def _stack(colors: list[str]) -> ColorArray:
+    return np.array([_rgb_tuple(color) for color in colors], dtype=np.uint8).reshape(-1, 3)

@@ -1,0 +1,131 @@
+"""Writes one H.264 video a scene. The encoder comes with the package `imageio-ffmpeg`."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+
+from scenes import Results, Scene
+from scenes.files import atomic_path
+from visualization.colors import Image
+from visualization.mosaic import MosaicOptions, MosaicPainter
+from visualization.scene_jobs import run_jobs, scene_file_name
+from visualization.selection import results_of_scene
+
+_SLOWEST_FPS, _FASTEST_FPS = 0.5, 60.0
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """What was written.
+
+    Attributes:
+        path: the video.
+        frames: how many pictures it shows.
+        unreadable_images: names of the camera images that were missing or broken, shown as grey frames.
+    """
+
+    path: Path
+    frames: int
+    unreadable_images: tuple[str, ...]
+
+
+def write_scene_video(scene: Scene, tracks: Results, path: Path, options: MosaicOptions | None = None) -> VideoReport:
+    """Write a scene's cameras and bird's-eye view with its tracks as a video, whole or not at all.
+
+    Args:
+        scene: the frames; images may be missing.
+        tracks: boxes by sample token, with `track_id`.
+        path: the video to write (`.mp4`); it plays at the speed of the recording.
+        options: what is shown.
+
+    Raises:
+        OSError: the encoder could not write the file (a full disk, say).
+    """
+    painter = MosaicPainter(scene, tracks, options or MosaicOptions())
+    pictures = (painter.paint(index) for index in range(len(scene.frames)))
+    with atomic_path(path) as temporary:
+        write_video(temporary, pictures, frames_per_second(scene))
+    return VideoReport(path, len(scene.frames), tuple(painter.unreadable))
+
+
+def write_videos(
+    scenes: Sequence[Scene],
+    tracks: Results,
+    folder: Path,
+    options: MosaicOptions | None = None,
+    workers: int = 1,
+) -> Iterator[VideoReport]:
+    """Write `<folder>/<scene name>.mp4` for each scene, several at a time in processes of their own.
+
+    Args:
+        scenes: what to draw.
+        tracks: boxes by sample token, with `track_id`.
+        folder: created where it is missing.
+        options: what is shown.
+        workers: number of processes. With more than one, a script that calls this needs the usual
+            `if __name__ == "__main__":`.
+
+    Yields:
+        a report a scene, in order, as soon as it is written.
+    """
+    jobs = [
+        (scene, results_of_scene(scene, tracks), folder / f"{scene_file_name(scene.name)}.mp4", options)
+        for scene in scenes
+    ]
+    yield from run_jobs(write_scene_video, jobs, workers)
+
+
+def frames_per_second(scene: Scene) -> float:
+    """The usual rate of a scene's key frames, held between 0.5 and 60; 2 for a scene of one frame."""
+    steps_s = 1e-6 * np.diff([frame.timestamp_us for frame in scene.frames])
+    forward_s = steps_s[steps_s > 0]
+    if not len(forward_s):
+        return 2.0
+    return float(np.clip(np.round(1.0 / np.median(forward_s), 2), _SLOWEST_FPS, _FASTEST_FPS))
+
+
+def write_video(path: Path, pictures: Iterable[Image], fps: float) -> None:
+    """Encode pictures of one size, even in width and height, as H.264.
+
+    Raises:
+        OSError: the encoder stopped; the message holds its last words.
+    """
+    iterator = iter(pictures)
+    first = next(iterator)
+    with (
+        tempfile.TemporaryFile() as messages,
+        subprocess.Popen(
+            _encoder_command(path, first.shape[1], first.shape[0], fps), stdin=subprocess.PIPE, stderr=messages
+        ) as encoder,
+    ):
+        assert encoder.stdin is not None
+        try:
+            for picture in chain([first], iterator):
+                encoder.stdin.write(np.ascontiguousarray(picture).data)
+            encoder.stdin.close()
+        except BrokenPipeError:
+            # It has stopped early: its exit code says so below, and its messages say why.
+            pass
+        except BaseException:
+            encoder.kill()
+            raise
+        if encoder.wait():
+            messages.seek(0)
+            last_words = messages.read().decode(errors="replace").strip().splitlines()
+            raise OSError(f"{path}: the video encoder failed: {last_words[-1] if last_words else 'no message'}")
+
+
+def _encoder_command(path: Path, width_px: int, height_px: int, fps: float) -> list[str]:
+    raw_input = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width_px}x{height_px}", "-r", str(fps), "-i", "-"]
+    # yuv420p is what every player shows; a key picture every ten makes the video quick to scrub.
+    h264 = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "21", "-g", "10", "-pix_fmt", "yuv420p"]
+    quiet = ["-hide_banner", "-loglevel", "error", "-y"]
+    return [imageio_ffmpeg.get_ffmpeg_exe(), *quiet, *raw_input, *h264, "-movflags", "+faststart", str(path)]
