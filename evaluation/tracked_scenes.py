@@ -1,0 +1,138 @@
+"""Annotated and predicted tracks of many scenes, ready to be matched class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.box_table import (
+    BoxTable,
+    IntArray,
+    annotated_boxes,
+    evaluated_annotations,
+    evaluated_predictions,
+    predicted_boxes,
+)
+from evaluation.configuration import TRACKING_CONFIG, range_of_label_m
+from evaluation.matching import ClassBoxes, Pairs, class_boxes, find_pairs
+from evaluation.track_table import Interpolation, TrackTable, build_tracks, number_tracks
+from scenes import LABEL_OF_CLASS, Boxes3D, Frame, InputError, Scene
+
+GATE_M: float = TRACKING_CONFIG["dist_th_tp"]
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """The annotated or the predicted tracks of all scenes.
+
+    Attributes:
+        given: the evaluated boxes, before gaps were filled.
+        table: their boxes with scores and filled gaps; `source` refers to `given`.
+        first_track: (S + 1,) the tracks of scene s are numbered `first_track[s]` to `first_track[s + 1]`.
+    """
+
+    given: BoxTable
+    table: TrackTable
+    first_track: IntArray
+
+    @property
+    def n_tracks(self) -> IntArray:
+        """(S,) how many tracks each scene has."""
+        return np.diff(self.first_track)
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedScenes:
+    """Annotated and predicted tracks of S scenes with F key frames in all.
+
+    Attributes:
+        frames: the key frames, scene after scene.
+        first_frame: (S + 1,) the frames of scene s are `first_frame[s]` to `first_frame[s + 1]`.
+        annotated, predicted: the tracks.
+    """
+
+    scenes: Sequence[Scene]
+    frames: Sequence[Frame]
+    first_frame: IntArray
+    annotated: Tracks
+    predicted: Tracks
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedClass:
+    """One class of `TrackedScenes`; arguments of the compiled functions."""
+
+    label: int
+    annotated: ClassBoxes
+    predicted: ClassBoxes
+    pairs: Pairs
+
+
+def prepare_tracks(
+    boxes: Mapping[str, Boxes3D], scenes: Sequence[Scene], interpolation: Interpolation = "devkit"
+) -> TrackedScenes:
+    """Filter, score and gap-fill.
+
+    Args:
+        boxes: predictions with `track_id` by sample token; every key frame of `scenes` has an entry.
+        scenes: annotated scenes.
+        interpolation: how boxes in gaps are weighed.
+
+    Raises:
+        InputError: time stamps of a scene do not increase, or an instance is annotated twice in a frame.
+    """
+    frames = [frame for scene in scenes for frame in scene.frames]
+    first_frame = np.cumsum([0, *(len(scene.frames) for scene in scenes)])
+    scene_of_frame = np.repeat(np.arange(len(scenes)), np.diff(first_frame))
+    timestamp_us = _timestamps_us(scenes)
+    ranges_m = range_of_label_m(TRACKING_CONFIG)
+
+    def tracks(table: BoxTable, mean_scores: bool) -> Tracks:
+        track = number_tracks(table, scene_of_frame)
+        scene_of_track = np.zeros(track.max(initial=-1) + 1, np.int64)
+        scene_of_track[track] = scene_of_frame[table.frame]
+        return Tracks(
+            given=table,
+            table=build_tracks(table, track, timestamp_us, mean_scores=mean_scores, interpolation=interpolation),
+            first_track=np.searchsorted(scene_of_track, np.arange(len(scenes) + 1)),
+        )
+
+    annotations, predictions = annotated_boxes(frames), predicted_boxes(frames, boxes)
+    annotations = annotations.select(evaluated_annotations(annotations, frames, ranges_m))
+    predictions = predictions.select(evaluated_predictions(predictions, frames, ranges_m))
+    annotated = tracks(annotations, mean_scores=False)
+    _check_annotated_once(annotated, frames)
+    return TrackedScenes(scenes, frames, first_frame, annotated, tracks(predictions, mean_scores=True))
+
+
+def tracked_class(tracked: TrackedScenes, name: str) -> TrackedClass:
+    """The boxes of one class, and which of them can be matched."""
+    label = LABEL_OF_CLASS[name]
+    sizes = np.diff(tracked.first_frame)
+    annotated, predicted = (
+        class_boxes(tracks.table, label, len(tracked.frames), np.repeat(tracks.first_track[:-1], sizes))
+        for tracks in (tracked.annotated, tracked.predicted)
+    )
+    return TrackedClass(label, annotated, predicted, find_pairs(annotated, predicted, GATE_M))
+
+
+def _timestamps_us(scenes: Sequence[Scene]) -> IntArray:
+    for scene in scenes:
+        for before, after in zip(scene.frames, scene.frames[1:], strict=False):
+            if after.timestamp_us <= before.timestamp_us:
+                raise InputError(
+                    f"scene '{scene.name}': time does not increase from sample '{before.token}' to '{after.token}'; "
+                    "tracks cannot be evaluated"
+                )
+    return np.array([frame.timestamp_us for scene in scenes for frame in scene.frames], dtype=np.int64)
+
+
+def _check_annotated_once(annotated: Tracks, frames: Sequence[Frame]) -> None:
+    table = annotated.table
+    order = np.lexsort((table.frame, table.track))
+    same = (np.diff(table.track[order]) == 0) & (np.diff(table.frame[order]) == 0)
+    if same.any():
+        frame = frames[table.frame[order[np.argmax(same)]]]
+        raise InputError(f"sample '{frame.token}': an instance is annotated more than once")
