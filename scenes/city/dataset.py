@@ -1,0 +1,164 @@
+"""Writes the city as a nuScenes-format data root: whole, or not at all."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import cv2
+import msgspec
+
+from scenes.city.ground import draw_map_mask
+from scenes.city.nuscenes_rows import Tables, empty_tables, merge_tables, token_of, vocabulary_tables
+from scenes.city.recording import SceneJob, record_scene
+from scenes.city.town import build_town
+from scenes.errors import InputError
+
+VERSION: Final = "v1.0-city"
+TRAIN_SPLIT: Final = "city_train"
+VAL_SPLIT: Final = "city_val"
+
+_SMALLEST_SIDE_PX: Final = 32
+_LARGEST_SIDE_PX: Final = 4096
+
+
+def make_city(
+    out: Path,
+    *,
+    train_scenes: int = 20,
+    val_scenes: int = 5,
+    frames: int = 40,
+    image_size: tuple[int, int] = (704, 396),
+    seed: int = 0,
+    images: bool = True,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write a synthetic city as a nuScenes-format data root.
+
+    The tables lie in `<out>/v1.0-city`, with the custom splits `city_train` and `city_val` beside them. The same
+    arguments give the same bytes, whatever the number of workers. A script that calls this with more than one worker
+    needs the usual `if __name__ == "__main__":`, since workers are started afresh.
+
+    Args:
+        out: folder to create; it may exist if it is empty.
+        train_scenes, val_scenes: scenes of the two splits.
+        frames: key frames of a scene, half a second apart.
+        image_size: width and height of the images, pixels.
+        seed: everything is drawn from it.
+        images: whether to write images and lidar sweeps; the tables are the same without.
+        workers: processes; None takes one for each core.
+        progress: called with the number of finished scenes, 0 at the start.
+
+    Raises:
+        InputError: `out` is not empty, or an argument is out of range.
+    """
+    _check(out, train_scenes, val_scenes, frames, image_size, seed, workers)
+    width, height = image_size
+    count = train_scenes + val_scenes
+    with _new_folder(out) as root:
+        jobs = [SceneJob(seed, index, frames, width, height, root, images) for index in range(count)]
+        tables = [vocabulary_tables(seed, width, height)]
+        report = progress or _silent
+        report(0)
+        for done, recorded in enumerate(_recorded(jobs, workers or _cores()), start=1):
+            tables.append(recorded)
+            report(done)
+        tables.append(_write_maps(jobs, root))
+        _write_tables(merge_tables(tables), root / VERSION)
+        names = [job.name for job in jobs]
+        splits = {TRAIN_SPLIT: names[:train_scenes], VAL_SPLIT: names[train_scenes:]}
+        (root / VERSION / "splits.json").write_bytes(msgspec.json.encode(splits))
+
+
+def _check(
+    out: Path,
+    train_scenes: int,
+    val_scenes: int,
+    frames: int,
+    image_size: tuple[int, int],
+    seed: int,
+    workers: int | None,
+) -> None:
+    if min(train_scenes, val_scenes) < 0 or train_scenes + val_scenes == 0:
+        raise InputError(f"a city needs a scene: {train_scenes} training and {val_scenes} validation scenes")
+    if frames < 1:
+        raise InputError(f"a scene needs a key frame: {frames} frames")
+    if not all(_SMALLEST_SIDE_PX <= side <= _LARGEST_SIDE_PX for side in image_size):
+        raise InputError(
+            f"image size {image_size[0]}x{image_size[1]}: sides must lie between "
+            f"{_SMALLEST_SIDE_PX} and {_LARGEST_SIDE_PX} pixels"
+        )
+    if seed < 0:
+        raise InputError(f"seed {seed}: must not be negative")
+    if workers is not None and workers < 1:
+        raise InputError(f"{workers} workers: at least one is needed")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: exists and is not an empty folder")
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that takes its place when the block ends well."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        root = temporary / "root"
+        root.mkdir()
+        yield root
+        if out.exists():
+            out.rmdir()
+        root.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _recorded(jobs: list[SceneJob], workers: int) -> Iterator[Tables]:
+    """The rows of each scene, in order."""
+    if workers == 1 or len(jobs) == 1:
+        yield from map(record_scene, jobs)
+        return
+    # Not forked: OpenCV's and numba's threads do not survive it.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        try:
+            yield from pool.map(record_scene, jobs)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _write_maps(jobs: list[SceneJob], root: Path) -> Tables:
+    """One map mask for each town, and its row."""
+    tables = empty_tables()
+    (root / "maps").mkdir()
+    for town in sorted({job.town for job in jobs}):
+        seed = jobs[0].seed
+        token = token_of(seed, "map", town)
+        filename = f"maps/{token}.png"
+        cv2.imwrite(str(root / filename), draw_map_mask(build_town(seed, town).plan))
+        logs = [job.token("log") for job in jobs if job.town == town]
+        row = {"token": token, "category": "semantic_prior", "filename": filename, "log_tokens": logs}
+        tables["map"].append(row)
+    return tables
+
+
+def _write_tables(tables: Tables, folder: Path) -> None:
+    folder.mkdir()
+    for name, rows in tables.items():
+        (folder / f"{name}.json").write_bytes(msgspec.json.encode(rows))
+
+
+def _silent(_: int) -> None:
+    pass

@@ -1,0 +1,128 @@
+"""What the sensors get to see of each actor: lidar and radar points, and how much of it the cameras show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenes.city.actors import ActorState, Cast
+from scenes.city.catalog import KINDS, MOVING_SPEED_MPS
+from scenes.city.lidar import Sweep, cast_sweep
+from scenes.city.meshes import MESH_INDEX, mesh_library, mesh_of
+from scenes.city.rasterizer import Instances, View, rasterize
+from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M
+from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
+
+_VISIBILITY_WIDTH_PX: Final = 400
+_VISIBILITY_HEIGHT_PX: Final = 225
+_SCENERY_REACH_M: Final = 130.0
+_LIDAR_REACH_M: Final = 105.0
+_HOLLOW: Final = tuple(MESH_INDEX[name] for name in ("lamp_post", "signal_red", "signal_yellow", "signal_green"))
+_TRUNK_M: Final = 0.3
+_LIDAR_BOX_SHARE: Final = 0.96
+"""Bodies fill their annotated boxes nearly, but not to the last centimetre."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What is known of N actors at one key frame.
+
+    Attributes:
+        lidar_points, radar_points: (N,) in each box.
+        visibility: (N,) nuScenes visibility level, 1 to 4.
+        sweep: the lidar's returns; targets below N are actors.
+    """
+
+    lidar_points: NDArray[np.int64]
+    radar_points: NDArray[np.int64]
+    visibility: NDArray[np.int64]
+    sweep: Sweep
+
+
+def actor_instances(cast: Cast, state: ActorState) -> Instances:
+    """The actors as meshes, for the renderer and for visibility."""
+    moving = state.speed_mps > MOVING_SPEED_MPS
+    meshes = [
+        mesh_of(KINDS[kind].name, odometer, walks)
+        for kind, odometer, walks in zip(cast.kind.tolist(), state.odometer_m.tolist(), moving.tolist(), strict=True)
+    ]
+    return Instances(
+        mesh=np.array(meshes, dtype=np.int64),
+        center_m=state.center_m,
+        yaw_rad=state.yaw_rad,
+        size_lwh_m=cast.size_wlh_m[:, [1, 0, 2]],
+        color=cast.color,
+        second_color=cast.second_color,
+    )
+
+
+def observe(
+    actors: Instances,
+    is_vehicle: NDArray[np.bool_],
+    scenery: Instances,
+    global_from_ego: FloatArray,
+    rng: np.random.Generator,
+) -> Observation:
+    """What one key frame shows of the actors.
+
+    Args:
+        actors: N actors at the time of the lidar sweep.
+        is_vehicle: (N,) whether radar sees them well.
+        scenery: what may hide them.
+        global_from_ego: (4, 4) ego pose.
+        rng: draws lost returns and radar points.
+    """
+    distance = np.linalg.norm(scenery.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
+    around = scenery.select(distance < _SCENERY_REACH_M)
+    sweep = _sweep(actors, around, global_from_ego, rng)
+    lidar_points = np.bincount(sweep.target[sweep.target >= 0], minlength=len(actors))[: len(actors)]
+    ranges = np.linalg.norm(actors.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
+    mean = np.where(is_vehicle, 2.2, 0.35) * np.exp(-ranges / 45.0)
+    radar_points = np.where(lidar_points > 0, rng.poisson(mean), 0)
+    return Observation(lidar_points, radar_points, _visibility(actors, around, global_from_ego), sweep)
+
+
+def _sweep(actors: Instances, scenery: Instances, global_from_ego: FloatArray, rng: np.random.Generator) -> Sweep:
+    solid = scenery.select(~np.isin(scenery.mesh, _HOLLOW))
+    is_tree = solid.mesh == MESH_INDEX["tree"]
+    size = solid.size_lwh_m.copy()
+    size[is_tree, :2] = _TRUNK_M
+    global_from_lidar = global_from_ego @ pose_matrix(LIDAR_TRANSLATION_M, (1.0, 0.0, 0.0, 0.0))
+    center = np.concatenate([actors.center_m, solid.center_m])
+    relative = transform_points(invert_pose(global_from_lidar), center)
+    yaw = np.concatenate([actors.yaw_rad, solid.yaw_rad]) - np.arctan2(global_from_ego[1, 0], global_from_ego[0, 0])
+    return cast_sweep(
+        relative,
+        np.concatenate([_LIDAR_BOX_SHARE * actors.size_lwh_m, size]),
+        yaw,
+        LIDAR_TRANSLATION_M[2],
+        rng,
+    )
+
+
+def _visibility(actors: Instances, scenery: Instances, global_from_ego: FloatArray) -> NDArray[np.int64]:
+    """(N,) level of the share of an actor's pixels in all cameras that nothing else hides."""
+    everything = Instances.concatenate([actors, scenery])
+    seen = np.zeros(len(everything), dtype=np.int64)
+    covered = np.zeros(len(everything), dtype=np.int64)
+    for mount in CAMERAS:
+        view = View(
+            invert_pose(global_from_ego @ pose_matrix(mount.translation_m, mount.rotation_wxyz().tolist())),
+            mount.intrinsic(_VISIBILITY_WIDTH_PX, _VISIBILITY_HEIGHT_PX),
+            _VISIBILITY_WIDTH_PX,
+            _VISIBILITY_HEIGHT_PX,
+        )
+        faces = rasterize(everything, mesh_library(), view, count_covered=True)
+        shown = faces.instance_map()
+        seen += np.bincount(shown[shown >= 0], minlength=len(everything))
+        covered += faces.covered
+    share = seen[: len(actors)] / np.maximum(covered[: len(actors)], 1)
+    return visibility_level(share)
+
+
+def visibility_level(share: FloatArray) -> NDArray[np.int64]:
+    """(N,) nuScenes visibility tokens of visible shares: 1 below 40 %, 2 below 60 %, 3 below 80 %, 4 above."""
+    return np.digitize(share, (0.4, 0.6, 0.8)).astype(np.int64) + 1

@@ -1,0 +1,268 @@
+"""What stands still beside the lanes: parked rows, work zones, bicycle racks, people who stand or sit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from scenes.city.actors import Actor, moving_actor, resting_actor
+from scenes.city.catalog import KIND_INDEX, KINDS, Activity, draw_size
+from scenes.city.polyline import Polyline
+from scenes.city.town_plan import DIRECTIONS, EAST, NORTH, SIDEWALK_WIDTH_M, STOP_LINE_M, Street, TownPlan
+from scenes.geometry import FloatArray
+
+_SLOT_M: Final = 6.2
+_LONG_SLOTS: Final = 2
+_ZONE_SLOTS: Final = 4
+
+_PARKED_KINDS: Final = {
+    "sedan": 0.32,
+    "hatchback": 0.27,
+    "suv": 0.25,
+    "van": 0.07,
+    "pickup": 0.06,
+    "box_truck": 0.03,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Kerb:
+    """One side of a street between two crossings, with a row of parking slots.
+
+    Attributes:
+        plan: the town.
+        street: the street.
+        start_m: (2,) plan position on the street's axis where the row starts.
+        along: (2,) plan direction of the traffic on this side.
+        aside: (2,) plan direction from the axis to this kerb.
+        slots: how many slots of `_SLOT_M` there are.
+    """
+
+    plan: TownPlan
+    street: Street
+    start_m: FloatArray
+    along: FloatArray
+    aside: FloatArray
+    slots: int
+
+    def at(self, along_m: float, aside_m: float) -> FloatArray:
+        """(2,) global position `along_m` from the start and `aside_m` from the axis."""
+        return self.plan.warp(self.start_m + along_m * self.along + aside_m * self.aside)
+
+    def yaw_rad(self, along_m: float) -> float:
+        """Global direction of the traffic on this side."""
+        return float(self.plan.warp.direction_rad(self.start_m + along_m * self.along, self.along))
+
+
+def kerbs(plan: TownPlan) -> list[Kerb]:
+    """Both sides of every piece of street."""
+    found = []
+    for column in range(len(plan.columns)):
+        for row in range(len(plan.rows)):
+            for direction in (EAST, NORTH):
+                if plan.has_arm(column, row, direction):
+                    found += [_kerb(plan, (column, row), direction, side) for side in (-1, 1)]
+    return found
+
+
+def _kerb(plan: TownPlan, node: tuple[int, int], direction: int, side: int) -> Kerb:
+    step = DIRECTIONS[direction]
+    end = node[0] + int(step[0]), node[1] + int(step[1])
+    clear_start = plan.street_across(*node, direction).half_width_m + STOP_LINE_M + 1.0
+    clear_end = plan.street_across(*end, direction).half_width_m + STOP_LINE_M + 1.0
+    low = plan.node_m(*node) + step * clear_start
+    high = plan.node_m(*end) - step * clear_end
+    # Traffic drives on the right: the side to the left of `step` belongs to the traffic that comes back.
+    along = -step * side
+    aside = np.array([along[1], -along[0]])
+    start = high if side > 0 else low
+    slots = int(np.linalg.norm(high - low) // _SLOT_M)
+    return Kerb(plan, plan.street_along(*node, direction), start, along, aside, slots)
+
+
+def furnish(plan: TownPlan, near: Callable[[FloatArray], bool], times: int, rng: np.random.Generator) -> list[Actor]:
+    """All resting actors of a scene.
+
+    Args:
+        plan: the town.
+        near: whether a global position (2,) is close enough to the drive to matter.
+        times: recorded positions of actors that move about.
+        rng: draws everything.
+    """
+    actors: list[Actor] = []
+    for kerb in kerbs(plan):
+        # One generator a kerb: what stands here does not depend on what was left out elsewhere.
+        own = np.random.default_rng(rng.integers(2**63))
+        middle = 0.5 * kerb.slots * _SLOT_M
+        if any(near(kerb.at(place, 0.0)) for place in (0.0, middle, 2.0 * middle)):
+            actors += _furnish_kerb(kerb, times, own)
+    return [actor for actor in actors if near(actor.position_m[0])]
+
+
+def _furnish_kerb(kerb: Kerb, times: int, rng: np.random.Generator) -> list[Actor]:
+    density = rng.beta(2.0, 1.6)
+    zone_at = int(rng.integers(1, max(kerb.slots - _ZONE_SLOTS, 2))) if rng.random() < _WORK_ZONE_PROBABILITY else None
+    actors: list[Actor] = []
+    slot = 0
+    while slot < kerb.slots:
+        if zone_at is not None and zone_at <= slot < zone_at + _ZONE_SLOTS and slot + _ZONE_SLOTS <= kerb.slots:
+            actors += _work_zone(kerb, slot * _SLOT_M, times, rng)
+            zone_at = None
+            slot += _ZONE_SLOTS
+        else:
+            placed, used = _occupy_slot(kerb, slot, density, rng)
+            actors += placed
+            slot += used
+    return actors + _sidewalk_life(kerb, rng)
+
+
+_WORK_ZONE_PROBABILITY: Final = 0.3
+
+
+def _occupy_slot(kerb: Kerb, slot: int, density: float, rng: np.random.Generator) -> tuple[list[Actor], int]:
+    """What parks from this slot on, and how many slots it takes."""
+    chance = rng.random()
+    if chance < 0.015 and slot + _LONG_SLOTS <= kerb.slots:
+        return [_parked(kerb, "trailer", (slot + 0.5 * _LONG_SLOTS) * _SLOT_M, rng)], _LONG_SLOTS
+    if chance < 0.035:
+        return _parked_motorcycles(kerb, slot, rng), 1
+    if rng.random() > density:
+        return [], 1
+    name = str(rng.choice(list(_PARKED_KINDS), p=list(_PARKED_KINDS.values())))
+    if name == "box_truck" and slot + _LONG_SLOTS <= kerb.slots:
+        return [_parked(kerb, name, (slot + 0.5 * _LONG_SLOTS) * _SLOT_M, rng)], _LONG_SLOTS
+    return [_parked(kerb, "sedan" if name == "box_truck" else name, (slot + 0.5) * _SLOT_M, rng)], 1
+
+
+def _parked(kerb: Kerb, name: str, along_m: float, rng: np.random.Generator) -> Actor:
+    size = draw_size(KINDS[KIND_INDEX[name]], rng)
+    slack = 0.4 * max(_SLOT_M - size[1], 0.0)
+    place = along_m + rng.uniform(-slack, slack)
+    aside = kerb.street.parking_offset_m + rng.normal(0.0, 0.06)
+    yaw = kerb.yaw_rad(place) + rng.normal(0.0, 0.012)
+    return resting_actor(name, Activity.PARKED, kerb.at(place, aside), yaw, rng, size)
+
+
+def _parked_motorcycles(kerb: Kerb, slot: int, rng: np.random.Generator) -> list[Actor]:
+    """A row of motorcycles that stand across the slot."""
+    count = int(rng.integers(2, 5))
+    places = (slot + 0.5) * _SLOT_M + 1.3 * (np.arange(count) - 0.5 * (count - 1))
+    aside = kerb.street.parking_offset_m
+    return [
+        resting_actor(
+            "motorcycle",
+            Activity.LEFT,
+            kerb.at(place, aside + rng.normal(0.0, 0.05)),
+            kerb.yaw_rad(place) - 0.5 * np.pi + rng.normal(0.0, 0.1),
+            rng,
+        )
+        for place in places
+    ]
+
+
+def _work_zone(kerb: Kerb, start_m: float, times: int, rng: np.random.Generator) -> list[Actor]:
+    """A closed stretch of the parking lane: barriers to the traffic, cones at its ends, a machine, workers."""
+    length = _ZONE_SLOTS * _SLOT_M
+    inner = kerb.street.parking_offset_m - 1.0
+    actors = [
+        resting_actor(
+            "barrier",
+            Activity.INERT,
+            kerb.at(start_m + place, inner + rng.normal(0.0, 0.04)),
+            kerb.yaw_rad(start_m + place) + 0.5 * np.pi + rng.normal(0.0, 0.03),
+            rng,
+        )
+        for place in np.arange(3.6, length - 3.0, 2.75)
+    ]
+    for end, sign in ((start_m + 2.0, -1.0), (start_m + length - 2.0, 1.0)):
+        for step in range(int(rng.integers(3, 5))):
+            spot = kerb.at(end + sign * 0.4 * step, inner + 0.25 + 0.6 * step)
+            actors.append(resting_actor("cone", Activity.INERT, spot, rng.uniform(-np.pi, np.pi), rng))
+    yard = kerb.street.half_width_m + 0.5 * SIDEWALK_WIDTH_M
+    for _ in range(int(rng.integers(1, 4))):
+        spot = kerb.at(start_m + rng.uniform(1.0, length - 1.0), kerb.street.half_width_m + rng.uniform(0.1, 0.5))
+        actors.append(resting_actor("worker", Activity.ON_FOOT, spot, rng.uniform(-np.pi, np.pi), rng))
+    for _ in range(int(rng.integers(0, 4))):
+        spot = kerb.at(start_m + rng.uniform(0.0, length), yard + 0.5 * SIDEWALK_WIDTH_M + rng.uniform(0.2, 0.8))
+        actors.append(resting_actor("cone", Activity.INERT, spot, rng.uniform(-np.pi, np.pi), rng))
+    if rng.random() < 0.55:
+        actors.append(_machine(kerb, start_m + 0.5 * length, times, rng))
+    return actors
+
+
+def _machine(kerb: Kerb, along_m: float, times: int, rng: np.random.Generator) -> Actor:
+    """An excavator or loader in a work zone, at rest or creeping up and down."""
+    name = "excavator" if rng.random() < 0.6 else "loader"
+    size = draw_size(KINDS[KIND_INDEX[name]], rng)
+    size[0] = min(size[0], 2.3)
+    aside = kerb.street.parking_offset_m + 0.55
+    if rng.random() < 0.5:
+        return resting_actor(name, Activity.PARKED, kerb.at(along_m, aside), kerb.yaw_rad(along_m), rng, size)
+    path = Polyline.through(np.array([kerb.at(along_m + place, aside) for place in np.arange(-9.0, 9.5, 0.5)]))
+    seconds = 0.1 * np.arange(times)
+    swing = 2.5 * np.sin(2.0 * np.pi * seconds / rng.uniform(18.0, 28.0) + rng.uniform(0.0, 2.0 * np.pi))
+    return moving_actor(name, Activity.DRIVEN, size, path, 9.0 + 0.5 * size[1] + swing, rng)
+
+
+def _sidewalk_life(kerb: Kerb, rng: np.random.Generator) -> list[Actor]:
+    """A bicycle rack, and people who stand about or sit, between the sidewalk and the houses."""
+    length = kerb.slots * _SLOT_M
+    front = kerb.street.half_width_m + SIDEWALK_WIDTH_M
+    actors: list[Actor] = []
+    if rng.random() < 0.10 and length > 20.0:
+        actors += _bicycle_rack(kerb, rng.uniform(6.0, length - 6.0), front + 1.4, rng)
+    for _ in range(rng.poisson(0.5)):
+        actors += _standing_group(kerb, rng.uniform(0.0, length), front - 0.3, rng)
+    for _ in range(rng.poisson(0.2)):
+        place = rng.uniform(0.0, length)
+        yaw = kerb.yaw_rad(place) + 0.5 * np.pi
+        actors.append(resting_actor("sitter", Activity.SITTING, kerb.at(place, front + 0.7), yaw, rng))
+    if rng.random() < 0.15:
+        place = rng.uniform(0.0, length)
+        spot = kerb.at(place, front + rng.uniform(0.4, 1.2))
+        yaw = kerb.yaw_rad(place) + rng.uniform(-0.3, 0.3)
+        actors.append(resting_actor("bicycle", Activity.LEFT, spot, yaw, rng))
+    return actors
+
+
+def _standing_group(kerb: Kerb, along_m: float, aside_m: float, rng: np.random.Generator) -> list[Actor]:
+    """One to three people who stand and talk."""
+    count = int(rng.integers(1, 4))
+    turn = rng.uniform(0.0, 2.0 * np.pi)
+    angles = turn + 2.0 * np.pi * np.arange(count) / count
+    radius = 0.6 if count > 1 else 0.0
+    heading = kerb.yaw_rad(along_m)
+    names = rng.choice(["adult", "adult", "adult", "adult", "child", "officer"], count)
+    return [
+        resting_actor(
+            str(name),
+            Activity.ON_FOOT,
+            kerb.at(along_m + radius * np.cos(angle), aside_m + 0.4 * radius * np.sin(angle)),
+            float(heading + np.pi - angle + rng.normal(0.0, 0.3)),
+            rng,
+        )
+        for name, angle in zip(names, angles, strict=True)
+    ]
+
+
+def _bicycle_rack(kerb: Kerb, along_m: float, aside_m: float, rng: np.random.Generator) -> list[Actor]:
+    """A rack and the bicycles that stand across it."""
+    yaw = kerb.yaw_rad(along_m)
+    rack = resting_actor("bicycle_rack", Activity.INERT, kerb.at(along_m, aside_m), yaw, rng)
+    half = 0.5 * rack.size_wlh_m[1] - 0.5
+    places = np.arange(-half, half + 0.01, 0.75)
+    bikes = [
+        resting_actor(
+            "bicycle",
+            Activity.LEFT,
+            kerb.at(along_m + place, aside_m),
+            yaw + 0.5 * np.pi + rng.normal(0.0, 0.06),
+            rng,
+        )
+        for place in places
+        if rng.random() < 0.6
+    ]
+    return [rack, *bikes]

@@ -1,0 +1,286 @@
+"""Draws meshes into a depth buffer: for each pixel the nearest face, and for each instance what it covers alone.
+
+Pixels are addressed by their centres: pixel (column c, row r) is the image point (c + 0.5, r + 0.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from scenes.city.meshes import MeshLibrary
+from scenes.geometry import FloatArray
+
+NEAR_M: Final = 0.15
+"""Faces are cut off this close to the camera."""
+
+NO_FACE: Final = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """N meshes placed in the world.
+
+    Attributes:
+        mesh: (N,) indices into the library.
+        center_m: (N, 3) global centres of the boxes that the meshes fill.
+        yaw_rad: (N,).
+        size_lwh_m: (N, 3) length, width, height.
+        color, second_color: (N, 3) RGB of the faces with the roles BODY and SECOND.
+    """
+
+    mesh: NDArray[np.int64]
+    center_m: FloatArray
+    yaw_rad: FloatArray
+    size_lwh_m: FloatArray
+    color: FloatArray
+    second_color: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.mesh)
+
+    def select(self, which: NDArray[np.bool_]) -> Instances:
+        """The instances that a mask picks."""
+        return Instances(
+            self.mesh[which],
+            self.center_m[which],
+            self.yaw_rad[which],
+            self.size_lwh_m[which],
+            self.color[which],
+            self.second_color[which],
+        )
+
+    @classmethod
+    def concatenate(cls, parts: list[Instances]) -> Instances:
+        """All instances of `parts`, in order."""
+        return cls(
+            np.concatenate([part.mesh for part in parts]),
+            np.concatenate([part.center_m for part in parts]),
+            np.concatenate([part.yaw_rad for part in parts]),
+            np.concatenate([part.size_lwh_m for part in parts]),
+            np.concatenate([part.color for part in parts]),
+            np.concatenate([part.second_color for part in parts]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A pinhole camera in the world.
+
+    Attributes:
+        camera_from_global: (4, 4).
+        intrinsic: (3, 3), pixels.
+        width_px, height_px: image size.
+    """
+
+    camera_from_global: FloatArray
+    intrinsic: FloatArray
+    width_px: int
+    height_px: int
+
+    def scaled(self, factor: float) -> View:
+        """The same camera with another number of pixels."""
+        intrinsic = self.intrinsic * np.array([[factor], [factor], [1.0]])
+        return View(self.camera_from_global, intrinsic, round(self.width_px * factor), round(self.height_px * factor))
+
+
+@dataclass(frozen=True, eq=False)
+class FaceBuffer:
+    """What a camera sees.
+
+    Attributes:
+        inverse_depth: (H, W) 1 / depth in 1/m, 0 where there is no face.
+        face: (H, W) index into the drawn faces, `NO_FACE` without one.
+        face_instance: (F,) instance of each drawn face.
+        face_triangle: (F,) triangle in the library.
+        face_normal: (F, 3) outward global unit normal.
+        covered: (N,) pixels that each instance covers if nothing hides it; zeros unless they were counted.
+    """
+
+    inverse_depth: NDArray[np.float32]
+    face: NDArray[np.int32]
+    face_instance: NDArray[np.int64]
+    face_triangle: NDArray[np.int64]
+    face_normal: FloatArray
+    covered: NDArray[np.int64]
+
+    def instance_map(self) -> NDArray[np.int64]:
+        """(H, W) index of the instance seen in each pixel, `NO_FACE` where there is none."""
+        if not len(self.face_instance):
+            return np.full(self.face.shape, NO_FACE, dtype=np.int64)
+        return np.where(self.face >= 0, self.face_instance[self.face], NO_FACE)
+
+
+def rasterize(instances: Instances, library: MeshLibrary, view: View, count_covered: bool = False) -> FaceBuffer:
+    """Draw instances as seen by a camera.
+
+    Args:
+        instances: what to draw.
+        library: the meshes.
+        view: the camera.
+        count_covered: whether to count the pixels that each instance covers by itself.
+    """
+    in_view = _in_view(instances, view)
+    chosen = np.flatnonzero(in_view)
+    corners, face_instance, face_triangle, normals = _place_faces(
+        chosen,
+        instances.mesh,
+        instances.center_m,
+        instances.yaw_rad,
+        instances.size_lwh_m,
+        library.vertices,
+        library.triangles,
+        library.starts,
+        view.camera_from_global,
+    )
+    inverse_depth = np.zeros((view.height_px, view.width_px), dtype=np.float32)
+    face = np.full((view.height_px, view.width_px), NO_FACE, dtype=np.int32)
+    covered = np.zeros(len(instances), dtype=np.int64)
+    stamp = np.full(face.shape if count_covered else (0, 0), -1, dtype=np.int32)
+    _draw_faces(corners, face_instance, view.intrinsic, inverse_depth, face, covered, stamp)
+    return FaceBuffer(inverse_depth, face, face_instance, face_triangle, normals, covered)
+
+
+def _in_view(instances: Instances, view: View) -> NDArray[np.bool_]:
+    """(N,) whether the sphere around each instance may touch the image."""
+    pose = view.camera_from_global
+    center = instances.center_m @ pose[:3, :3].T + pose[:3, 3]
+    radius = 0.5 * np.linalg.norm(instances.size_lwh_m, axis=1)
+    inside = center[:, 2] + radius > NEAR_M
+    fx, fy = view.intrinsic[0, 0], view.intrinsic[1, 1]
+    cx, cy = view.intrinsic[0, 2], view.intrinsic[1, 2]
+    borders = (
+        (fx, 0, cx),
+        (-fx, 0, view.width_px - cx),
+        (0, fy, cy),
+        (0, -fy, view.height_px - cy),
+    )
+    for border in borders:
+        normal = np.array(border, dtype=np.float64) / np.linalg.norm(border)
+        inside &= center @ normal > -radius
+    visible: NDArray[np.bool_] = inside
+    return visible
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _place_faces(chosen, mesh, center, yaw, size, vertices, triangles, starts, camera_from_global):  # type: ignore[no-untyped-def]
+    """Faces that look at the camera: corners (F, 3, 3) in camera coordinates, instance, triangle, global normal."""
+    total = 0
+    for i in chosen:
+        total += starts[mesh[i] + 1] - starts[mesh[i]]
+    corners = np.empty((total, 3, 3))
+    face_instance = np.empty(total, dtype=np.int64)
+    face_triangle = np.empty(total, dtype=np.int64)
+    normals = np.empty((total, 3))
+    turn, shift = camera_from_global[:3, :3], camera_from_global[:3, 3]
+    eye = -turn.T @ shift
+    world = np.empty((3, 3))
+    count = 0
+    for i in chosen:
+        cos_yaw, sin_yaw = np.cos(yaw[i]), np.sin(yaw[i])
+        for t in range(starts[mesh[i]], starts[mesh[i] + 1]):
+            for k in range(3):
+                v = triangles[t, k]
+                x, y = vertices[v, 0] * size[i, 0], vertices[v, 1] * size[i, 1]
+                world[k, 0] = center[i, 0] + cos_yaw * x - sin_yaw * y
+                world[k, 1] = center[i, 1] + sin_yaw * x + cos_yaw * y
+                world[k, 2] = center[i, 2] + vertices[v, 2] * size[i, 2]
+            ax, ay, az = world[1, 0] - world[0, 0], world[1, 1] - world[0, 1], world[1, 2] - world[0, 2]
+            bx, by, bz = world[2, 0] - world[0, 0], world[2, 1] - world[0, 1], world[2, 2] - world[0, 2]
+            nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+            facing = nx * (eye[0] - world[0, 0]) + ny * (eye[1] - world[0, 1]) + nz * (eye[2] - world[0, 2])
+            if facing <= 0.0:
+                continue
+            length = np.sqrt(nx * nx + ny * ny + nz * nz)
+            normals[count, 0], normals[count, 1], normals[count, 2] = nx / length, ny / length, nz / length
+            for k in range(3):
+                for axis in range(3):
+                    corners[count, k, axis] = (
+                        turn[axis, 0] * world[k, 0]
+                        + turn[axis, 1] * world[k, 1]
+                        + turn[axis, 2] * world[k, 2]
+                        + shift[axis]
+                    )
+            face_instance[count] = i
+            face_triangle[count] = t
+            count += 1
+    return corners[:count], face_instance[:count], face_triangle[:count], normals[:count]
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _draw_faces(corners, face_instance, intrinsic, inverse_depth, face, covered, stamp):  # type: ignore[no-untyped-def]
+    """Clip each face at the near plane, project it, and draw what is nearer than what is there."""
+    clipped = np.empty((4, 3))
+    for f in range(len(corners)):
+        count = _clip_near(corners[f], clipped)
+        for last in range(2, count):
+            _draw_triangle(
+                clipped, last, f, face_instance[f], intrinsic, inverse_depth, face, covered, stamp
+            )
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _clip_near(triangle, clipped):  # type: ignore[no-untyped-def]
+    """The part of a triangle beyond the near plane; returns its number of corners."""
+    count = 0
+    for k in range(3):
+        a, b = triangle[k], triangle[(k + 1) % 3]
+        if a[2] >= NEAR_M:
+            clipped[count] = a
+            count += 1
+        if (a[2] >= NEAR_M) != (b[2] >= NEAR_M):
+            share = (NEAR_M - a[2]) / (b[2] - a[2])
+            clipped[count] = a + share * (b - a)
+            count += 1
+    return count
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _draw_triangle(points, last, f, instance, intrinsic, inverse_depth, face, covered, stamp):  # type: ignore[no-untyped-def]
+    """Draw the triangle of corners 0, last - 1 and last: 1 / depth is linear in the image."""
+    height, width = inverse_depth.shape
+    w0, w1, w2 = 1.0 / points[0, 2], 1.0 / points[last - 1, 2], 1.0 / points[last, 2]
+    x0 = intrinsic[0, 0] * points[0, 0] * w0 + intrinsic[0, 2] - 0.5
+    y0 = intrinsic[1, 1] * points[0, 1] * w0 + intrinsic[1, 2] - 0.5
+    x1 = intrinsic[0, 0] * points[last - 1, 0] * w1 + intrinsic[0, 2] - 0.5
+    y1 = intrinsic[1, 1] * points[last - 1, 1] * w1 + intrinsic[1, 2] - 0.5
+    x2 = intrinsic[0, 0] * points[last, 0] * w2 + intrinsic[0, 2] - 0.5
+    y2 = intrinsic[1, 1] * points[last, 1] * w2 + intrinsic[1, 2] - 0.5
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    if abs(area) < 1e-9:
+        return
+    top, bottom = min(y0, y1, y2), max(y0, y1, y2)
+    first_row, last_row = int(max(np.ceil(top), 0.0)), int(min(np.floor(bottom), height - 1.0))
+    # 1 / depth = base + x * slope_x + y * slope_y
+    slope_x = ((w1 - w0) * (y2 - y0) - (w2 - w0) * (y1 - y0)) / area
+    slope_y = ((w2 - w0) * (x1 - x0) - (w1 - w0) * (x2 - x0)) / area
+    base = w0 - slope_x * x0 - slope_y * y0
+    counting = stamp.size > 0
+    for row in range(first_row, last_row + 1):
+        low, high = np.inf, -np.inf
+        for edge in range(3):
+            if edge == 0:
+                xa, ya, xb, yb = x0, y0, x1, y1
+            elif edge == 1:
+                xa, ya, xb, yb = x1, y1, x2, y2
+            else:
+                xa, ya, xb, yb = x2, y2, x0, y0
+            if (ya <= row) != (yb <= row):
+                x = xa + (row - ya) / (yb - ya) * (xb - xa)
+                low, high = min(low, x), max(high, x)
+        if low > high:
+            continue
+        first, last_column = int(max(np.ceil(low), 0.0)), int(min(np.ceil(high) - 1.0, width - 1.0))
+        value = base + slope_y * row + slope_x * first
+        for column in range(first, last_column + 1):
+            if value > inverse_depth[row, column]:
+                inverse_depth[row, column] = value
+                face[row, column] = f
+            value += slope_x
+            if counting and stamp[row, column] != instance:
+                stamp[row, column] = instance
+                covered[instance] += 1

@@ -1,0 +1,51 @@
+"""Write the synthetic city, a nuScenes-format data root: `tools/make_city.py OUT`."""
+
+import argparse
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from scenes import InputError
+from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
+from scenes.command import run_command
+
+
+def main() -> None:
+    """Parse the arguments, write the city, say where it is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder to create")
+    parser.add_argument("--train-scenes", type=int, default=20, help=f"scenes of the split {TRAIN_SPLIT}")
+    parser.add_argument("--val-scenes", type=int, default=5, help=f"scenes of the split {VAL_SPLIT}")
+    parser.add_argument("--frames", type=int, default=40, help="key frames of a scene, two a second")
+    parser.add_argument("--image-size", default="704x396", metavar="WIDTHxHEIGHT", help="of the images, pixels")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
+    parser.add_argument("--no-images", action="store_true", help="tables and map masks only")
+    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    arguments = parser.parse_args()
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task("scenes", total=arguments.train_scenes + arguments.val_scenes)
+        make_city(
+            arguments.out,
+            train_scenes=arguments.train_scenes,
+            val_scenes=arguments.val_scenes,
+            frames=arguments.frames,
+            image_size=_image_size(arguments.image_size),
+            seed=arguments.seed,
+            images=not arguments.no_images,
+            workers=arguments.workers,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    print(f"wrote {arguments.out}: version {VERSION}, splits {TRAIN_SPLIT} and {VAL_SPLIT}")
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise InputError(f"--image-size {text}: expected WIDTHxHEIGHT, such as 704x396")
+    return int(width), int(height)
+
+
+if __name__ == "__main__":
+    run_command(main)
