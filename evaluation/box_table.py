@@ -24,11 +24,11 @@ _RACKED_LABELS = (LABEL_OF_CLASS["bicycle"], LABEL_OF_CLASS["motorcycle"])
 
 @dataclass(frozen=True, eq=False)
 class BoxTable:
-    """N boxes, frame after frame.
+    """N boxes, frame after frame unless they were selected in another order.
 
     Attributes:
         boxes: in global coordinates.
-        frame: (N,) index of the key frame, ascending.
+        frame: (N,) index of the key frame.
     """
 
     boxes: Boxes3D
@@ -38,7 +38,7 @@ class BoxTable:
         return len(self.frame)
 
     def select(self, which: BoolArray | IntArray) -> BoxTable:
-        """The boxes that a mask or an ascending index array picks."""
+        """The boxes that a mask or an index array picks, in that order."""
         return BoxTable(self.boxes.select(which), self.frame[which])
 
 

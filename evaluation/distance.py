@@ -29,10 +29,12 @@ FUSED_X = 2
 
 
 class ProductRounding(NamedTuple):
-    """How a.b is rounded in a product of two matrices, and where exactly one of the two is a single point."""
+    """How a.b is rounded in a product of two matrices, in one where exactly one of the two is a single point, and in
+    the norm of a vector."""
 
     matrix: int
     vector: int
+    norm: int
 
 
 @cache
@@ -41,6 +43,7 @@ def product_rounding() -> ProductRounding:
     return ProductRounding(
         matrix=_rounding_that_explains([(1, 1), (2, 2), (2, 7), (7, 2), (9, 9)]),
         vector=_rounding_that_explains([(1, 2), (1, 7), (2, 1), (7, 1)]),
+        norm=_rounding_of_norms(),
     )
 
 
@@ -53,9 +56,20 @@ def _rounding_that_explains(shapes: list[tuple[int, int]]) -> int:
             a, b = rng.uniform(100, 3000, (rows, 2)), rng.uniform(100, 3000, (columns, 2))
             product = a @ b.T
             for row, column in np.ndindex(rows, columns):
-                candidates = _products(a[row].tolist(), b[column].tolist())
-                possible &= {rounding for rounding, value in candidates.items() if value == product[row, column]}
+                possible &= _explanations(a[row], b[column], product[row, column])
     return min(possible, default=PLAIN)
+
+
+def _rounding_of_norms() -> int:
+    vectors = np.random.default_rng(0).uniform(-4, 4, (64, 2))
+    possible = set.intersection(*(_explanations(vector, vector, vector.dot(vector)) for vector in vectors))
+    return min(possible, default=PLAIN)
+
+
+def _explanations(a: FloatArray, b: FloatArray, product: float) -> set[int]:
+    """The roundings under which the product of two points comes out as `product`."""
+    candidates = _products(a.tolist(), b.tolist())
+    return {rounding for rounding, value in candidates.items() if value == product}
 
 
 def _products(a: list[float], b: list[float]) -> dict[int, float]:
@@ -80,14 +94,21 @@ _fused_multiply_add: Any = intrinsic(_typed_fused_multiply_add)
 
 
 @numba.njit(cache=True, nogil=True)
-def expanded_distance(a: FloatArray, b: FloatArray, a_squared: float, b_squared: float, rounding: int) -> float:
-    """The distance of two points (2,) whose squared norms are given, metres."""
+def rounded_product(a: FloatArray, b: FloatArray, rounding: int) -> float:
+    """a.b of two points (2,)."""
     if rounding == FUSED_Y:
         product = _fused_multiply_add(a[1], b[1], a[0] * b[0])
     elif rounding == FUSED_X:
         product = _fused_multiply_add(a[0], b[0], a[1] * b[1])
     else:
         product = a[0] * b[0] + a[1] * b[1]
+    return product  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True, nogil=True)
+def expanded_distance(a: FloatArray, b: FloatArray, a_squared: float, b_squared: float, rounding: int) -> float:
+    """The distance of two points (2,) whose squared norms are given, metres."""
+    product = rounded_product(a, b, rounding)
     distance_m: float = np.sqrt(max(-2.0 * product + a_squared + b_squared, 0.0))
     return distance_m
 

@@ -1,0 +1,304 @@
+"""The official nuScenes detection metrics (nuscenes-devkit 1.2.0, `nuscenes/eval/detection`).
+
+For each class and each matching distance of 0.5, 1, 2 and 4 m:
+
+Matching. Predictions in descending order of score, of equal ones the later in the file first, take the nearest
+annotation of their class and sample that is not taken, if it is nearer than the matching distance: true positives.
+Precision TP / (TP + FP) and confidence are interpolated at the recalls 0, 0.01, ..., 1; they are 0 beyond the
+highest recall.
+
+    AP = mean over recalls > 0.1 of max(0, precision - 0.1) / 0.9           mAP = mean over distances, then classes
+
+Errors of the true positives at 2 m, each the running mean over descending scores, interpolated at the confidences of
+the 101 recalls and averaged from recall 0.11 to the highest; 1 if that is not reached:
+
+    trans: distance of the centres in the xy plane, m       scale: 1 - IoU of the boxes laid upon each other
+    orient: smallest difference of yaw, rad (barriers: of period pi)
+    vel: norm of the difference of velocities, m/s          attr: 1 - accuracy
+
+What an annotation lacks (velocity, attribute) is left out of the mean. Traffic cones have no orientation, velocity and
+attribute errors, barriers no velocity and attribute errors.
+
+    NDS = (5 mAP + sum over the five errors of (1 - min(1, mean over classes))) / 10
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from evaluation.box_table import (
+    BoolArray,
+    BoxTable,
+    IntArray,
+    annotated_boxes,
+    evaluated_annotations,
+    evaluated_predictions,
+    predicted_boxes,
+)
+from evaluation.configuration import DETECTION_CONFIG, range_of_label_m
+from evaluation.distance import product_rounding, rounded_product
+from evaluation.evaluation import Evaluation
+from scenes import LABEL_OF_CLASS, InputError, Results, Scene
+from scenes.geometry import FloatArray, yaw_from_rotation
+
+CLASSES: tuple[str, ...] = tuple(DETECTION_CONFIG["class_range"])
+MATCHING_DISTANCES_M: tuple[float, ...] = tuple(DETECTION_CONFIG["dist_ths"])
+ERRORS = ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err")
+N_RECALLS = 101
+
+_UNDEFINED_ERRORS = {
+    "traffic_cone": ("attr_err", "vel_err", "orient_err"),
+    "barrier": ("attr_err", "vel_err"),
+}
+_FIRST_RECALL_INDEX = round(100 * DETECTION_CONFIG["min_recall"]) + 1
+_MIN_PRECISION: float = DETECTION_CONFIG["min_precision"]
+
+Curves = Mapping[str, FloatArray]
+"""`recall`, `precision`, `confidence` and the five errors of a class at one matching distance, (101,) each."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassDetections:
+    """The annotations and predictions of one class.
+
+    Attributes:
+        name: the class.
+        annotated: annotations, frame after frame.
+        predicted: predictions in the order in which they are matched.
+    """
+
+    name: str
+    annotated: BoxTable
+    predicted: BoxTable
+
+
+def detection_metrics(results: Results, scenes: Sequence[Scene]) -> Evaluation:
+    """The official metrics of detections that are held in memory.
+
+    Args:
+        results: boxes for every key frame of `scenes`, in global coordinates. Their order decides between
+            detections of equal score.
+        scenes: annotated scenes.
+
+    Raises:
+        InputError: the detections cannot be evaluated.
+    """
+    started = time.perf_counter()
+    classes = prepare_detections(results, scenes)
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        by_class = list(executor.map(detection_curves, classes))
+    curves = dict(zip(CLASSES, by_class, strict=True))
+    summary = summarise(curves)
+    summary |= {"eval_time": time.perf_counter() - started, "cfg": DETECTION_CONFIG, "meta": dict(results.meta)}
+    details = {
+        f"{name}:{distance_m}": {key: values.tolist() for key, values in at_distance.items()}
+        for name, of_class in curves.items()
+        for distance_m, at_distance in of_class.items()
+    }
+    return Evaluation("detection", summary, details)
+
+
+def prepare_detections(results: Results, scenes: Sequence[Scene]) -> list[ClassDetections]:
+    """Filter the boxes, sort the predictions and part them by class, in the order of `CLASSES`."""
+    frame_of_token = {frame.token: frame for scene in scenes for frame in scene.frames}
+    frames = [frame_of_token[token] for token in results.boxes]
+    ranges_m = range_of_label_m(DETECTION_CONFIG)
+    annotated, predicted = annotated_boxes(frames), predicted_boxes(frames, results.boxes)
+    annotated = annotated.select(evaluated_annotations(annotated, frames, ranges_m))
+    evaluated = evaluated_predictions(predicted, frames, ranges_m)
+
+    def of_class(name: str) -> ClassDetections:
+        label = LABEL_OF_CLASS[name]
+        rows = np.flatnonzero(evaluated & (predicted.boxes.label == label))
+        descending = rows[np.argsort(predicted.boxes.score[rows], kind="stable")[::-1]]
+        return ClassDetections(name, annotated.select(annotated.boxes.label == label), predicted.select(descending))
+
+    return [of_class(name) for name in CLASSES]
+
+
+def match_detections(class_: ClassDetections, distances_m: Sequence[float] = MATCHING_DISTANCES_M) -> IntArray:
+    """(D, P) the annotation that each prediction takes at each matching distance, -1 for none."""
+    n_frames = 1 + max(class_.annotated.frame.max(initial=0), class_.predicted.frame.max(initial=0))
+    matches: IntArray = _match(
+        np.searchsorted(class_.annotated.frame, np.arange(n_frames + 1)),
+        np.ascontiguousarray(class_.annotated.boxes.center_m[:, :2]),
+        class_.predicted.frame,
+        np.ascontiguousarray(class_.predicted.boxes.center_m[:, :2]),
+        np.array(distances_m, dtype=np.float64),
+        product_rounding().norm,
+    )
+    return matches
+
+
+@numba.njit(cache=True, nogil=True)
+def _match(
+    first_annotation: IntArray,
+    annotated_xy_m: FloatArray,
+    frame: IntArray,
+    predicted_xy_m: FloatArray,
+    distances_m: FloatArray,
+    rounding: int,
+) -> IntArray:
+    matches = np.full((len(distances_m), len(frame)), -1)
+    taken = np.zeros((len(distances_m), len(annotated_xy_m)), np.bool_)
+    offset_m = np.empty(2)
+    nearest_m = np.empty(len(distances_m))
+    for prediction in range(len(frame)):
+        nearest_m[:] = distances_m
+        for annotation in range(first_annotation[frame[prediction]], first_annotation[frame[prediction] + 1]):
+            for axis in range(2):
+                offset_m[axis] = predicted_xy_m[prediction, axis] - annotated_xy_m[annotation, axis]
+            distance_m = np.sqrt(rounded_product(offset_m, offset_m, rounding))
+            for level in range(len(distances_m)):
+                if distance_m < nearest_m[level] and not taken[level, annotation]:
+                    nearest_m[level] = distance_m
+                    matches[level, prediction] = annotation
+        for level in range(len(distances_m)):
+            if matches[level, prediction] >= 0:
+                taken[level, matches[level, prediction]] = True
+    return matches
+
+
+def detection_curves(class_: ClassDetections) -> dict[float, Curves]:
+    """The curves of one class at each matching distance.
+
+    Raises:
+        InputError: negative scores stand where the devkit wants them to fall towards 0.
+    """
+    if len(class_.annotated) == 0:
+        return dict.fromkeys(MATCHING_DISTANCES_M, _no_matches())
+    matches = match_detections(class_)
+    return {
+        distance_m: _curves(class_, of_distance)
+        for distance_m, of_distance in zip(MATCHING_DISTANCES_M, matches, strict=True)
+    }
+
+
+def summarise(curves: Mapping[str, Mapping[float, Curves]]) -> dict[str, Any]:
+    """AP, errors and NDS from the curves of every class, as the devkit's summary holds them."""
+    aps = {name: {str(d): average_precision(c["precision"]) for d, c in at.items()} for name, at in curves.items()}
+    class_aps = {name: float(np.mean(list(values.values()))) for name, values in aps.items()}
+    errors = {name: _class_errors(name, at[DETECTION_CONFIG["dist_th_tp"]]) for name, at in curves.items()}
+    mean_errors = {error: float(np.nanmean([values[error] for values in errors.values()])) for error in ERRORS}
+    scores = {error: max(0.0, 1.0 - value) for error, value in mean_errors.items()}
+    mean_ap = float(np.mean(list(class_aps.values())))
+    weight = DETECTION_CONFIG["mean_ap_weight"]
+    return {
+        "label_aps": aps,
+        "mean_dist_aps": class_aps,
+        "mean_ap": mean_ap,
+        "label_tp_errors": errors,
+        "tp_errors": mean_errors,
+        "tp_scores": scores,
+        "nd_score": float(weight * mean_ap + sum(scores.values())) / (weight + len(scores)),
+    }
+
+
+def average_precision(precision: FloatArray) -> float:
+    """AP of the precisions (101,) at the recalls 0, 0.01, ..., 1."""
+    above = np.maximum(precision[_FIRST_RECALL_INDEX:] - _MIN_PRECISION, 0)
+    return float(np.mean(above)) / (1.0 - _MIN_PRECISION)
+
+
+def mean_error(error: FloatArray, confidence: FloatArray) -> float:
+    """The mean of an error (101,) up to the highest recall, which is the last of a confidence that is not 0."""
+    last = int(np.flatnonzero(confidence).max(initial=0))
+    return 1.0 if last < _FIRST_RECALL_INDEX else float(np.mean(error[_FIRST_RECALL_INDEX : last + 1]))
+
+
+def _class_errors(name: str, curves: Curves) -> dict[str, float]:
+    undefined = _UNDEFINED_ERRORS.get(name, ())
+    return {
+        error: float("nan") if error in undefined else mean_error(curves[error], curves["confidence"])
+        for error in ERRORS
+    }
+
+
+def _no_matches() -> Curves:
+    return {
+        "recall": np.linspace(0, 1, N_RECALLS),
+        "precision": np.zeros(N_RECALLS),
+        "confidence": np.zeros(N_RECALLS),
+        **{error: np.ones(N_RECALLS) for error in ERRORS},
+    }
+
+
+def _curves(class_: ClassDetections, match: IntArray) -> Curves:
+    is_match = match >= 0
+    if not is_match.any():
+        return _no_matches()
+    score = class_.predicted.boxes.score
+    true_positives = np.cumsum(is_match).astype(np.float64)
+    recall = true_positives / len(class_.annotated)
+    recalls = np.linspace(0, 1, N_RECALLS)
+    precision = np.interp(recalls, recall, true_positives / np.arange(1, len(match) + 1), right=0)
+    confidence = np.interp(recalls, recall, score, right=0)
+    if (np.diff(confidence) > 0).any():
+        raise InputError(f"class '{class_.name}': negative scores, where the evaluation wants them between 0 and 1")
+    return {
+        "recall": recalls,
+        "precision": precision,
+        "confidence": confidence,
+        **_error_curves(class_, match, is_match, confidence),
+    }
+
+
+def _error_curves(
+    class_: ClassDetections, match: IntArray, is_match: BoolArray, confidence: FloatArray
+) -> dict[str, FloatArray]:
+    """The running means of the errors of all matches, interpolated at the confidences (101,) of the recalls."""
+    ascending_score = class_.predicted.boxes.score[is_match][::-1]
+    errors = _errors(class_.annotated.select(match[is_match]), class_.predicted.select(is_match), class_.name)
+    return {
+        name: np.interp(confidence[::-1], ascending_score, _running_mean(values)[::-1])[::-1]
+        for name, values in errors.items()
+    }
+
+
+def _errors(annotated: BoxTable, predicted: BoxTable, name: str) -> dict[str, FloatArray]:
+    """The five errors (M,) of M matched pairs; NaN where the annotation lacks what is compared."""
+    truth, guess = annotated.boxes, predicted.boxes
+    offset_m = guess.center_m[:, :2] - truth.center_m[:, :2]
+    velocity_offset = guess.velocity_mps - truth.velocity_mps
+    period_rad = np.pi if name == "barrier" else 2 * np.pi
+    turn = _normalised_yaw_rad(truth.rotation) - _normalised_yaw_rad(guess.rotation)
+    overlap = np.prod(np.minimum(truth.size_wlh_m, guess.size_wlh_m), axis=1)
+    union = np.prod(truth.size_wlh_m, axis=1) + np.prod(guess.size_wlh_m, axis=1) - overlap
+    return {
+        "trans_err": np.hypot(offset_m[:, 0], offset_m[:, 1]),
+        "scale_err": 1 - overlap / union,
+        "orient_err": np.abs((turn + period_rad / 2) % period_rad - period_rad / 2),
+        "vel_err": np.hypot(velocity_offset[:, 0], velocity_offset[:, 1]),
+        "attr_err": _attribute_errors(truth.attribute, guess.attribute, len(truth)),
+    }
+
+
+def _attribute_errors(truth: Any, guess: Any, length: int) -> FloatArray:
+    """(M,) 0 where the attributes agree, 1 where they do not, NaN where the annotation has none."""
+    true_name = np.full(length, "") if truth is None else truth
+    guessed_name = np.full(length, "") if guess is None else guess
+    return np.where(true_name == "", np.nan, (true_name != guessed_name).astype(np.float64))
+
+
+def _normalised_yaw_rad(rotation: FloatArray) -> FloatArray:
+    norm = np.linalg.norm(rotation, axis=1, keepdims=True)
+    return yaw_from_rotation(rotation / np.where(norm > 0, norm, 1))
+
+
+def _running_mean(values: FloatArray) -> FloatArray:
+    """(M,) mean of the defined values up to each place, 0 before the first; ones if none is defined."""
+    defined = ~np.isnan(values)
+    if not defined.any():
+        return np.ones(len(values))
+    count = np.cumsum(defined)
+    total = np.cumsum(np.where(defined, values, 0.0))
+    mean: FloatArray = np.divide(total, count, out=np.zeros(len(values)), where=count > 0)
+    return mean
