@@ -12,9 +12,7 @@ highest recall.
 Errors of the true positives at 2 m, each the running mean over descending scores, interpolated at the confidences of
 the 101 recalls and averaged from recall 0.11 to the highest; 1 if that is not reached:
 
-    trans: distance of the centres in the xy plane, m       scale: 1 - IoU of the boxes laid upon each other
-    orient: smallest difference of yaw, rad (barriers: of period pi)
-    vel: norm of the difference of velocities, m/s          attr: 1 - accuracy
+    trans, scale, orient, vel, attr: `evaluation.detection_errors`
 
 What an annotation lacks (velocity, attribute) is left out of the mean. Traffic cones have no orientation, velocity and
 attribute errors, barriers no velocity and attribute errors.
@@ -44,10 +42,11 @@ from evaluation.box_table import (
     predicted_boxes,
 )
 from evaluation.configuration import DETECTION_CONFIG, range_of_label_m
+from evaluation.detection_errors import detection_errors, running_mean
 from evaluation.distance import product_rounding, rounded_product
 from evaluation.evaluation import Evaluation
 from scenes import LABEL_OF_CLASS, InputError, Results, Scene
-from scenes.geometry import FloatArray, yaw_from_rotation
+from scenes.geometry import FloatArray
 
 CLASSES: tuple[str, ...] = tuple(DETECTION_CONFIG["class_range"])
 MATCHING_DISTANCES_M: tuple[float, ...] = tuple(DETECTION_CONFIG["dist_ths"])
@@ -58,7 +57,7 @@ _UNDEFINED_ERRORS = {
     "traffic_cone": ("attr_err", "vel_err", "orient_err"),
     "barrier": ("attr_err", "vel_err"),
 }
-_FIRST_RECALL_INDEX = round(100 * DETECTION_CONFIG["min_recall"]) + 1
+_MIN_RECALL: float = DETECTION_CONFIG["min_recall"]
 _MIN_PRECISION: float = DETECTION_CONFIG["min_precision"]
 
 Curves = Mapping[str, FloatArray]
@@ -124,7 +123,7 @@ def prepare_detections(results: Results, scenes: Sequence[Scene]) -> list[ClassD
     return [of_class(name) for name in CLASSES]
 
 
-def match_detections(class_: ClassDetections, distances_m: Sequence[float] = MATCHING_DISTANCES_M) -> IntArray:
+def match_detections(class_: ClassDetections, distances_m: Sequence[float]) -> IntArray:
     """(D, P) the annotation that each prediction takes at each matching distance, -1 for none."""
     n_frames = 1 + max(class_.annotated.frame.max(initial=0), class_.predicted.frame.max(initial=0))
     matches: IntArray = _match(
@@ -173,12 +172,35 @@ def detection_curves(class_: ClassDetections) -> dict[float, Curves]:
     Raises:
         InputError: negative scores stand where the devkit wants them to fall towards 0.
     """
-    if len(class_.annotated) == 0:
-        return dict.fromkeys(MATCHING_DISTANCES_M, _no_matches())
-    matches = match_detections(class_)
+    matches = match_detections(class_, MATCHING_DISTANCES_M)
     return {
-        distance_m: _curves(class_, of_distance)
+        distance_m: precision_recall_curves(class_, of_distance)
         for distance_m, of_distance in zip(MATCHING_DISTANCES_M, matches, strict=True)
+    }
+
+
+def precision_recall_curves(class_: ClassDetections, match: IntArray) -> Curves:
+    """The curves of one class for the annotation (P,) that each prediction takes, -1 for none.
+
+    Raises:
+        InputError: negative scores stand where the devkit wants them to fall towards 0.
+    """
+    is_match = match >= 0
+    if not is_match.any():
+        return _no_matches()
+    score = class_.predicted.boxes.score
+    true_positives = np.cumsum(is_match).astype(np.float64)
+    recall = true_positives / len(class_.annotated)
+    recalls = np.linspace(0, 1, N_RECALLS)
+    precision = np.interp(recalls, recall, true_positives / np.arange(1, len(match) + 1), right=0)
+    confidence = np.interp(recalls, recall, score, right=0)
+    if (np.diff(confidence) > 0).any():
+        raise InputError(f"class '{class_.name}': negative scores, where the evaluation wants them between 0 and 1")
+    return {
+        "recall": recalls,
+        "precision": precision,
+        "confidence": confidence,
+        **_error_curves(class_, match, is_match, confidence),
     }
 
 
@@ -202,16 +224,29 @@ def summarise(curves: Mapping[str, Mapping[float, Curves]]) -> dict[str, Any]:
     }
 
 
-def average_precision(precision: FloatArray) -> float:
-    """AP of the precisions (101,) at the recalls 0, 0.01, ..., 1."""
-    above = np.maximum(precision[_FIRST_RECALL_INDEX:] - _MIN_PRECISION, 0)
-    return float(np.mean(above)) / (1.0 - _MIN_PRECISION)
+def average_precision(
+    precision: FloatArray, min_recall: float = _MIN_RECALL, min_precision: float = _MIN_PRECISION
+) -> float:
+    """AP of the precisions (101,) at the recalls 0, 0.01, ..., 1.
+
+    Raises:
+        ValueError: `min_recall` does not lie in [0, 1] or `min_precision` not in [0, 1).
+    """
+    if not (0 <= min_recall <= 1 and 0 <= min_precision < 1):
+        raise ValueError(f"min_recall {min_recall}, min_precision {min_precision}")
+    above = np.maximum(precision[_first_index(min_recall) :] - min_precision, 0)
+    return float(np.mean(above)) / (1.0 - min_precision)
 
 
-def mean_error(error: FloatArray, confidence: FloatArray) -> float:
+def mean_error(error: FloatArray, confidence: FloatArray, min_recall: float = _MIN_RECALL) -> float:
     """The mean of an error (101,) up to the highest recall, which is the last of a confidence that is not 0."""
-    last = int(np.flatnonzero(confidence).max(initial=0))
-    return 1.0 if last < _FIRST_RECALL_INDEX else float(np.mean(error[_FIRST_RECALL_INDEX : last + 1]))
+    first, last = _first_index(min_recall), int(np.flatnonzero(confidence).max(initial=0))
+    return 1.0 if last < first else float(np.mean(error[first : last + 1]))
+
+
+def _first_index(min_recall: float) -> int:
+    """Index of the first recall above `min_recall`."""
+    return round((N_RECALLS - 1) * min_recall) + 1
 
 
 def _class_errors(name: str, curves: Curves) -> dict[str, float]:
@@ -231,74 +266,14 @@ def _no_matches() -> Curves:
     }
 
 
-def _curves(class_: ClassDetections, match: IntArray) -> Curves:
-    is_match = match >= 0
-    if not is_match.any():
-        return _no_matches()
-    score = class_.predicted.boxes.score
-    true_positives = np.cumsum(is_match).astype(np.float64)
-    recall = true_positives / len(class_.annotated)
-    recalls = np.linspace(0, 1, N_RECALLS)
-    precision = np.interp(recalls, recall, true_positives / np.arange(1, len(match) + 1), right=0)
-    confidence = np.interp(recalls, recall, score, right=0)
-    if (np.diff(confidence) > 0).any():
-        raise InputError(f"class '{class_.name}': negative scores, where the evaluation wants them between 0 and 1")
-    return {
-        "recall": recalls,
-        "precision": precision,
-        "confidence": confidence,
-        **_error_curves(class_, match, is_match, confidence),
-    }
-
-
 def _error_curves(
     class_: ClassDetections, match: IntArray, is_match: BoolArray, confidence: FloatArray
 ) -> dict[str, FloatArray]:
     """The running means of the errors of all matches, interpolated at the confidences (101,) of the recalls."""
     ascending_score = class_.predicted.boxes.score[is_match][::-1]
-    errors = _errors(class_.annotated.select(match[is_match]), class_.predicted.select(is_match), class_.name)
+    truth = class_.annotated.boxes.select(match[is_match])
+    errors = detection_errors(truth, class_.predicted.boxes.select(is_match), class_.name)
     return {
-        name: np.interp(confidence[::-1], ascending_score, _running_mean(values)[::-1])[::-1]
+        name: np.interp(confidence[::-1], ascending_score, running_mean(values)[::-1])[::-1]
         for name, values in errors.items()
     }
-
-
-def _errors(annotated: BoxTable, predicted: BoxTable, name: str) -> dict[str, FloatArray]:
-    """The five errors (M,) of M matched pairs; NaN where the annotation lacks what is compared."""
-    truth, guess = annotated.boxes, predicted.boxes
-    offset_m = guess.center_m[:, :2] - truth.center_m[:, :2]
-    velocity_offset = guess.velocity_mps - truth.velocity_mps
-    period_rad = np.pi if name == "barrier" else 2 * np.pi
-    turn = _normalised_yaw_rad(truth.rotation) - _normalised_yaw_rad(guess.rotation)
-    overlap = np.prod(np.minimum(truth.size_wlh_m, guess.size_wlh_m), axis=1)
-    union = np.prod(truth.size_wlh_m, axis=1) + np.prod(guess.size_wlh_m, axis=1) - overlap
-    return {
-        "trans_err": np.hypot(offset_m[:, 0], offset_m[:, 1]),
-        "scale_err": 1 - overlap / union,
-        "orient_err": np.abs((turn + period_rad / 2) % period_rad - period_rad / 2),
-        "vel_err": np.hypot(velocity_offset[:, 0], velocity_offset[:, 1]),
-        "attr_err": _attribute_errors(truth.attribute, guess.attribute, len(truth)),
-    }
-
-
-def _attribute_errors(truth: Any, guess: Any, length: int) -> FloatArray:
-    """(M,) 0 where the attributes agree, 1 where they do not, NaN where the annotation has none."""
-    true_name = np.full(length, "") if truth is None else truth
-    guessed_name = np.full(length, "") if guess is None else guess
-    return np.where(true_name == "", np.nan, (true_name != guessed_name).astype(np.float64))
-
-
-def _normalised_yaw_rad(rotation: FloatArray) -> FloatArray:
-    norm = np.linalg.norm(rotation, axis=1, keepdims=True)
-    return yaw_from_rotation(rotation / np.where(norm > 0, norm, 1))
-
-
-def _running_mean(values: FloatArray) -> FloatArray:
-    """(M,) mean of the defined values up to each place, 0 before the first; ones if none is defined."""
-    defined = ~np.isnan(values)
-    if not defined.any():
-        return np.ones(len(values))
-    count = np.cumsum(defined)
-    total = np.cumsum(np.where(defined, values, 0.0))
-    mean: FloatArray = np.divide(total, count, out=np.zeros(len(values)), where=count > 0)
-    return mean
