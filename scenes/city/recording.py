@@ -30,8 +30,8 @@ _SLIP_PROBABILITY: Final = 0.02
 _SLIP_S: Final = 0.05
 _EPOCH_US: Final = 1_700_000_000_000_000
 _SCENE_INTERVAL_US: Final = 60_000_000
-_ANNOTATION_RANGE_M: Final = 80.0
-_BRIDGED_FRAMES: Final = 4
+_ANNOTATION_RANGE_M: Final = 70.0
+_BRIDGED_FRAMES: Final = 3
 """Annotators keep following somebody who is out of sight for no longer than this."""
 _DUSK_SHARE: Final = 0.3
 _JPEG_QUALITY: Final = 88
