@@ -15,7 +15,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
-    package_data={room: ["py.typed"] for room in ROOMS},
+    package_data={**{room: ["py.typed"] for room in ROOMS}, "visualization": ["py.typed", "page/*"]},
     install_requires=[
         "numpy>=1.26,<2",
         "scipy>=1.14",
@@ -29,10 +29,11 @@ setup(
         "opencv-python-headless>=4.8",
         "imageio-ffmpeg>=0.5",
         "matplotlib>=3.8",
+        "pillow>=10",
         "numba>=0.59",
         "rich>=13",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "mypy>=1.10", "ruff>=0.6"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "mypy>=1.10", "ruff>=0.6", "selenium>=4.20"],
     },
 )

@@ -20,7 +20,10 @@ from visualization.colors import (
     single_color,
 )
 from visualization.images import grey_image, read_image
+from visualization.index_page import read_metrics, write_index
+from visualization.matching import FrameEvents, find_operating_points, scene_events
 from visualization.mosaic import MosaicOptions, MosaicPainter
+from visualization.player import PageOptions, PageReport, page_link, write_pages, write_scene_page
 from visualization.selection import boxes_by_frame, select_scenes
 from visualization.video import VideoReport, write_scene_video, write_videos
 from visualization.views import BirdsEyeView, CameraView, View
@@ -31,10 +34,13 @@ __all__ = [
     "BoxAnnotator",
     "CameraView",
     "Coloring",
+    "FrameEvents",
     "Image",
     "LabelAnnotator",
     "MosaicOptions",
     "MosaicPainter",
+    "PageOptions",
+    "PageReport",
     "TailAnnotator",
     "VideoReport",
     "View",
@@ -44,13 +50,20 @@ __all__ = [
     "color_by_class",
     "color_by_identity",
     "color_by_score",
+    "find_operating_points",
     "grey_image",
     "identity_color",
     "identity_text",
+    "page_link",
     "project_boxes",
     "read_image",
+    "read_metrics",
+    "scene_events",
     "select_scenes",
     "single_color",
+    "write_index",
+    "write_pages",
+    "write_scene_page",
     "write_scene_video",
     "write_videos",
 ]

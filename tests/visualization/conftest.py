@@ -1,12 +1,18 @@
-"""A small made-up scene with images, for tests that need neither real data nor the city."""
+"""A small made-up scene with images, for tests that need neither real data nor the city; and a browser."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.remote.webdriver import WebDriver
 
 from scenes import Annotations, Boxes3D, Camera, Frame, Results, Scene
 from scenes.geometry import pose_matrix
@@ -80,3 +86,44 @@ def small_scene(tmp_path: Path) -> Scene:
 def small_tracks(small_scene: Scene) -> Results:
     """Tracks 1 and 2 that follow the two cars."""
     return Results({token: boxes_at([(15.0, 0.2), (5.0, 12.1)], ["1", "2"]) for token in small_scene.sample_tokens})
+
+
+BROWSER_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--window-size=1600,1000",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """A headless Chromium; skips where there is none, and fails if REQUIRE_BROWSER=1."""
+    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
+    if None in programs:
+        message = "needs the programs chromium and chromedriver (Debian: chromium, chromium-driver)"
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(programs[0])
+    for flag in (*BROWSER_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(programs[1])))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: WebDriver) -> Iterator[WebDriver]:
+    """The browser with an empty page; a test fails if the page it opens reports an error."""
+    chromium.get("about:blank")
+    chromium.get_log("browser")
+    yield chromium
+    assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []

@@ -1,0 +1,157 @@
+"""Pages as files: self-contained, escaped, whole or not at all."""
+
+import doctest
+import html
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import visualization.player
+from scenes import InputError, Results, read_scenes, read_tracks
+from visualization import PageOptions, page_link, read_metrics, write_index, write_pages, write_scene_page
+
+from .conftest import FRAMES, boxes_at
+
+HOSTILE = "</script><script>document.title='broken'</script><b>&\"'"
+
+
+def data_of(page) -> dict:
+    text = page.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script type="application/json" id="\S+">(.*?)</script>', text, re.DOTALL).group(1))
+
+
+def test_examples_in_the_docstrings():
+    assert doctest.testmod(visualization.player).attempted > 0
+    assert doctest.testmod(visualization.player).failed == 0
+
+
+def test_a_page_holds_every_box_of_the_file(shared, mini_val, tmp_path):
+    scene = read_scenes(mini_val, "v1.0-mini", "mini_val")[1]
+    tracks = read_tracks(shared / "expected" / "cc3dt" / "tracks_polymot.json")
+    report = write_scene_page(scene, tracks, tmp_path / "page.html")
+    data = data_of(report.path)
+    assert report.frames == len(data["frames"]) == 41
+    assert report.tracks == len(data["tracks"])
+    shown = np.zeros(41, dtype=int)
+    for track in data["tracks"]:
+        np.add.at(shown, track["frames"], 1)
+        assert len(track["boxes"]) == len(track["frames"]) == len(track["matches"])
+    assert shown.tolist() == [len(tracks.boxes[token]) for token in scene.sample_tokens]
+
+
+def test_boxes_keep_their_place(small_scene, small_tracks, tmp_path):
+    data = data_of(write_scene_page(small_scene, small_tracks, tmp_path / "page.html").path)
+    first = data["tracks"][0]
+    assert first["id"] == "1"
+    assert first["boxes"][0] == [15.0, 0.2, 0.8, 1.9, 4.6, 1.6, 1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.8]
+    camera = small_scene.frames[2].cameras[0]
+    pose = np.array(data["frames"][2]["cameras"][0]["pose"])
+    assert pose == pytest.approx(camera.camera_from_global[:3], abs=1e-5)
+
+
+def test_a_page_asks_for_nothing_outside_of_itself(small_scene, small_tracks, tmp_path):
+    text = write_scene_page(small_scene, small_tracks, tmp_path / "page.html").path.read_text()
+    assert re.findall(r'(?:src|href)="(?!index\.html)[^"]+"', text) == []
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "default-src 'none'" in text
+
+
+def test_names_with_html_stay_names(small_scene, tmp_path):
+    scene = replace(small_scene, name=HOSTILE, description=HOSTILE, location=HOSTILE)
+    tracks = Results({token: boxes_at([(15.0, 0.0)], [HOSTILE]) for token in scene.sample_tokens})
+    (report,) = write_pages([scene], tracks, tmp_path)
+    text = report.path.read_text()
+    assert "<script>document" not in text
+    assert f"<title>{html.escape(HOSTILE)}" in text
+    data = data_of(report.path)
+    assert data["scene"]["name"] == data["tracks"][0]["id"] == HOSTILE
+    write_index(tmp_path / "index.html", [report], HOSTILE)
+    assert "<script>document" not in (tmp_path / "index.html").read_text()
+
+
+def test_images_beside_the_page(small_scene, small_tracks, tmp_path):
+    report = write_scene_page(small_scene, small_tracks, tmp_path / "page.html", PageOptions(embed_images=False))
+    images = [camera["image"] for frame in data_of(report.path)["frames"] for camera in frame["cameras"]]
+    assert len(set(images)) == 6 * FRAMES
+    assert all((tmp_path / image).is_file() for image in images)
+
+
+def test_missing_and_broken_images_are_named(small_scene, small_tracks, tmp_path):
+    missing, broken = (small_scene.frames[1].cameras[i].image_path for i in range(2))
+    missing.unlink()
+    broken.write_bytes(b"no JPEG")
+    report = write_scene_page(small_scene, small_tracks, tmp_path / "page.html")
+    assert sorted(report.unreadable_images) == sorted([missing.name, broken.name])
+    assert data_of(report.path)["frames"][1]["cameras"][0]["image"] is None
+
+
+def test_forty_frames_of_six_real_images_stay_below_15_mb(shared, mini_val, tmp_path):
+    scene = read_scenes(mini_val, "v1.0-mini", "mini_val")[0]
+    with_images = replace(scene, frames=scene.frames[:2] * 20)
+    tracks = read_tracks(shared / "expected" / "fastbev" / "tracks_polymot.json")
+    report = write_scene_page(with_images, tracks, tmp_path / "page.html")
+    assert report.unreadable_images == ()
+    assert report.path.stat().st_size < 15e6
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(small_scene, small_tracks, tmp_path):
+    blocked = tmp_path / "page.html"
+    blocked.mkdir()
+    with pytest.raises(OSError, match="page"):
+        write_scene_page(small_scene, small_tracks, blocked)
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_full_disk_leaves_no_half_page(small_scene, small_tracks, tmp_path, monkeypatch):
+    def full(self, content):
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_scene_page(small_scene, small_tracks, tmp_path / "out" / "page.html")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_scene_without_annotations_has_no_errors(small_scene, small_tracks, tmp_path):
+    scene = replace(small_scene, frames=tuple(replace(frame, annotations=None) for frame in small_scene.frames))
+    report = write_scene_page(scene, small_tracks, tmp_path / "page.html")
+    assert report.switches is report.misses is report.false_positives is report.mota is None
+
+
+def test_the_counts_of_a_report(small_scene, tmp_path):
+    stray = boxes_at([(15.0, 0.0), (30.0, 10.0)], ["1", "3"])
+    report = write_scene_page(
+        small_scene, Results(dict.fromkeys(small_scene.sample_tokens, stray)), tmp_path / "p.html"
+    )
+    # One of two cars is followed; the other is missed, and a stray track runs beside them.
+    assert (report.switches, report.misses, report.false_positives) == (0, 4, 4)
+    assert report.mota == pytest.approx(1 - 8 / 8)
+
+
+def test_links(small_scene):
+    assert page_link("scene a", sample_token="s&1", track_id="a b").endswith(".html#sample=s%261&track=a+b")
+    assert page_link("scene-1") == "scene-1.html"
+
+
+def test_the_index_shows_the_scores(shared, small_scene, small_tracks, tmp_path):
+    summary = shared / "expected" / "fastbev" / "tracks_polymot.metrics_summary.json"
+    reports = list(write_pages([small_scene], small_tracks, tmp_path))
+    write_index(tmp_path / "index.html", reports, "tracks.json", read_metrics(summary))
+    data = data_of(tmp_path / "index.html")
+    assert {"name": "AMOTA", "value": "0.535"} in data["metrics"]
+    assert data["scenes"][0]["link"] == "scene-a.html"
+    assert data["scenes"][0]["thumbnail"].startswith("data:image/jpeg")
+
+
+@pytest.mark.parametrize(("content", "message"), [("{", "not JSON"), ("[]", "amota"), ('{"mota": 1}', "amota")])
+def test_a_summary_that_is_none(tmp_path, content, message):
+    path = tmp_path / "summary.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_metrics(path)
+    with pytest.raises(InputError, match="No such file"):
+        read_metrics(tmp_path / "none.json")

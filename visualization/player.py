@@ -1,0 +1,217 @@
+"""Writes a page that plays a scene: one self-contained HTML file that works from disk, without a server or network.
+
+The page's parts are plain files in `page/`; they are put together with the scene's data, and with its images either
+inside the page or beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import cv2
+
+from scenes import Camera, Results, Scene
+from scenes.files import write_atomically
+from visualization.colors import Image
+from visualization.html_page import assemble_page
+from visualization.images import read_image
+from visualization.matching import OperatingPoints, find_operating_points
+from visualization.page_data import page_data
+from visualization.scene_jobs import run_jobs, scene_file_name
+from visualization.selection import results_of_scene
+
+_SCRIPTS: Final = ("geometry.js", "drawing.js", "timeline.js", "player.js")
+_THUMBNAIL_PX: Final = (256, 144)
+_THUMBNAIL_QUALITY: Final = 70
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """How pages are written.
+
+    Attributes:
+        image_width_px: width of the camera images in the page.
+        image_quality: JPEG quality, 1 to 100.
+        embed_images: inside the page; otherwise as files in a folder `<scene>_images` beside it.
+    """
+
+    image_width_px: int = 480
+    image_quality: int = 72
+    embed_images: bool = True
+
+
+@dataclass(frozen=True)
+class PageReport:
+    """What was written.
+
+    Attributes:
+        path: the page.
+        scene_name, location: which scene it plays, and where that was recorded.
+        frames, tracks: how many it shows.
+        switches, misses, false_positives: events in the scene; None where it is not annotated.
+        mota: 1 - (switches + misses + false positives) / judged annotations; None where there are none.
+        thumbnail: a small picture of the scene as a data URI; None without images.
+        unreadable_images: names of the camera images that were missing or broken.
+    """
+
+    path: Path
+    scene_name: str
+    location: str
+    frames: int
+    tracks: int
+    switches: int | None
+    misses: int | None
+    false_positives: int | None
+    mota: float | None
+    thumbnail: str | None
+    unreadable_images: tuple[str, ...]
+
+
+def write_scene_page(
+    scene: Scene,
+    tracks: Results,
+    path: Path,
+    options: PageOptions | None = None,
+    detections: Results | None = None,
+    operating_points: OperatingPoints | None = None,
+) -> PageReport:
+    """Write the page of a scene, whole or not at all.
+
+    Args:
+        scene: frames, cameras and annotations; images may be missing.
+        tracks: boxes by sample token, with `track_id`.
+        path: the page to write (`.html`).
+        options: how it is written.
+        detections: boxes by sample token for a layer of their own.
+        operating_points: by class the score from which on tracks are judged; found in this scene when not given.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    photos = _Photos(path, options or PageOptions())
+    points = find_operating_points([scene], tracks) if operating_points is None else operating_points
+    data = page_data(scene, tracks, detections, points, photos.source)
+    write_atomically(path, assemble_page("player.html", "player.css", _SCRIPTS, f"{scene.name} - tracks", data))
+    return PageReport(
+        path=path,
+        scene_name=scene.name,
+        location=scene.location,
+        frames=len(scene.frames),
+        tracks=len(data["tracks"]),
+        **_event_counts(data),
+        thumbnail=_thumbnail(scene),
+        unreadable_images=tuple(photos.unreadable),
+    )
+
+
+def write_pages(
+    scenes: Sequence[Scene],
+    tracks: Results,
+    folder: Path,
+    options: PageOptions | None = None,
+    detections: Results | None = None,
+    workers: int = 1,
+) -> Iterator[PageReport]:
+    """Write `<folder>/<scene name>.html` for each scene, several at a time in processes of their own.
+
+    All scenes are judged at the same operating points. See `write_scene_page`; with more than one worker a
+    script that calls this needs the usual `if __name__ == "__main__":`.
+    """
+    points = find_operating_points(scenes, tracks)
+    jobs = [
+        (
+            scene,
+            results_of_scene(scene, tracks),
+            folder / page_name(scene.name),
+            options,
+            None if detections is None else results_of_scene(scene, detections),
+            points,
+        )
+        for scene in scenes
+    ]
+    yield from run_jobs(write_scene_page, jobs, workers)
+
+
+def page_name(scene_name: str) -> str:
+    """The file name of a scene's page."""
+    return f"{scene_file_name(scene_name)}.html"
+
+
+def page_link(
+    scene_name: str, *, time_s: float | None = None, sample_token: str | None = None, track_id: str | None = None
+) -> str:
+    """A relative link that opens a scene's page at a time or sample, with a track selected.
+
+    >>> page_link("scene-0103", time_s=9.5, track_id="12")
+    'scene-0103.html#time=9.50&track=12'
+    """
+    wanted = {
+        "time": None if time_s is None else f"{time_s:.2f}",
+        "sample": sample_token,
+        "track": track_id,
+    }
+    fragment = urlencode({key: value for key, value in wanted.items() if value is not None})
+    return quote(page_name(scene_name)) + (f"#{fragment}" if fragment else "")
+
+
+@dataclass
+class _Photos:
+    """The camera images of a page, made smaller; remembers which could not be read."""
+
+    page: Path
+    options: PageOptions
+    unreadable: list[str] = field(default_factory=list)
+
+    def source(self, camera: Camera) -> str | None:
+        """Where the page finds the image; see `page_data.ImageSource`."""
+        width = self.options.image_width_px
+        shape = (camera.width_px, camera.height_px) if camera.width_px else (16, 9)
+        image = read_image(camera, width, max(1, round(width * shape[1] / shape[0])))
+        if image is None:
+            self.unreadable.append(camera.image_path.name)
+            return None
+        content = _jpeg(image, self.options.image_quality)
+        if self.options.embed_images:
+            return _data_uri(content)
+        folder = self.page.with_name(f"{self.page.stem}_images")
+        write_atomically(folder / camera.image_path.name, content)
+        return quote(f"{folder.name}/{camera.image_path.name}")
+
+
+def _event_counts(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of a `PageReport`, from a page's data."""
+    if not data["judged"]:
+        return {"switches": None, "misses": None, "false_positives": None, "mota": None}
+    switches = sum(len(track["switches"]) for track in data["tracks"])
+    false_positives = sum(len(track["false_positives"]) for track in data["tracks"])
+    misses = sum(len(annotation["misses"]) for annotation in data["annotations"])
+    matches = sum(match is not None for track in data["tracks"] for match in track["matches"])
+    judged = misses + matches
+    mota = 1.0 - (switches + false_positives + misses) / judged if judged else None
+    return {"switches": switches, "misses": misses, "false_positives": false_positives, "mota": mota}
+
+
+def _thumbnail(scene: Scene) -> str | None:
+    """A front camera's first image that can be read."""
+    cameras = [camera for frame in scene.frames for camera in frame.cameras if camera.image_path.is_file()]
+    for camera in sorted(cameras, key=lambda camera: camera.name != "CAM_FRONT")[:1]:
+        image = read_image(camera, *_THUMBNAIL_PX)
+        if image is not None:
+            return _data_uri(_jpeg(image, _THUMBNAIL_QUALITY))
+    return None
+
+
+def _jpeg(image: Image, quality: int) -> bytes:
+    encoded: bytes = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[
+        1
+    ].tobytes()
+    return encoded
+
+
+def _data_uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
