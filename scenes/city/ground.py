@@ -76,8 +76,8 @@ class GroundPolygons:
 
 
 def build_ground(plan: TownPlan, graph: LaneGraph, rng: np.random.Generator) -> GroundPolygons:
-    """Blocks with their sidewalks, then everything that is painted on the carriageways."""
-    polygons: list[tuple[Surface, FloatArray]] = []
+    """The paved area, the blocks with their sidewalks, then everything that is painted on the carriageways."""
+    polygons: list[tuple[Surface, FloatArray]] = [(Surface.ASPHALT, plan.outskirts_m())]
     for block in plan.blocks:
         lot = Surface.GRASS if rng.random() < 0.5 else Surface.PAVING
         for surface, inset in ((Surface.KERB, 0.0), (Surface.SIDEWALK, 0.2), (lot, SIDEWALK_WIDTH_M)):
@@ -152,15 +152,14 @@ def draw_map_mask(plan: TownPlan) -> NDArray[np.uint8]:
     """The devkit's semantic prior: 255 on carriageways and sidewalks, 0 elsewhere, 0.1 m a pixel, y upwards."""
     width, height = (np.ceil(plan.extent_m / MAP_RESOLUTION_M)).astype(int)
     mask = np.zeros((height, width), dtype=np.uint8)
-    town = cv2.convexHull(np.concatenate([_map_pixels(plan, b.outline(0.0), height) for b in plan.blocks]))
-    cv2.fillConvexPoly(mask, town, 255)
+    cv2.fillPoly(mask, [_map_pixels(plan.outskirts_m(), height)], 255)
     for block in plan.blocks:
-        cv2.fillPoly(mask, [_map_pixels(plan, block.outline(SIDEWALK_WIDTH_M), height)], 0)
+        cv2.fillPoly(mask, [_map_pixels(plan.warp(block.outline(SIDEWALK_WIDTH_M)), height)], 0)
     return mask
 
 
-def _map_pixels(plan: TownPlan, outline_m: FloatArray, height_px: int) -> NDArray[np.int32]:
-    x, y = (plan.warp(outline_m) / MAP_RESOLUTION_M).T
+def _map_pixels(points_m: FloatArray, height_px: int) -> NDArray[np.int32]:
+    x, y = (points_m / MAP_RESOLUTION_M).T
     return np.round(np.stack([x, height_px - y], axis=1)).astype(np.int32)
 
 
@@ -203,7 +202,7 @@ _FARTHEST_PIXEL: Final = 20000.0
 """Corners are pulled in to here: OpenCV's fixed-point coordinates overflow beyond."""
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _project_polygons(points, starts, center, radius, camera_from_global, intrinsic, width, reach):  # type: ignore[no-untyped-def]
     """Image corners of the polygons in view, cut at the near plane: (Q, 2) pixels, starts, indices."""
     turn, shift = camera_from_global[:3, :3], camera_from_global[:3, 3]

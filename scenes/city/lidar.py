@@ -67,7 +67,7 @@ def cast_sweep(
     return Sweep(points, ring, target[kept])
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _cast(center, size_lwh, yaw, elevation, steps, height, max_range):  # type: ignore[no-untyped-def]
     """Distance (beams, steps) and index of what each ray meets first."""
     beams = len(elevation)
@@ -103,7 +103,7 @@ def _cast(center, size_lwh, yaw, elevation, steps, height, max_range):  # type: 
     return distance, target
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _angles(center, size_lwh, yaw, steps):  # type: ignore[no-untyped-def]
     """First and last azimuth step, lowest and highest elevation under which a box can be met."""
     middle = np.arctan2(center[1], center[0])
@@ -131,7 +131,7 @@ def _angles(center, size_lwh, yaw, steps):  # type: ignore[no-untyped-def]
     return first, last, low, high
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _ray_box(ox, oy, oz, dx, dy, dz, half):  # type: ignore[no-untyped-def]
     """Distance along a unit ray to a box at the origin, -1 if it misses or starts inside (slab method)."""
     near, far = -np.inf, np.inf

@@ -59,6 +59,15 @@ class Mesh:
     roles: NDArray[np.int64]
 
 
+_WHEEL_SIDES: Final = 10
+
+
+def _circle(x: float, y: float, z: float, radius: float) -> FloatArray:
+    """(10, 3) points around (x, z) at one y."""
+    angle = 2.0 * np.pi * (np.arange(_WHEEL_SIDES) + 0.5) / _WHEEL_SIDES
+    return np.column_stack([x + radius * np.cos(angle), np.full(_WHEEL_SIDES, y), z + radius * np.sin(angle)])
+
+
 class _Builder:
     """Collects convex parts in metres: x forward and y left from the middle, z up from the ground."""
 
@@ -108,14 +117,14 @@ class _Builder:
         sides = [np.column_stack([outline[:, 0], np.full(len(outline), side), outline[:, 1]]) for side in y]
         self._extruded(sides[0], sides[1], role)
 
-    def wheel(self, x: float, y: tuple[float, float], radius: float, role: Role = Role.RUBBER, sides: int = 12) -> None:
-        """A disc that stands on the ground, between two y."""
-        self.disc(x, radius, y, radius, role, sides)
-
-    def disc(self, x: float, z: float, y: tuple[float, float], radius: float, role: Role, sides: int = 10) -> None:
-        """A cylinder along y around (x, z)."""
-        angle = 2.0 * np.pi * (np.arange(sides) + 0.5) / sides
-        self.profile(list(zip(x + radius * np.cos(angle), z + radius * np.sin(angle), strict=True)), y, role)
+    def wheel(self, x: float, y: tuple[float, float], radius: float, hub: Role = Role.METAL) -> None:
+        """A tyre that stands on the ground, from y[0] to its outer side y[1], and the hub on that side."""
+        inward = y[0] - y[1]
+        tyre = [_circle(x, side, radius, radius) for side in (y[0], y[1] + 0.012 * np.sign(inward))]
+        self._extruded(tyre[0], tyre[1], Role.RUBBER)
+        # One face for the hub: its own solid has no depth, so its middle is put inside the tyre.
+        rim = np.concatenate([_circle(x, y[1], radius, 0.6 * radius), [[x, y[0] + 0.5 * inward, radius]]])
+        self.solid(rim, [range(len(rim) - 1)], hub)
 
     def post(self, x: float, y: float, z: tuple[float, float], radii: tuple[float, float], role: Role, sides: int = 8) -> None:
         """An upright cylinder or cone stump."""
@@ -212,7 +221,7 @@ def _car(name: str) -> Mesh:
             (-nose, 0.60),
             (-nose + 0.06, 0.36),
         ],
-        (-side + 0.03, side - 0.03),
+        (-side + 0.04, side - 0.04),
         Role.BODY,
     )
     b.box((-nose + 0.12, nose - 0.12), (-side + 0.06, side - 0.06), (0.20, 0.42), Role.TRIM)
@@ -231,8 +240,7 @@ def _car(name: str) -> Mesh:
             high_x = ws_high + share * (rw_high - ws_high)
             b.beam((low_x, y * (sill - 0.01), belt), (high_x, y * (roof - 0.01), height - 0.05), 0.07, Role.BODY)
         for x in (nose - 0.82, -nose + 0.86):
-            b.wheel(x, (y * (side - 0.25), y * (side - 0.01)), shape.wheel_radius)
-            b.disc(x, shape.wheel_radius, (y * (side - 0.05), y * side), 0.62 * shape.wheel_radius, Role.METAL)
+            b.wheel(x, (y * (side - 0.25), y * side), shape.wheel_radius)
         light = (y * (side - 0.48), y * (side - 0.06))
         b.box((nose - 0.25, nose - 0.015), light, (0.62, 0.74), Role.HEADLIGHT)
         b.box((-nose + 0.012, -nose + 0.2), light, (deck - 0.30, deck - 0.14), Role.TAILLIGHT)
@@ -266,8 +274,7 @@ def _pickup() -> Mesh:
 def _wheels(b: _Builder, xs: Sequence[float], y: float, side: float, radius: float) -> None:
     """Wheels with hubs on one side (y is -1 or 1) of a vehicle."""
     for x in xs:
-        b.wheel(x, (y * (side - 0.3), y * (side - 0.01)), radius)
-        b.disc(x, radius, (y * (side - 0.05), y * side), 0.55 * radius, Role.METAL)
+        b.wheel(x, (y * (side - 0.3), y * side), radius)
 
 
 def _box_truck() -> Mesh:
@@ -383,8 +390,7 @@ def _loader() -> Mesh:
     b = _Builder()
     for y in (-1.0, 1.0):
         for x in (-1.7, 1.1):
-            b.wheel(x, (y * 0.7, y * 1.2), 0.68)
-            b.disc(x, 0.68, (y * 1.15, y * 1.22), 0.32, Role.BODY)
+            b.wheel(x, (y * 0.7, y * 1.22), 0.68, Role.BODY)
         b.beam((0.4, y * 0.5, 1.6), (2.3, y * 0.5, 0.6), 0.22, Role.BODY)
     b.frustum((-2.9, -0.6, -0.9, 0.9), (-2.8, -0.6, -0.8, 0.8), (0.75, 1.75), Role.BODY)
     b.box((-0.7, 1.3), (-0.6, 0.6), (0.7, 1.25), Role.BODY)
@@ -426,8 +432,8 @@ def _bicycle(with_rider: bool) -> Mesh:
 def _motorcycle(with_rider: bool) -> Mesh:
     b = _Builder()
     for x in (-0.72, 0.72):
-        b.wheel(x, (-0.07, 0.07), 0.31, sides=14)
-        b.disc(x, 0.31, (-0.08, 0.08), 0.17, Role.METAL)
+        for y in (-1.0, 1.0):
+            b.wheel(x, (0.0, y * 0.08), 0.31)
     b.profile([(-0.55, 0.45), (-0.45, 0.75), (0.35, 0.92), (0.5, 0.7), (0.3, 0.35), (-0.35, 0.3)], (-0.14, 0.14), Role.BODY)
     b.box((-0.30, 0.25), (-0.2, 0.2), (0.28, 0.55), Role.METAL)
     b.profile([(-0.95, 0.82), (-0.85, 0.88), (0.0, 0.8), (-0.1, 0.7), (-0.7, 0.7)], (-0.13, 0.13), Role.TRIM)

@@ -16,10 +16,9 @@ from scenes.city.rasterizer import Instances, View, rasterize
 from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
 
-_VISIBILITY_WIDTH_PX: Final = 400
-_VISIBILITY_HEIGHT_PX: Final = 225
-_SCENERY_REACH_M: Final = 130.0
-_LIDAR_REACH_M: Final = 105.0
+_VISIBILITY_WIDTH_PX: Final = 320
+_VISIBILITY_HEIGHT_PX: Final = 180
+_SCENERY_REACH_M: Final = 105.0
 _HOLLOW: Final = tuple(MESH_INDEX[name] for name in ("lamp_post", "signal_red", "signal_yellow", "signal_green"))
 _TRUNK_M: Final = 0.3
 _LIDAR_BOX_SHARE: Final = 0.96

@@ -88,7 +88,7 @@ def furnish(plan: TownPlan, near: Callable[[FloatArray], bool], times: int, rng:
 
     Args:
         plan: the town.
-        near: whether a global position (2,) is close enough to the drive to matter.
+        near: whether one of some global positions (N, 2) is close enough to the drive to matter.
         times: recorded positions of actors that move about.
         rng: draws everything.
     """
@@ -97,13 +97,13 @@ def furnish(plan: TownPlan, near: Callable[[FloatArray], bool], times: int, rng:
         # One generator a kerb: what stands here does not depend on what was left out elsewhere.
         own = np.random.default_rng(rng.integers(2**63))
         middle = 0.5 * kerb.slots * _SLOT_M
-        if any(near(kerb.at(place, 0.0)) for place in (0.0, middle, 2.0 * middle)):
+        if near(np.array([kerb.at(place, 0.0) for place in (0.0, middle, 2.0 * middle)])):
             actors += _furnish_kerb(kerb, times, own)
-    return [actor for actor in actors if near(actor.position_m[0])]
+    return [actor for actor in actors if near(actor.position_m[:1])]
 
 
 def _furnish_kerb(kerb: Kerb, times: int, rng: np.random.Generator) -> list[Actor]:
-    density = rng.beta(2.0, 1.6)
+    density = rng.beta(1.3, 1.9)
     zone_at = int(rng.integers(1, max(kerb.slots - _ZONE_SLOTS, 2))) if rng.random() < _WORK_ZONE_PROBABILITY else None
     actors: list[Actor] = []
     slot = 0
@@ -119,7 +119,7 @@ def _furnish_kerb(kerb: Kerb, times: int, rng: np.random.Generator) -> list[Acto
     return actors + _sidewalk_life(kerb, rng)
 
 
-_WORK_ZONE_PROBABILITY: Final = 0.3
+_WORK_ZONE_PROBABILITY: Final = 0.2
 
 
 def _occupy_slot(kerb: Kerb, slot: int, density: float, rng: np.random.Generator) -> tuple[list[Actor], int]:
@@ -127,7 +127,7 @@ def _occupy_slot(kerb: Kerb, slot: int, density: float, rng: np.random.Generator
     chance = rng.random()
     if chance < 0.015 and slot + _LONG_SLOTS <= kerb.slots:
         return [_parked(kerb, "trailer", (slot + 0.5 * _LONG_SLOTS) * _SLOT_M, rng)], _LONG_SLOTS
-    if chance < 0.035:
+    if chance < 0.02:
         return _parked_motorcycles(kerb, slot, rng), 1
     if rng.random() > density:
         return [], 1
@@ -178,14 +178,14 @@ def _work_zone(kerb: Kerb, start_m: float, times: int, rng: np.random.Generator)
         for place in np.arange(3.6, length - 3.0, 2.75)
     ]
     for end, sign in ((start_m + 2.0, -1.0), (start_m + length - 2.0, 1.0)):
-        for step in range(int(rng.integers(3, 5))):
+        for step in range(int(rng.integers(2, 4))):
             spot = kerb.at(end + sign * 0.4 * step, inner + 0.25 + 0.6 * step)
             actors.append(resting_actor("cone", Activity.INERT, spot, rng.uniform(-np.pi, np.pi), rng))
     yard = kerb.street.half_width_m + 0.5 * SIDEWALK_WIDTH_M
     for _ in range(int(rng.integers(1, 4))):
         spot = kerb.at(start_m + rng.uniform(1.0, length - 1.0), kerb.street.half_width_m + rng.uniform(0.1, 0.5))
         actors.append(resting_actor("worker", Activity.ON_FOOT, spot, rng.uniform(-np.pi, np.pi), rng))
-    for _ in range(int(rng.integers(0, 4))):
+    for _ in range(int(rng.integers(0, 3))):
         spot = kerb.at(start_m + rng.uniform(0.0, length), yard + 0.5 * SIDEWALK_WIDTH_M + rng.uniform(0.2, 0.8))
         actors.append(resting_actor("cone", Activity.INERT, spot, rng.uniform(-np.pi, np.pi), rng))
     if rng.random() < 0.55:
@@ -212,9 +212,9 @@ def _sidewalk_life(kerb: Kerb, rng: np.random.Generator) -> list[Actor]:
     length = kerb.slots * _SLOT_M
     front = kerb.street.half_width_m + SIDEWALK_WIDTH_M
     actors: list[Actor] = []
-    if rng.random() < 0.10 and length > 20.0:
+    if rng.random() < 0.06 and length > 20.0:
         actors += _bicycle_rack(kerb, rng.uniform(6.0, length - 6.0), front + 1.4, rng)
-    for _ in range(rng.poisson(0.5)):
+    for _ in range(rng.poisson(0.7)):
         actors += _standing_group(kerb, rng.uniform(0.0, length), front - 0.3, rng)
     for _ in range(rng.poisson(0.2)):
         place = rng.uniform(0.0, length)

@@ -166,7 +166,7 @@ def _in_view(instances: Instances, view: View) -> NDArray[np.bool_]:
     return visible
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _place_faces(chosen, mesh, center, yaw, size, vertices, triangles, starts, camera_from_global):  # type: ignore[no-untyped-def]
     """Faces that look at the camera: corners (F, 3, 3) in camera coordinates, instance, triangle, global normal."""
     total = 0
@@ -211,7 +211,7 @@ def _place_faces(chosen, mesh, center, yaw, size, vertices, triangles, starts, c
     return corners[:count], face_instance[:count], face_triangle[:count], normals[:count]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _draw_faces(corners, face_instance, intrinsic, inverse_depth, face, covered, stamp):  # type: ignore[no-untyped-def]
     """Clip each face at the near plane, project it, and draw what is nearer than what is there."""
     clipped = np.empty((4, 3))
@@ -223,7 +223,7 @@ def _draw_faces(corners, face_instance, intrinsic, inverse_depth, face, covered,
             )
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _clip_near(triangle, clipped):  # type: ignore[no-untyped-def]
     """The part of a triangle beyond the near plane; returns its number of corners."""
     count = 0
@@ -239,7 +239,7 @@ def _clip_near(triangle, clipped):  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _draw_triangle(points, last, f, instance, intrinsic, inverse_depth, face, covered, stamp):  # type: ignore[no-untyped-def]
     """Draw the triangle of corners 0, last - 1 and last: 1 / depth is linear in the image."""
     height, width = inverse_depth.shape

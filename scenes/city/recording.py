@@ -30,8 +30,8 @@ _SLIP_PROBABILITY: Final = 0.02
 _SLIP_S: Final = 0.05
 _EPOCH_US: Final = 1_700_000_000_000_000
 _SCENE_INTERVAL_US: Final = 60_000_000
-_ANNOTATION_RANGE_M: Final = 70.0
-_BRIDGED_FRAMES: Final = 3
+_ANNOTATION_RANGE_M: Final = 65.0
+_BRIDGED_FRAMES: Final = 2
 """Annotators keep following somebody who is out of sight for no longer than this."""
 _DUSK_SHARE: Final = 0.3
 _JPEG_QUALITY: Final = 88
@@ -83,7 +83,7 @@ def record_scene(job: SceneJob) -> Tables:
     rng = np.random.default_rng([job.seed, _SCENE_STREAM, job.index])
     town = build_town(job.seed, job.town)
     times_s = _key_frame_times(job.frames, rng)
-    drive = simulate_drive(town.plan, town.graph, float(times_s[-1]), rng)
+    drive = simulate_drive(town, float(times_s[-1]), rng)
     dusk = bool(rng.random() < _DUSK_SHARE)
     light = draw_light(rng, dusk)
     observations = [_observe(town, drive, time_s, rng) for time_s in times_s.tolist()]

@@ -137,7 +137,7 @@ def render(
     """(H, W, 3) BGR image of what a camera sees."""
     fine = view.scaled(_SUPERSAMPLING)
     faces = rasterize(instances, library, fine)
-    surface = np.full((fine.height_px, fine.width_px), int(Surface.ASPHALT), dtype=np.uint8)
+    surface = np.full((fine.height_px, fine.width_px), int(Surface.GRASS), dtype=np.uint8)
     fill_polygons(surface, ground, fine, _GROUND_REACH_M)
     shaded = np.zeros((fine.height_px, fine.width_px), dtype=np.uint8)
     fill_polygons(shaded, _shadows(instances, view, light), fine, _SHADOW_REACH_M)
@@ -232,14 +232,14 @@ def _shadows(instances: Instances, view: View, light: Light) -> GroundPolygons:
 _HAZE_M: Final = 420.0
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _shade(  # type: ignore[no-untyped-def]
     image, inverse_depth, face, face_color, is_facade, normal, instance, surface, shaded, surface_color, grain,
     global_from_camera, eye, intrinsic, zenith, horizon, glow, sun, shadow, lamps_on,
 ):  # fmt: skip
     """Colour every pixel: a face, or the ground, or the sky."""
     height, width = face.shape
-    tile = grain.shape[0]
+    wrap = grain.shape[0] - 1  # the tile's side is a power of two
     for row in range(height):
         v = (row + 0.5 - intrinsic[1, 2]) / intrinsic[1, 1]
         for column in range(width):
@@ -268,8 +268,8 @@ def _shade(  # type: ignore[no-untyped-def]
                 rough = 1.0
                 if depth < 90.0:
                     fade = 1.0 / (1.0 + 0.0012 * depth * depth)
-                    value = grain[int(y * 24.0) % tile, int(x * 24.0) % tile]
-                    coarse = grain[int(y * 2.3) % tile, int(x * 2.3) % tile]
+                    value = grain[int(y * 24.0) & wrap, int(x * 24.0) & wrap]
+                    coarse = grain[int(y * 2.3) & wrap, int(x * 2.3) & wrap]
                     rough = 1.0 + (value - 1.0) * fade + (coarse - 1.0) * 0.6
                 if shaded[row, column]:
                     rough *= shadow
@@ -284,6 +284,8 @@ def _shade(  # type: ignore[no-untyped-def]
                 red = (horizon[0] + share * (zenith[0] - horizon[0])) * (1.0 - toward) + glow[0] * toward
                 green = (horizon[1] + share * (zenith[1] - horizon[1])) * (1.0 - toward) + glow[1] * toward
                 blue = (horizon[2] + share * (zenith[2] - horizon[2])) * (1.0 - toward) + glow[2] * toward
+                if up < 0.05 and up < _hill(np.arctan2(dy, dx)):
+                    red, green, blue = 0.62 * red + 6.0, 0.66 * green + 12.0, 0.70 * blue + 10.0
                 depth = 0.0
             haze = depth / _HAZE_M
             haze = haze * haze / (1.0 + haze * haze)
@@ -292,7 +294,13 @@ def _shade(  # type: ignore[no-untyped-def]
             image[row, column, 2] = np.uint8(min(max(red + haze * (horizon[0] - red), 0.0), 255.0))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _hill(azimuth):  # type: ignore[no-untyped-def]
+    """Sine of the elevation of the hills on the horizon."""
+    return 0.021 + 0.009 * np.sin(3.0 * azimuth + 0.7) + 0.006 * np.sin(11.0 * azimuth) + 0.002 * np.sin(37.0 * azimuth)
+
+
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _facade(along, z, building, lamps_on):  # type: ignore[no-untyped-def]
     """What is at a place of a house's wall: 0 wall, 1 window, 2 lit window, 3 ledge."""
     if z < 0.5:

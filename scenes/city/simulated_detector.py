@@ -72,8 +72,8 @@ class DetectorNoise:
     size_error: float = 0.05
     yaw_error_rad: float = 0.10
     yaw_flip_probability: float = 0.04
-    speed_error_mps: float = 0.22
-    speed_error_share: float = 0.08
+    speed_error_mps: float = 0.16
+    speed_error_share: float = 0.07
     attribute_error_probability: float = 0.12
     quality_at_ego: float = 2.4
     quality_loss_per_m: float = 0.055

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from scenes.city.actors import LEAD_S, STEP_S, Actor, Cast, moving_actor, recorded_times
 from scenes.city.catalog import KIND_INDEX, KINDS, Activity, draw_size
@@ -14,6 +16,7 @@ from scenes.city.lane_graph import BIKE_LANE, LaneGraph
 from scenes.city.placement import furnish
 from scenes.city.polyline import Polyline
 from scenes.city.signals import Signals
+from scenes.city.town import Town
 from scenes.city.town_plan import TownPlan
 from scenes.city.traffic import Driver, Traffic
 from scenes.city.walkers import Walkers
@@ -27,15 +30,15 @@ _EGO_FRONT_AXLE_M: Final = 0.75
 """Distances of the ego vehicle's axles from its front; its frame sits on the rear one."""
 
 _DRIVEN_KINDS: Final = {
-    "sedan": 0.30,
-    "hatchback": 0.20,
-    "suv": 0.23,
+    "sedan": 0.28,
+    "hatchback": 0.19,
+    "suv": 0.22,
     "van": 0.06,
     "pickup": 0.05,
-    "box_truck": 0.055,
-    "bus": 0.035,
+    "box_truck": 0.065,
+    "bus": 0.065,
     "tractor": 0.025,
-    "motorcyclist": 0.035,
+    "motorcyclist": 0.025,
     "loader": 0.01,
 }
 _EGO_KINDS: Final = frozenset({"sedan", "hatchback", "suv"})
@@ -82,28 +85,27 @@ class _Vehicle:
     activity: Activity
 
 
-def simulate_drive(plan: TownPlan, graph: LaneGraph, duration_s: float, rng: np.random.Generator) -> Drive:
+def simulate_drive(town: Town, duration_s: float, rng: np.random.Generator) -> Drive:
     """Simulate one scene.
 
     Args:
-        plan: the town.
-        graph: its lanes.
+        town: where it is set.
         duration_s: time from the first to the last key frame.
         rng: draws everything.
     """
-    signals = Signals(graph.signalled, rng)
-    vehicles = _draw_vehicles(graph, rng)
-    traffic = Traffic(graph, signals, [vehicle.driver for vehicle in vehicles], rng)
+    signals = Signals(town.graph.signalled, rng)
+    vehicles = _draw_vehicles(town.graph, rng)
+    traffic = Traffic(town.graph, signals, [vehicle.driver for vehicle in vehicles], rng)
     pace = np.clip(rng.normal(1.35, 0.2, int(rng.integers(110, 230))), 0.7, 2.0)
-    walkers = Walkers(plan, graph, signals, pace, rng)
+    walkers = Walkers(town.sidewalks, town.graph, signals, pace, rng)
     times = recorded_times(duration_s)
     driven, walked = _run(traffic, walkers, times)
 
-    ego_index = _pick_ego(plan, traffic, vehicles, driven, rng)
+    ego_index = _pick_ego(town.plan, traffic, vehicles, driven, rng)
     ego = _ego_motion(traffic.path(ego_index), vehicles[ego_index].driver.front_m + driven[:, ego_index])
 
-    def near(position_m: FloatArray) -> bool:
-        return bool(np.linalg.norm(ego.position_m[::5] - position_m, axis=1).min() < _NEAR_M)
+    def near(positions_m: FloatArray) -> bool:
+        return bool(cdist(ego.position_m[::5], positions_m).min() < _NEAR_M)
 
     actors = [
         part
@@ -114,8 +116,8 @@ def simulate_drive(plan: TownPlan, graph: LaneGraph, duration_s: float, rng: np.
     actors += [
         person for index in range(len(pace)) for person in _people(walkers.path(index), walked[:, index], rng)
     ]
-    nearby = [actor for actor in actors if any(near(position) for position in actor.position_m[::10])]
-    return Drive(ego, Cast([*nearby, *furnish(plan, near, times, rng)], times), signals)
+    nearby = [actor for actor in actors if near(actor.position_m[::10])]
+    return Drive(ego, Cast([*nearby, *furnish(town.plan, near, times, rng)], times), signals)
 
 
 def _run(traffic: Traffic, walkers: Walkers, times: int) -> tuple[FloatArray, FloatArray]:
@@ -135,24 +137,24 @@ def _run(traffic: Traffic, walkers: Walkers, times: int) -> tuple[FloatArray, Fl
 
 def _draw_vehicles(graph: LaneGraph, rng: np.random.Generator) -> list[_Vehicle]:
     """Vehicles on all lanes, with gaps that depend on how busy the scene is."""
-    mean_gap_m = rng.uniform(28.0, 65.0)
+    mean_gap_m = rng.uniform(32.0, 85.0)
     vehicles = []
     for index, lane in enumerate(graph.lanes):
         if lane.is_connector:
             continue
         bike_lane = lane.number == BIKE_LANE
-        front = lane.path.length_m - rng.exponential(150.0 if bike_lane else 0.5 * mean_gap_m)
+        front = lane.path.length_m - rng.exponential(250.0 if bike_lane else 0.5 * mean_gap_m)
         while True:
             vehicle = _draw_vehicle(index, front, bike_lane, rng)
             if front - vehicle.driver.length_m < 1.0:
                 break
             vehicles.append(vehicle)
-            front -= vehicle.driver.length_m + 5.0 + rng.exponential(200.0 if bike_lane else mean_gap_m)
+            front -= vehicle.driver.length_m + 5.0 + rng.exponential(300.0 if bike_lane else mean_gap_m)
     return vehicles
 
 
 def _draw_vehicle(lane: int, front_m: float, bike_lane: bool, rng: np.random.Generator) -> _Vehicle:
-    name = "cyclist" if bike_lane else str(rng.choice(list(_DRIVEN_KINDS), p=list(_DRIVEN_KINDS.values())))
+    name = "cyclist" if bike_lane else _draw_name(_DRIVEN_KINDS, rng)
     parts = [(name, draw_size(KINDS[KIND_INDEX[name]], rng))]
     length = float(parts[0][1][1])
     if name == "tractor":
@@ -173,6 +175,12 @@ def _draw_vehicle(lane: int, front_m: float, bike_lane: bool, rng: np.random.Gen
     )
     activity = Activity.RIDDEN if name in ("cyclist", "motorcyclist") else Activity.DRIVEN
     return _Vehicle(driver, tuple(parts), activity)
+
+
+def _draw_name(weights: Mapping[str, float], rng: np.random.Generator) -> str:
+    """One of the names, by their weights."""
+    share = np.array(list(weights.values()))
+    return str(rng.choice(list(weights), p=share / share.sum()))
 
 
 def _parts(vehicle: _Vehicle, path: Polyline, driven_m: FloatArray, rng: np.random.Generator) -> list[Actor]:

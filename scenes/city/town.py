@@ -12,6 +12,7 @@ from scenes.city.ground import GroundPolygons, build_ground
 from scenes.city.lane_graph import LaneGraph, build_lane_graph
 from scenes.city.rasterizer import Instances
 from scenes.city.scenery import build_scenery
+from scenes.city.sidewalks import Sidewalks, build_sidewalks
 from scenes.city.town_plan import TownPlan, draw_town_plan
 
 TOWNS: Final = 4
@@ -20,10 +21,11 @@ TOWNS: Final = 4
 
 @dataclass(frozen=True, eq=False)
 class Town:
-    """Plan, lanes, houses and ground of one town."""
+    """Plan, lanes, sidewalks, houses and ground of one town."""
 
     plan: TownPlan
     graph: LaneGraph
+    sidewalks: Sidewalks
     scenery: Instances
     ground: GroundPolygons
 
@@ -34,7 +36,7 @@ def build_town(seed: int, index: int) -> Town:
     rng = np.random.default_rng([seed, _TOWN_STREAM, index])
     plan = draw_town_plan(rng)
     graph = build_lane_graph(plan)
-    return Town(plan, graph, build_scenery(plan, rng), build_ground(plan, graph, rng))
+    return Town(plan, graph, build_sidewalks(plan, graph), build_scenery(plan, rng), build_ground(plan, graph, rng))
 
 
 _TOWN_STREAM: Final = 1

@@ -145,6 +145,11 @@ class TownPlan:
         """The block left of street `column` and below street `row`."""
         return self.blocks[column * (len(self.rows) + 1) + row]
 
+    def outskirts_m(self) -> FloatArray:
+        """(N, 2) global outline of the paved area: where the outermost blocks end."""
+        low, high = np.array(self.blocks[0].low_m), np.array(self.blocks[-1].high_m)
+        return self.warp(rounded_rectangle(low, high, CORNER_RADIUS_M, 4.0))
+
     def sidewalk(self, block: Block) -> Polyline:
         """The closed global line that people walk around a block."""
         return Polyline.through(self.warp(block.outline(0.5 * SIDEWALK_WIDTH_M, 2.0)))

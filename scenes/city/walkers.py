@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from scenes.city.lane_graph import LaneGraph
 from scenes.city.polyline import Polyline
+from scenes.city.sidewalks import Gate, Sidewalks
 from scenes.city.signals import Signals
-from scenes.city.town_plan import TownPlan
 from scenes.city.traffic import Traffic
 from scenes.geometry import FloatArray
 
@@ -21,17 +21,6 @@ _ASKING_INTERVAL_S: Final = 0.5
 _HURRY: Final = 1.15
 """People walk this much faster on a crosswalk."""
 _KEEP_RIGHT_M: Final = 0.7
-
-
-@dataclass(frozen=True)
-class _Gate:
-    """One end of a crosswalk on a block's sidewalk: its arc length there, and where the crosswalk leads."""
-
-    arc_m: float
-    crosswalk: int
-    block: tuple[int, int]
-    arc_beyond_m: float
-    forward: bool
 
 
 @dataclass
@@ -46,7 +35,7 @@ class _Walker:
     direction: int
     legs: list[FloatArray]
     leg_end_m: float = 0.0
-    gate: _Gate | None = None
+    gate: Gate | None = None
     crossing: int = -1
     waits_since_s: float | None = None
     next_question_s: float = 0.0
@@ -62,13 +51,19 @@ class Walkers:
     """
 
     def __init__(
-        self, plan: TownPlan, graph: LaneGraph, signals: Signals, pace_mps: FloatArray, rng: np.random.Generator
+        self,
+        sidewalks: Sidewalks,
+        graph: LaneGraph,
+        signals: Signals,
+        pace_mps: FloatArray,
+        rng: np.random.Generator,
+   
     ) -> None:
         self._graph = graph
         self._signals = signals
         self._rng = rng
-        self._sidewalks = {(block.column, block.row): plan.sidewalk(block) for block in plan.blocks}
-        self._gates = _gates(graph, self._sidewalks)
+        self._lines = sidewalks.lines
+        self._gates = sidewalks.gates
         self._pace_mps = pace_mps
         self._walkers = [self._spawn() for _ in pace_mps]
         self.on_crosswalk = np.zeros(len(graph.crosswalks), dtype=np.int64)
@@ -93,9 +88,9 @@ class Walkers:
             self._leg_end_m[index] = walker.leg_end_m
 
     def _spawn(self) -> _Walker:
-        blocks = sorted(self._sidewalks)
+        blocks = sorted(self._lines)
         block = blocks[self._rng.integers(len(blocks))]
-        arc = float(self._rng.uniform(0.0, self._sidewalks[block].length_m))
+        arc = float(self._rng.uniform(0.0, self._lines[block].length_m))
         walker = _Walker(block, arc, 1 if self._rng.random() < 0.5 else -1, [])
         self._walk_to_next_gate(walker)
         return walker
@@ -129,7 +124,7 @@ class Walkers:
         red_left_s = self._signals.red_left_s(walk.node, walk.direction, time_s)
         return red_left_s > needed_s and not traffic.connectors_taken(crosswalk)
 
-    def _enter_crosswalk(self, walker: _Walker, gate: _Gate) -> None:
+    def _enter_crosswalk(self, walker: _Walker, gate: Gate) -> None:
         walk = self._graph.crosswalks[gate.crosswalk].path.points_m
         aside = self._rng.uniform(-1.0, 1.0)
         ahead = (walk[-1] - walk[0]) / np.linalg.norm(walk[-1] - walk[0])
@@ -147,7 +142,7 @@ class Walkers:
 
     def _walk_to_next_gate(self, walker: _Walker) -> None:
         """Append the sidewalk up to the next end of a crosswalk, or half way around a block that has none."""
-        sidewalk = self._sidewalks[walker.block]
+        sidewalk = self._lines[walker.block]
         gates = self._gates[walker.block]
         ahead = [(walker.direction * (gate.arc_m - walker.arc_m)) % sidewalk.length_m for gate in gates]
         candidates = [(distance, position) for position, distance in enumerate(ahead) if distance > 1.0]
@@ -175,23 +170,3 @@ def _keep_right(points_m: FloatArray) -> FloatArray:
     ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
     shifted: FloatArray = points_m + _KEEP_RIGHT_M * np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
     return shifted
-
-
-def _gates(graph: LaneGraph, sidewalks: dict[tuple[int, int], Polyline]) -> dict[tuple[int, int], list[_Gate]]:
-    """For each block the ends of crosswalks on its sidewalk."""
-    gates: dict[tuple[int, int], list[_Gate]] = {block: [] for block in sidewalks}
-    for index, walk in enumerate(graph.crosswalks):
-        arcs = [_nearest_arc(sidewalks[block], end) for block, end in zip(walk.blocks, _ends(walk.path), strict=True)]
-        for side in (0, 1):
-            gates[walk.blocks[side]].append(
-                _Gate(arcs[side], index, walk.blocks[1 - side], arcs[1 - side], forward=side == 0)
-            )
-    return gates
-
-
-def _ends(path: Polyline) -> NDArray[np.float64]:
-    return path.points_m[[0, -1]]
-
-
-def _nearest_arc(line: Polyline, point_m: FloatArray) -> float:
-    return float(line.arc_m[np.argmin(np.linalg.norm(line.points_m - point_m, axis=1))])
