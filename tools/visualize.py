@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scenes import Results, Scene, read_detections, read_scenes, read_tracks
+from scenes import TRACKING_CLASSES, Results, Scene, read_detections, read_scenes, read_tracks
 from scenes.command import run_command
 from visualization import (
-    MosaicOptions,
+    COLORINGS,
+    DrawingOptions,
     PageOptions,
     read_metrics,
+    results_from_annotations,
+    results_of_scene,
     select_scenes,
     write_index,
     write_pages,
     write_videos,
 )
+
+_SMOOTH_FPS = 60.0
 
 
 def main() -> None:
@@ -29,9 +34,44 @@ def main() -> None:
 
 
 def _write_videos(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
-    options = MosaicOptions(annotations=arguments.annotations)
-    for report in write_videos(scenes, tracks, arguments.out, options, arguments.workers):
+    reports = write_videos(
+        scenes,
+        tracks,
+        arguments.out,
+        _drawing(arguments),
+        compared=_compared_runs(arguments, tracks) if arguments.compare else None,
+        smooth_fps=_SMOOTH_FPS if arguments.smooth else None,
+        workers=arguments.workers,
+    )
+    for report in reports:
         print(f"{report.path}  ({report.frames} frames{_grey_frames(report.unreadable_images)})")
+
+
+def _drawing(arguments: argparse.Namespace) -> DrawingOptions:
+    return DrawingOptions(
+        annotations=arguments.annotations,
+        classes=tuple(arguments.classes),
+        min_score=arguments.min_score,
+        color_by=arguments.color_by,
+    )
+
+
+def _compared_runs(arguments: argparse.Namespace, tracks: Results) -> Callable[[Scene], dict[str, Results]]:
+    """For a scene the two runs that stand side by side; what is compared with stands on the left."""
+    if arguments.compare == "annotations":
+        return lambda scene: {
+            "annotations": results_from_annotations(scene),
+            arguments.tracks.name: results_of_scene(scene, tracks),
+        }
+    other = read_tracks(arguments.compare)
+    names = _different_names(Path(arguments.compare), arguments.tracks)
+    return lambda scene: dict(
+        zip(names, (results_of_scene(scene, other), results_of_scene(scene, tracks)), strict=True)
+    )
+
+
+def _different_names(left: Path, right: Path) -> tuple[str, str]:
+    return (left.name, right.name) if left.name != right.name else (str(left), str(right))
 
 
 def _write_pages(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
@@ -63,8 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--format", choices=sorted(_WRITERS), default="video", help="what to write (default: video)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
-    video = parser.add_argument_group("video")
-    video.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
+    drawing = parser.add_argument_group("video")
+    drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
+    drawing.add_argument("--classes", nargs="+", default=[], choices=TRACKING_CLASSES, help="draw these classes only")
+    drawing.add_argument("--min-score", type=float, default=0.0, help="leave out boxes with a lower score")
+    drawing.add_argument("--color-by", choices=sorted(COLORINGS), default="identity", help="default: identity")
+    drawing.add_argument("--compare", metavar="FILE", help="other tracks, or the word 'annotations', side by side")
+    drawing.add_argument("--smooth", action="store_true", help="60 pictures a second, moving evenly from above")
     pages = parser.add_argument_group("html")
     pages.add_argument("--detections", type=Path, help="detection result file, shown as a layer of its own")
     pages.add_argument(

@@ -10,6 +10,7 @@ from visualization.annotators import (
 )
 from visualization.birds_eye import birds_eye_canvas
 from visualization.colors import (
+    COLORINGS,
     PALETTE,
     Coloring,
     Image,
@@ -19,28 +20,33 @@ from visualization.colors import (
     identity_color,
     single_color,
 )
+from visualization.comparison import ComparisonPainter
 from visualization.images import grey_image, read_image
 from visualization.index_page import read_metrics, write_index
 from visualization.matching import FrameEvents, find_operating_points, scene_events
-from visualization.mosaic import MosaicOptions, MosaicPainter
+from visualization.mosaic import MosaicPainter
 from visualization.player import PageOptions, PageReport, page_link, write_pages, write_scene_page
-from visualization.selection import boxes_by_frame, select_scenes
+from visualization.run_painter import DrawingOptions, RunPainter, results_from_annotations
+from visualization.selection import boxes_by_frame, results_of_scene, select_scenes
 from visualization.video import VideoReport, write_scene_video, write_videos
 from visualization.views import BirdsEyeView, CameraView, View
 
 __all__ = [
+    "COLORINGS",
     "PALETTE",
     "BirdsEyeView",
     "BoxAnnotator",
     "CameraView",
     "Coloring",
+    "ComparisonPainter",
+    "DrawingOptions",
     "FrameEvents",
     "Image",
     "LabelAnnotator",
-    "MosaicOptions",
     "MosaicPainter",
     "PageOptions",
     "PageReport",
+    "RunPainter",
     "TailAnnotator",
     "VideoReport",
     "View",
@@ -58,6 +64,8 @@ __all__ = [
     "project_boxes",
     "read_image",
     "read_metrics",
+    "results_from_annotations",
+    "results_of_scene",
     "scene_events",
     "select_scenes",
     "single_color",

@@ -46,6 +46,7 @@ _FRONT_BOTTOM = (2, 3)
 _BOTTOM = (2, 3, 6, 7)
 
 _LONGEST_IDENTITY = 8
+_SHOWN_END = 4
 _SUBPIXEL_BITS = 4
 _DARK = np.array([10, 12, 16], dtype=np.uint8)
 _LIGHT = np.array([255, 255, 255], dtype=np.uint8)
@@ -96,7 +97,7 @@ def identity_text(boxes: Boxes3D) -> list[str]:
 
 def short_identity(identity: str) -> str:
     """An identity as it is written at a box: whole, or the end of a long one."""
-    return identity if len(identity) <= _LONGEST_IDENTITY else "…" + identity[-(_LONGEST_IDENTITY - 2) :]
+    return identity if len(identity) <= _LONGEST_IDENTITY else "…" + identity[-_SHOWN_END:]
 
 
 def class_and_score_text(boxes: Boxes3D) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,9 @@ import numpy as np
 from scenes import Results, Scene
 from scenes.files import atomic_path
 from visualization.colors import Image
-from visualization.mosaic import MosaicOptions, MosaicPainter
+from visualization.comparison import ComparisonPainter
+from visualization.mosaic import MosaicPainter
+from visualization.run_painter import DrawingOptions
 from visualization.scene_jobs import run_jobs, scene_file_name
 from visualization.selection import results_of_scene
 
@@ -37,7 +39,14 @@ class VideoReport:
     unreadable_images: tuple[str, ...]
 
 
-def write_scene_video(scene: Scene, tracks: Results, path: Path, options: MosaicOptions | None = None) -> VideoReport:
+def write_scene_video(
+    scene: Scene,
+    tracks: Results,
+    path: Path,
+    options: DrawingOptions | None = None,
+    compared: Mapping[str, Results] | None = None,
+    smooth_fps: float | None = None,
+) -> VideoReport:
     """Write a scene's cameras and bird's-eye view with its tracks as a video, whole or not at all.
 
     Args:
@@ -45,22 +54,29 @@ def write_scene_video(scene: Scene, tracks: Results, path: Path, options: Mosaic
         tracks: boxes by sample token, with `track_id`.
         path: the video to write (`.mp4`); it plays at the speed of the recording.
         options: what is shown.
+        compared: by name two runs that are shown side by side, in place of `tracks`.
+        smooth_fps: pictures a second, between which the bird's-eye view moves evenly; by default one picture a
+            key frame.
 
     Raises:
         OSError: the encoder could not write the file (a full disk, say).
     """
-    painter = MosaicPainter(scene, tracks, options or MosaicOptions())
-    pictures = (painter.paint(index) for index in range(len(scene.frames)))
+    painter: MosaicPainter | ComparisonPainter
+    painter = ComparisonPainter(scene, compared, options) if compared else MosaicPainter(scene, tracks, options)
+    moments = smooth_moments(scene, smooth_fps) if smooth_fps else [(index, 0.0) for index in range(len(scene.frames))]
+    pictures = (painter.paint(index, share) for index, share in moments)
     with atomic_path(path) as temporary:
-        write_video(temporary, pictures, frames_per_second(scene))
-    return VideoReport(path, len(scene.frames), tuple(painter.unreadable))
+        write_video(temporary, pictures, smooth_fps or frames_per_second(scene))
+    return VideoReport(path, len(moments), painter.images.unreadable)
 
 
 def write_videos(
     scenes: Sequence[Scene],
     tracks: Results,
     folder: Path,
-    options: MosaicOptions | None = None,
+    options: DrawingOptions | None = None,
+    compared: Callable[[Scene], Mapping[str, Results]] | None = None,
+    smooth_fps: float | None = None,
     workers: int = 1,
 ) -> Iterator[VideoReport]:
     """Write `<folder>/<scene name>.mp4` for each scene, several at a time in processes of their own.
@@ -69,7 +85,8 @@ def write_videos(
         scenes: what to draw.
         tracks: boxes by sample token, with `track_id`.
         folder: created where it is missing.
-        options: what is shown.
+        options, smooth_fps: see `write_scene_video`.
+        compared: gives the two runs of a scene that are shown side by side.
         workers: number of processes. With more than one, a script that calls this needs the usual
             `if __name__ == "__main__":`.
 
@@ -77,10 +94,31 @@ def write_videos(
         a report a scene, in order, as soon as it is written.
     """
     jobs = [
-        (scene, results_of_scene(scene, tracks), folder / f"{scene_file_name(scene.name)}.mp4", options)
+        (
+            scene,
+            results_of_scene(scene, tracks),
+            folder / f"{scene_file_name(scene.name)}.mp4",
+            options,
+            compared(scene) if compared else None,
+            smooth_fps,
+        )
         for scene in scenes
     ]
     yield from run_jobs(write_scene_video, jobs, workers)
+
+
+def smooth_moments(scene: Scene, fps: float) -> list[tuple[int, float]]:
+    """Moments at an even pace through a scene: the key frame before, and the share of the way to the next one.
+
+    Time that stands still or runs backwards between two key frames takes no picture.
+    """
+    times_s = 1e-6 * np.array([frame.timestamp_us for frame in scene.frames])
+    elapsed_s = np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(times_s), 0.0))])
+    moments_s = np.arange(0.0, elapsed_s[-1] + 0.5 / fps, 1.0 / fps)
+    index = np.clip(np.searchsorted(elapsed_s, moments_s, side="right") - 1, 0, len(elapsed_s) - 1)
+    gap_s = np.append(np.diff(elapsed_s), 1.0)[index]
+    share = np.clip((moments_s - elapsed_s[index]) / gap_s, 0.0, 1.0)
+    return list(zip(index.tolist(), share.tolist(), strict=True))
 
 
 def frames_per_second(scene: Scene) -> float:

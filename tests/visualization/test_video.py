@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from scenes import Results, Scene, read_scenes, read_tracks
-from visualization import MosaicOptions, write_scene_video, write_videos
+from visualization import (
+    ComparisonPainter,
+    DrawingOptions,
+    identity_color,
+    results_from_annotations,
+    write_scene_video,
+    write_videos,
+)
+from visualization.colors import rgb
 from visualization.video import frames_per_second, write_video
 
 from .conftest import FRAMES
@@ -56,7 +64,7 @@ def test_without_any_image_the_birds_eye_view_stands_alone(small_scene, small_tr
 
 
 def test_a_scene_without_boxes_is_drawn(small_scene, tmp_path):
-    report = write_scene_video(small_scene, Results({}), tmp_path / "a.mp4", MosaicOptions(annotations=True))
+    report = write_scene_video(small_scene, Results({}), tmp_path / "a.mp4", DrawingOptions(annotations=True))
     assert report.frames == FRAMES
 
 
@@ -106,12 +114,44 @@ def test_scenes_are_written_in_processes_of_their_own(small_scene, small_tracks,
     assert all(re.fullmatch(r"[\w.-]+\.mp4", path.name) for path in written)
 
 
+def test_two_runs_stand_side_by_side(small_scene, small_tracks, tmp_path):
+    runs = {"annotations": results_from_annotations(small_scene), "tracks": small_tracks}
+    report = write_scene_video(small_scene, small_tracks, tmp_path / "a.mp4", compared=runs)
+    assert decoded(report.path)[0].shape == (FRAMES, 1080, 1920, 3)
+
+
+def test_two_runs_without_images_stand_side_by_side(small_scene, small_tracks, tmp_path):
+    frames = tuple(replace(frame, cameras=()) for frame in small_scene.frames)
+    runs = {"left": Results({}), "right": small_tracks}
+    picture = ComparisonPainter(replace(small_scene, frames=frames), runs).paint(0)
+    assert picture.shape == (1080, 1920, 3)
+    color = rgb(identity_color("1")).astype(int)
+    drawn = np.abs(picture.astype(int) - color).max(axis=2) < 8
+    assert not drawn[:, :960].any()
+    assert drawn[:, 960:].sum() > 20
+
+
+def test_a_smooth_video_has_sixty_pictures_a_second(small_scene, small_tracks, tmp_path):
+    scene = replace(small_scene, frames=tuple(replace(f, cameras=()) for f in small_scene.frames[:2]))
+    report = write_scene_video(scene, small_tracks, tmp_path / "a.mp4", smooth_fps=60.0)
+    pictures, probe = decoded(report.path)
+    assert len(pictures) == report.frames == 31
+    assert "60 fps" in probe
+
+
+def test_classes_and_scores_that_are_left_out(small_scene, small_tracks):
+    boxes = small_tracks.boxes["sample-0"].replace(label=np.array([0, 8]), score=np.array([0.9, 0.4]))
+    assert DrawingOptions().chosen(boxes).track_id.tolist() == ["1", "2"]
+    assert DrawingOptions(classes=("pedestrian",)).chosen(boxes).track_id.tolist() == ["2"]
+    assert DrawingOptions(min_score=0.5).chosen(boxes).track_id.tolist() == ["1"]
+
+
 def test_real_frames_show_the_annotated_objects_in_their_boxes(mini_val: Path, shared: Path, tmp_path: Path):
     """The two real frames come with images, the other 38 as grey frames."""
     scene: Scene = read_scenes(mini_val, "v1.0-mini", "mini_val")[0]
     first = replace(scene, frames=scene.frames[:3])
     tracks = read_tracks(shared / "expected" / "fastbev" / "tracks_polymot.json")
-    report = write_scene_video(first, tracks, tmp_path / "real.mp4", MosaicOptions(annotations=True))
+    report = write_scene_video(first, tracks, tmp_path / "real.mp4", DrawingOptions(annotations=True))
     assert len(report.unreadable_images) == 6
     pictures, _ = decoded(report.path)
     # Where an image is, the upper left corner below the title holds sky or houses, else even grey.

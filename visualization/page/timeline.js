@@ -136,5 +136,5 @@ class Timeline {
 
 /** An identity as it is written at a box: whole, or the end of a long one. */
 function shortIdentity(identity) {
-  return identity.length <= 8 ? identity : `…${identity.slice(-6)}`;
+  return identity.length <= 8 ? identity : `…${identity.slice(-4)}`;
 }

@@ -1,0 +1,131 @@
+"""Draws one run - the boxes that one result file has for a scene - into cameras and from above."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from scenes import LABEL_OF_CLASS, Boxes3D, Camera, Results, Scene
+from visualization.annotators import TOP_FACE, BoxAnnotator, LabelAnnotator, TailAnnotator
+from visualization.birds_eye import birds_eye_canvas
+from visualization.colors import ANNOTATION_COLOR, COLORINGS, Image, single_color
+from visualization.images import grey_image, read_image
+from visualization.interpolation import interpolate_boxes, interpolate_pose
+from visualization.selection import boxes_by_frame
+from visualization.views import BirdsEyeView, CameraView, View
+
+_ANNOTATION_PAINTER: Final = BoxAnnotator(single_color(ANNOTATION_COLOR), thickness_px=1, opacity=0.0, outlined=False)
+
+
+@dataclass(frozen=True)
+class DrawingOptions:
+    """What is drawn of a scene.
+
+    Attributes:
+        annotations: whether annotated boxes are drawn in white under the tracks.
+        classes: names of the classes that are drawn; empty for all.
+        min_score: boxes with a lower score are left out.
+        color_by: a key of `colors.COLORINGS`.
+        range_m: how far ahead and behind the bird's-eye view reaches.
+        tail_s: how far back the tails reach.
+    """
+
+    annotations: bool = False
+    classes: tuple[str, ...] = ()
+    min_score: float = 0.0
+    color_by: str = "identity"
+    range_m: float = 50.0
+    tail_s: float = 4.0
+
+    def chosen(self, boxes: Boxes3D) -> Boxes3D:
+        """The boxes that are drawn."""
+        keep = boxes.score >= self.min_score
+        if self.classes:
+            keep &= np.isin(boxes.label, [LABEL_OF_CLASS[name] for name in self.classes])
+        return boxes.select(keep)
+
+
+class CameraImages:
+    """Reads camera images at a size, grey where there is none, and remembers which those were."""
+
+    def __init__(self) -> None:
+        self._unreadable: dict[str, None] = {}
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """File names of the images that were missing or broken so far."""
+        return tuple(self._unreadable)
+
+    def read(self, camera: Camera, width_px: int, height_px: int) -> Image:
+        """The camera's image, or a grey one with the file's name."""
+        image = read_image(camera, width_px, height_px)
+        if image is None:
+            self._unreadable[camera.image_path.name] = None
+            return grey_image(camera.image_path, width_px, height_px)
+        return image
+
+
+class RunPainter:
+    """Draws the boxes of one result file for a scene."""
+
+    def __init__(self, scene: Scene, results: Results, options: DrawingOptions) -> None:
+        self.scene = scene
+        self.options = options
+        self.boxes: list[Boxes3D] = [options.chosen(boxes) for boxes in boxes_by_frame(scene, results)]
+        self._coloring = COLORINGS[options.color_by]
+
+    def annotate_camera(self, image: Image, index: int, camera: Camera, label_px: int = 13) -> Image:
+        """Draw the boxes of a frame into the image of one of its cameras, whatever its size."""
+        view = CameraView(camera, image.shape[1], image.shape[0])
+        self._annotate_reference(image, index, view)
+        BoxAnnotator(self._coloring).annotate(image, self.boxes[index], view)
+        return LabelAnnotator(self._coloring, size_px=label_px).annotate(image, self.boxes[index], view)
+
+    def paint_birds_eye(self, index: int, width_px: int, height_px: int, share: float = 0.0) -> Image:
+        """A frame from above.
+
+        Args:
+            index: of the frame.
+            width_px, height_px: size of the picture.
+            share: how far time has gone on towards the next frame, 0 to 1; boxes and ego vehicle move with it.
+        """
+        frame, boxes = self.scene.frames[index], self.boxes[index]
+        pose = frame.global_from_ego
+        if share > 0 and index + 1 < len(self.boxes):
+            pose = interpolate_pose(pose, self.scene.frames[index + 1].global_from_ego, share)
+            boxes = interpolate_boxes(boxes, self.boxes[index + 1], share)
+        view = BirdsEyeView(pose, width_px, height_px, pixels_per_m=0.5 * height_px / self.options.range_m)
+        image = birds_eye_canvas(view)
+        self._annotate_reference(image, index, view)
+        TailAnnotator(self._coloring, thickness_px=2).annotate(image, [*self._history(index), boxes], view)
+        painter = BoxAnnotator(self._coloring, thickness_px=1, tinted_face=TOP_FACE, opacity=0.35, outlined=False)
+        painter.annotate(image, boxes, view)
+        return LabelAnnotator(self._coloring, size_px=11).annotate(image, boxes, view)
+
+    def _annotate_reference(self, image: Image, index: int, view: View) -> None:
+        """The annotated boxes, under everything else."""
+        annotations = self.scene.frames[index].annotations
+        if self.options.annotations and annotations is not None:
+            _ANNOTATION_PAINTER.annotate(image, self.options.chosen(annotations.boxes), view)
+
+    def _history(self, index: int) -> Sequence[Boxes3D]:
+        """The boxes of the frames from `tail_s` ago until this one."""
+        oldest_us = self.scene.frames[index].timestamp_us - 1e6 * self.options.tail_s
+        return [
+            boxes
+            for frame, boxes in zip(self.scene.frames[: index + 1], self.boxes, strict=False)
+            if frame.timestamp_us >= oldest_us
+        ]
+
+
+def results_from_annotations(scene: Scene) -> Results:
+    """The annotated boxes as a run of their own, with the instance as identity; none where there are none."""
+    return Results(
+        {
+            frame.token: Boxes3D.empty() if frame.annotations is None else frame.annotations.boxes
+            for frame in scene.frames
+        }
+    )
