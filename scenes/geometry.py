@@ -25,6 +25,16 @@ def pose_matrix(translation_m: Sequence[float], rotation_wxyz: Sequence[float]) 
     return pose
 
 
+def pose_matrices(translation_m: ArrayLike, rotation_wxyz: ArrayLike) -> FloatArray:
+    """The (N, 4, 4) poses of N frames; arguments as for `pose_matrix`, (N, 3) and (N, 4)."""
+    translation = np.asarray(translation_m, dtype=np.float64).reshape(-1, 3)
+    poses = np.tile(np.eye(4), (len(translation), 1, 1))
+    if len(translation):
+        poses[:, :3, :3] = Rotation.from_quat(rotation_wxyz, scalar_first=True).as_matrix()
+        poses[:, :3, 3] = translation
+    return poses
+
+
 def invert_pose(pose: FloatArray) -> FloatArray:
     """`b_from_a` for a rigid (4, 4) pose `a_from_b`."""
     inverse = np.eye(4)
