@@ -1,4 +1,4 @@
-"""Draw tracks: per scene a video, or a page that plays it, with a page that lists the scenes."""
+"""Draw tracks: per scene a video, a page that plays it, or a picture for a paper; or where errors happen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scenes import TRACKING_CLASSES, Results, Scene, read_detections, read_scenes, read_tracks
+from evaluation.tracking import tracking_metrics
+from scenes import TRACKING_CLASSES, InputError, Results, Scene, read_detections, read_scenes, read_tracks
 from scenes.command import run_command
 from visualization import (
     COLORINGS,
@@ -16,7 +17,10 @@ from visualization import (
     read_metrics,
     results_from_annotations,
     results_of_scene,
+    scene_file_name,
     select_scenes,
+    write_error_heat,
+    write_figure,
     write_index,
     write_pages,
     write_videos,
@@ -82,11 +86,42 @@ def _write_pages(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks:
     for report in write_pages(scenes, tracks, arguments.out, options, detections, arguments.workers):
         print(f"{report.path}  ({report.frames} frames{_grey_frames(report.unreadable_images)})")
         reports.append(report)
-    write_index(arguments.out / "index.html", reports, arguments.tracks.name, metrics)
+    amota = _amota_of_scenes(scenes, tracks)
+    write_index(arguments.out / "index.html", reports, arguments.tracks.name, metrics, amota)
     print(arguments.out / "index.html")
 
 
-_WRITERS = {"video": _write_videos, "html": _write_pages}
+def _amota_of_scenes(scenes: Sequence[Scene], tracks: Results) -> dict[str, float]:
+    """AMOTA of each scene on its own; of none where they cannot be evaluated."""
+    try:
+        return {
+            scene.name: tracking_metrics(results_of_scene(scene, tracks), [scene]).summary["amota"] for scene in scenes
+        }
+    except InputError as error:
+        print(f"the list of scenes goes without AMOTA: {error}")
+        return {}
+
+
+def _write_figures(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
+    for scene in scenes:
+        path = arguments.out / f"{scene_file_name(scene.name)}.{arguments.format}"
+        write_figure(scene, tracks, path, [number - 1 for number in arguments.frames], _drawing(arguments))
+        print(path)
+
+
+def _write_heat(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
+    write_error_heat(scenes, tracks, arguments.out / "errors.png")
+    print(arguments.out / "errors.png")
+
+
+_WRITERS = {
+    "video": _write_videos,
+    "html": _write_pages,
+    "png": _write_figures,
+    "svg": _write_figures,
+    "pdf": _write_figures,
+    "heat": _write_heat,
+}
 
 
 def _grey_frames(names: tuple[str, ...]) -> str:
@@ -103,13 +138,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--format", choices=sorted(_WRITERS), default="video", help="what to write (default: video)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
-    drawing = parser.add_argument_group("video")
+    drawing = parser.add_argument_group("video and pictures")
     drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
     drawing.add_argument("--classes", nargs="+", default=[], choices=TRACKING_CLASSES, help="draw these classes only")
     drawing.add_argument("--min-score", type=float, default=0.0, help="leave out boxes with a lower score")
     drawing.add_argument("--color-by", choices=sorted(COLORINGS), default="identity", help="default: identity")
     drawing.add_argument("--compare", metavar="FILE", help="other tracks, or the word 'annotations', side by side")
     drawing.add_argument("--smooth", action="store_true", help="60 pictures a second, moving evenly from above")
+    pictures = parser.add_argument_group("png, svg, pdf")
+    pictures.add_argument("--frames", type=int, nargs="+", default=[1], metavar="N", help="which frames, from 1")
     pages = parser.add_argument_group("html")
     pages.add_argument("--detections", type=Path, help="detection result file, shown as a layer of its own")
     pages.add_argument(

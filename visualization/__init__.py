@@ -21,12 +21,15 @@ from visualization.colors import (
     single_color,
 )
 from visualization.comparison import ComparisonPainter
+from visualization.figures import draw_figure, write_figure
+from visualization.heat import HeatAnnotator, error_positions, write_error_heat
 from visualization.images import grey_image, read_image
 from visualization.index_page import read_metrics, write_index
 from visualization.matching import FrameEvents, find_operating_points, scene_events
 from visualization.mosaic import MosaicPainter
 from visualization.player import PageOptions, PageReport, page_link, write_pages, write_scene_page
 from visualization.run_painter import DrawingOptions, RunPainter, results_from_annotations
+from visualization.scene_jobs import scene_file_name
 from visualization.selection import boxes_by_frame, results_of_scene, select_scenes
 from visualization.video import VideoReport, write_scene_video, write_videos
 from visualization.views import BirdsEyeView, CameraView, View
@@ -41,6 +44,7 @@ __all__ = [
     "ComparisonPainter",
     "DrawingOptions",
     "FrameEvents",
+    "HeatAnnotator",
     "Image",
     "LabelAnnotator",
     "MosaicPainter",
@@ -56,6 +60,8 @@ __all__ = [
     "color_by_class",
     "color_by_identity",
     "color_by_score",
+    "draw_figure",
+    "error_positions",
     "find_operating_points",
     "grey_image",
     "identity_color",
@@ -67,8 +73,11 @@ __all__ = [
     "results_from_annotations",
     "results_of_scene",
     "scene_events",
+    "scene_file_name",
     "select_scenes",
     "single_color",
+    "write_error_heat",
+    "write_figure",
     "write_index",
     "write_pages",
     "write_scene_page",

@@ -75,7 +75,7 @@ class BoxAnnotator:
         lines, visible = project_boxes(boxes, view)
         colors = self.coloring(boxes)
         corners = boxes.corners()
-        for index in _far_to_near(boxes, view):
+        for index in far_to_near(boxes, view):
             if visible[index].any():
                 color = colors[index]
                 tint_polygon(image, view.polygon(corners[index, self.tinted_face]), color, self.opacity)
@@ -124,17 +124,30 @@ class LabelAnnotator:
 
     def annotate(self, image: Image, boxes: Boxes3D, view: View) -> Image:
         """Write at `boxes` (global) in `image`."""
+        colors = self.coloring(boxes)
+        for index, text, plate in self.place(boxes, view):
+            self._draw_plate(image, text, plate, colors[index])
+        return image
+
+    def place(self, boxes: Boxes3D, view: View) -> list[tuple[int, str, NDArray[np.int64]]]:
+        """Where texts go in a view.
+
+        Returns:
+            for each text that finds a place the index of its box, the text, and its plate as (left, top,
+            right, bottom) in pixels.
+        """
         lines, visible = project_boxes(boxes, view)
-        colors, texts = self.coloring(boxes), self.text_of(boxes)
+        texts = self.text_of(boxes)
+        placed: list[tuple[int, str, NDArray[np.int64]]] = []
         taken = np.zeros((0, 4), dtype=np.int64)
-        for index in _far_to_near(boxes, view)[::-1]:
+        for index in far_to_near(boxes, view)[::-1].tolist():
             if texts[index] and visible[index].any():
                 points = lines[index][visible[index]].reshape(-1, 2)
                 plate = self._free_plate(texts[index], points, taken, view)
                 if plate is not None:
                     taken = np.vstack([taken, plate])
-                    self._draw_plate(image, texts[index], plate, colors[index])
-        return image
+                    placed.append((index, texts[index], plate))
+        return placed
 
     def _free_plate(
         self, text: str, points_px: FloatArray, taken: NDArray[np.int64], view: View
@@ -174,7 +187,7 @@ class TailAnnotator:
 
     def annotate(self, image: Image, history: Sequence[Boxes3D], view: View) -> Image:
         """Draw the paths of the boxes in the last of `history`, frames in the order of time, boxes global."""
-        paths = _ground_paths(history)
+        paths = ground_paths(history)
         current = history[-1] if history else Boxes3D.empty()
         identities = [] if current.track_id is None else current.track_id.tolist()
         for identity, color in zip(identities, self.coloring(current), strict=False):
@@ -230,11 +243,12 @@ def tint_polygon(image: Image, corners_px: FloatArray, color: NDArray[np.uint8],
     part[:] = (part + weight * (color - part.astype(np.float32))).astype(np.uint8)
 
 
-def _far_to_near(boxes: Boxes3D, view: View) -> NDArray[np.int64]:
+def far_to_near(boxes: Boxes3D, view: View) -> NDArray[np.int64]:
+    """The order (N,) in which boxes are painted, so that near ones cover far ones."""
     return np.argsort(-view.distance_m(boxes.center_m), kind="stable")
 
 
-def _ground_paths(history: Sequence[Boxes3D]) -> dict[str, list[FloatArray]]:
+def ground_paths(history: Sequence[Boxes3D]) -> dict[str, list[FloatArray]]:
     """For each identity the ground points under its boxes, oldest first."""
     paths: dict[str, list[FloatArray]] = {}
     for boxes in history:

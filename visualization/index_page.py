@@ -19,7 +19,11 @@ _SCORES: Final = {"amota": 3, "amotp": 3, "mota": 3, "recall": 3, "ids": 0, "fra
 
 
 def write_index(
-    path: Path, reports: Sequence[PageReport], title: str, metrics: Mapping[str, float] | None = None
+    path: Path,
+    reports: Sequence[PageReport],
+    title: str,
+    metrics: Mapping[str, float] | None = None,
+    amota: Mapping[str, float] | None = None,
 ) -> None:
     """Write the page that lists the scenes' pages, which must lie in its folder, whole or not at all.
 
@@ -28,6 +32,7 @@ def write_index(
         reports: the scenes.
         title: what is drawn, usually the name of the result file.
         metrics: scores over all scenes, see `read_metrics`.
+        amota: AMOTA of single scenes by name.
     """
     frames = sum(report.frames for report in reports)
     data = {
@@ -38,7 +43,7 @@ def write_index(
             for name, digits in _SCORES.items()
             if metrics is not None and name in metrics
         ],
-        "scenes": [_scene_entry(report) for report in reports],
+        "scenes": [_scene_entry(report, (amota or {}).get(report.scene_name)) for report in reports],
     }
     write_atomically(path, assemble_page("index.html", "index.css", ["index.js"], title, data))
 
@@ -65,7 +70,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _scene_entry(report: PageReport) -> dict[str, Any]:
+def _scene_entry(report: PageReport, amota: float | None) -> dict[str, Any]:
     return {
         "name": report.scene_name,
         "link": quote(report.path.name),
@@ -75,6 +80,7 @@ def _scene_entry(report: PageReport) -> dict[str, Any]:
         "switches": report.switches,
         "misses": report.misses,
         "false_positives": report.false_positives,
+        "amota": amota if _is_number(amota) else None,
         "mota": report.mota,
         "thumbnail": report.thumbnail,
     }

@@ -100,7 +100,7 @@ class RunPainter:
         view = BirdsEyeView(pose, width_px, height_px, pixels_per_m=0.5 * height_px / self.options.range_m)
         image = birds_eye_canvas(view)
         self._annotate_reference(image, index, view)
-        TailAnnotator(self._coloring, thickness_px=2).annotate(image, [*self._history(index), boxes], view)
+        TailAnnotator(self._coloring, thickness_px=2).annotate(image, [*self.history(index), boxes], view)
         painter = BoxAnnotator(self._coloring, thickness_px=1, tinted_face=TOP_FACE, opacity=0.35, outlined=False)
         painter.annotate(image, boxes, view)
         return LabelAnnotator(self._coloring, size_px=11).annotate(image, boxes, view)
@@ -111,7 +111,7 @@ class RunPainter:
         if self.options.annotations and annotations is not None:
             _ANNOTATION_PAINTER.annotate(image, self.options.chosen(annotations.boxes), view)
 
-    def _history(self, index: int) -> Sequence[Boxes3D]:
+    def history(self, index: int) -> Sequence[Boxes3D]:
         """The boxes of the frames from `tail_s` ago until this one."""
         oldest_us = self.scene.frames[index].timestamp_us - 1e6 * self.options.tail_s
         return [

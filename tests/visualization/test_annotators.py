@@ -1,6 +1,7 @@
 """Boxes, labels and tails land where they belong, in every view."""
 
 import doctest
+import itertools
 
 import numpy as np
 import pytest
@@ -81,16 +82,16 @@ def test_the_front_is_marked():
 def test_labels_do_not_cover_each_other():
     view = birds_eye()
     crowd = boxes_at([(5.0 + 0.1 * i, 0.05 * i) for i in range(30)], [str(i) for i in range(30)])
-    annotator = LabelAnnotator()
-    taken = np.zeros((0, 4), dtype=np.int64)
-    lines, _ = project_boxes(crowd, view)
-    for index in range(30):
-        plate = annotator._free_plate(str(index), lines[index].reshape(-1, 2), taken, view)
-        if plate is not None:
-            disjoint = (taken[:, :2] >= plate[2:]).any(axis=1) | (taken[:, 2:] <= plate[:2]).any(axis=1)
-            assert disjoint.all()
-            taken = np.vstack([taken, plate])
-    assert 2 <= len(taken) < 30
+    plates = [plate for _, _, plate in LabelAnnotator().place(crowd, view)]
+    assert 2 <= len(plates) < 30
+    for one, other in itertools.combinations(plates, 2):
+        assert (one[:2] >= other[2:]).any() or (one[2:] <= other[:2]).any()
+
+
+def test_the_nearest_box_gets_its_label_first(tmp_path):
+    row = boxes_at([(30.0, 0.0), (10.0, 0.0), (20.0, 0.0)], ["far", "near", "middle"])
+    texts = [text for _, text, _ in LabelAnnotator().place(row, front_view(tmp_path))]
+    assert texts == ["near", "middle", "far"]
 
 
 def test_a_tail_shows_where_an_object_came_from():

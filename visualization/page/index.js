@@ -5,6 +5,7 @@ const COLUMNS = [
   { key: "location", title: "Place", text: true },
   { key: "frames", title: "Frames" },
   { key: "tracks", title: "Tracks" },
+  { key: "amota", title: "AMOTA" },
   { key: "switches", title: "Switches" },
   { key: "misses", title: "Misses" },
   { key: "false_positives", title: "False positives" },
@@ -23,7 +24,7 @@ function cell(tag, text, className = "") {
 
 function shown(value, key) {
   if (value === null || value === undefined) return "–";
-  return key === "mota" ? value.toFixed(3) : String(value);
+  return key.endsWith("mota") ? value.toFixed(3) : String(value);
 }
 
 function sceneRow(scene) {

@@ -1,0 +1,88 @@
+"""Pictures for papers: formats, sizes, which frames, the same bytes twice."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from scenes import InputError
+from visualization import DrawingOptions, HeatAnnotator, draw_figure, error_positions, identity_color, write_error_heat
+from visualization import write_figure as write
+from visualization.colors import rgb
+from visualization.heat import ERROR_KINDS
+from visualization.views import BirdsEyeView
+
+from .conftest import boxes_at
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+@pytest.mark.parametrize("frames", [[0], [0, 2, 3]])
+def test_formats(small_scene, small_tracks, tmp_path, suffix, magic, frames):
+    paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for path in paths:
+        write(small_scene, small_tracks, path, frames, DrawingOptions(annotations=True))
+    assert paths[0].read_bytes().startswith(magic)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_boxes_and_identities_are_text_and_lines_in_svg(small_scene, small_tracks, tmp_path):
+    path = tmp_path / "a.svg"
+    write(small_scene, small_tracks, path)
+    assert path.read_text().count(identity_color("1")) >= 4
+
+
+def test_one_frame_shows_six_cameras_and_a_strip_one_each(small_scene, small_tracks):
+    assert len(draw_figure(small_scene, small_tracks, [0]).axes) == 7
+    assert len(draw_figure(small_scene, small_tracks, [0, 1, 2]).axes) == 6
+
+
+def test_without_images_the_birds_eye_view_alone(small_scene, small_tracks):
+    scene = replace(small_scene, frames=tuple(replace(frame, cameras=()) for frame in small_scene.frames))
+    assert len(draw_figure(scene, small_tracks, [0]).axes) == 1
+    assert len(draw_figure(scene, small_tracks, [0, 1]).axes) == 2
+
+
+@pytest.mark.parametrize("color_by", ["identity", "class", "score"])
+def test_every_colouring_has_a_legend(small_scene, small_tracks, color_by):
+    figure = draw_figure(small_scene, small_tracks, [0], DrawingOptions(color_by=color_by))
+    assert figure.legends[0].get_texts()
+
+
+@pytest.mark.parametrize("index", [-1, 4])
+def test_a_frame_that_is_not_there(small_scene, small_tracks, tmp_path, index):
+    with pytest.raises(InputError, match=f"'scene-a' has 4 frames, none with number {index + 1}"):
+        write(small_scene, small_tracks, tmp_path / "a.png", [0, index])
+    assert list(tmp_path.glob("*a*.png")) == []
+
+
+def test_a_picture_has_the_colour_of_the_identity(small_scene, small_tracks, tmp_path):
+    write(small_scene, small_tracks, tmp_path / "a.png")
+    image = cv2.imread(str(tmp_path / "a.png"))[:, :, ::-1].astype(int)
+    for identity in ("1", "2"):
+        assert (np.abs(image - rgb(identity_color(identity))).max(axis=2) < 6).sum() > 50
+
+
+def test_errors_lie_where_they_happened(small_scene, small_tracks):
+    stray = {token: boxes_at([(15.0, 0.0), (30.0, 10.0)], ["1", "3"]) for token in small_scene.sample_tokens}
+    positions = error_positions([small_scene], replace(small_tracks, boxes=stray))
+    # The car drives a metre a frame along x; positions are seen from it.
+    assert positions["misses"][:, :2].tolist() == [[5.0 - i, 12.0] for i in range(4)]
+    assert positions["false positives"][:, :2].tolist() == [[30.0 - i, 10.0] for i in range(4)]
+    assert len(positions["switches"]) == 0
+
+
+def test_heat_adds_up_to_the_number_of_points():
+    view = BirdsEyeView(np.eye(4), 200, 200, pixels_per_m=4.0)
+    points_m = np.random.default_rng(0).uniform(-10, 10, (50, 3))
+    density = HeatAnnotator().density(points_m, view)
+    assert density.sum() / view.pixels_per_m**2 == pytest.approx(50, rel=1e-3)
+
+
+def test_the_picture_of_errors(small_scene, small_tracks, tmp_path):
+    write_error_heat([small_scene], small_tracks, tmp_path / "errors.png")
+    image = cv2.imread(str(tmp_path / "errors.png"))
+    assert image.shape[1] == len(ERROR_KINDS) * image.shape[0]
+    bare = replace(small_scene, frames=tuple(replace(frame, annotations=None) for frame in small_scene.frames))
+    with pytest.raises(InputError, match="no scene is annotated"):
+        write_error_heat([bare], small_tracks, tmp_path / "none.png")
