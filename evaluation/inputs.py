@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from scenes import InputError, Results, Scene, read_sample_tokens, read_scenes, select_samples
 from scenes.splits import is_official_split
+
+_LARGE_FILE_BYTES = 20_000_000
 
 
 class NotAnnotatedError(InputError):
@@ -60,9 +66,10 @@ def read_inputs(results: Path | str | Results, split: Split, read_results: Calla
         InputError: the file, the data root or the split cannot be used, or the samples do not match.
     """
     path = None if isinstance(results, Results) else Path(results)
-    content = results if isinstance(results, Results) else read_results(results)
     source = "results" if path is None else path
-    scenes = read_scenes(split.dataroot, split.version, split.name)
+    with _started(read_results, results) as content_of_results:
+        scenes = read_scenes(split.dataroot, split.version, split.name, cameras=False)
+        content = content_of_results()
     wanted = [token for scene in scenes for token in scene.sample_tokens]
     known = () if is_official_split(split.name) else read_sample_tokens(split.dataroot, split.version)
     selected = select_samples(content, wanted, known, source)
@@ -72,6 +79,24 @@ def read_inputs(results: Path | str | Results, split: Split, read_results: Calla
             "has no annotations to evaluate them with"
         )
     return Inputs(_reordered(selected, known or tuple(content.boxes)), scenes, split, path)
+
+
+@contextmanager
+def _started(
+    read_results: Callable[[Path | str], Results], results: Path | str | Results
+) -> Iterator[Callable[[], Results]]:
+    """A function that returns the content of a result file.
+
+    A large file is read by a process of its own, while this one reads the tables. Where processes cannot be forked
+    it is read when it is asked for.
+    """
+    if isinstance(results, Results):
+        yield lambda: results
+    elif sys.platform != "linux" or not Path(results).is_file() or Path(results).stat().st_size < _LARGE_FILE_BYTES:
+        yield lambda: read_results(results)
+    else:
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as reader:
+            yield reader.submit(read_results, results).result
 
 
 def _reordered(results: Results, order: Sequence[str]) -> Results:

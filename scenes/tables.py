@@ -32,7 +32,12 @@ from scenes.table_rows import (
 
 
 def read_scenes(
-    dataroot: Path | str, version: str, split: str | None = None, *, annotations: bool = True
+    dataroot: Path | str,
+    version: str,
+    split: str | None = None,
+    *,
+    annotations: bool = True,
+    cameras: bool = True,
 ) -> list[Scene]:
     """The scenes of a split with their frames, cameras and annotations.
 
@@ -42,6 +47,8 @@ def read_scenes(
         split: see `scenes.splits.scene_names_of_split`; None reads every scene. Of an official split the scenes
             that the data root lacks are left out, as the devkit does; scenes of any other split must be there.
         annotations: False leaves the annotation tables, the largest, unread; `Frame.annotations` is then None.
+        cameras: False leaves out what is known of the cameras where the ego pose does not depend on it, that is in a
+            recording with LIDAR_TOP; `Frame.cameras` is then empty.
 
     Returns:
         Scenes in the order of the scene table.
@@ -50,7 +57,7 @@ def read_scenes(
         InputError: no such folder or table, a row without a needed column, a token that leads nowhere, a split
             that does not exist or has no scene here.
     """
-    return _TableReader(Path(dataroot), version).scenes(split, annotations)
+    return _TableReader(Path(dataroot), version).scenes(split, annotations, cameras)
 
 
 def read_sample_tokens(dataroot: Path | str, version: str) -> tuple[str, ...]:
@@ -74,12 +81,12 @@ class _TableReader:
     def table(self, name: str, row: type[RowT], keep: Callable[[RowT], bool] | None = None) -> Table[RowT]:
         return read_table(self._folder / f"{name}.json", row, keep)
 
-    def scenes(self, split: str | None, with_annotations: bool) -> list[Scene]:
+    def scenes(self, split: str | None, with_annotations: bool, with_cameras: bool) -> list[Scene]:
         rows = self._scene_rows(split)
         logs = self.table("log", LogRow)
         chains = self._sample_chains(rows)
         samples = {sample.token: sample for chain in chains for sample in chain}
-        recordings = self._recordings(samples)
+        recordings = self._recordings(samples, with_cameras)
         annotations = self._annotations(samples) if with_annotations else None
         return [
             Scene(
@@ -121,12 +128,16 @@ class _TableReader:
             chains.append(chain)
         return chains
 
-    def _recordings(self, samples: dict[str, SampleRow]) -> dict[str, _Recordings]:
-        """For each sample its cameras and the pose and mounting of its lidar."""
+    def _recordings(self, samples: dict[str, SampleRow], with_cameras: bool) -> dict[str, _Recordings]:
+        """For each sample its cameras, if they are wanted or needed, and the pose and mounting of its lidar."""
         sensors = self.table("sensor", SensorRow)
         calibrations = self.table("calibrated_sensor", CalibrationRow)
+        lidars = {row.token for row in sensors.values() if row.channel == "LIDAR_TOP"}
+        ignored = () if with_cameras else {row.token for row in calibrations.values() if row.sensor_token not in lidars}
         sample_data = self.table(
-            "sample_data", SampleDataRow, lambda row: row.is_key_frame and row.sample_token in samples
+            "sample_data",
+            SampleDataRow,
+            lambda row: row.is_key_frame and row.sample_token in samples and row.calibrated_sensor_token not in ignored,
         )
         needed_poses = {row.ego_pose_token for row in sample_data.values()}
         poses = self.table("ego_pose", PoseRow, lambda row: row.token in needed_poses)
@@ -158,6 +169,8 @@ class _TableReader:
                 )
             elif sensor.channel == "LIDAR_TOP":
                 recording.lidar = (global_from_ego, ego_from_sensor)
+        if not with_cameras and any(recording.lidar is None for recording in recordings.values()):
+            return self._recordings(samples, with_cameras=True)
         return recordings
 
     def _annotations(self, samples: dict[str, SampleRow]) -> dict[str, Annotations] | None:
