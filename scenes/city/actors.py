@@ -22,6 +22,9 @@ LEAD_S: Final = 0.5
 _AXLE_SHARE: Final = 0.3
 """A vehicle's axles lie this share of its length before and behind its centre."""
 
+_SHORTEST_REACH_M: Final = 0.8
+"""What has no axles, a person, turns as if they were this far from its centre: nobody turns on the spot."""
+
 
 @dataclass(frozen=True, eq=False)
 class Actor:
@@ -136,7 +139,7 @@ def moving_actor(
     """
     length = size_wlh_m[1]
     center_arc = front_arc_m - 0.5 * length
-    reach = max(_AXLE_SHARE * length, 0.4)
+    reach = max(_AXLE_SHARE * length, _SHORTEST_REACH_M)
     front, rear = path.at(center_arc + reach), path.at(center_arc - reach)
     along = front - rear
     yaw = np.unwrap(np.arctan2(along[:, 1], along[:, 0]))

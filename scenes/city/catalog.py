@@ -10,7 +10,6 @@ from enum import IntEnum
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scenes.geometry import FloatArray
 
@@ -111,14 +110,15 @@ def draw_size(kind: Kind, rng: np.random.Generator) -> FloatArray:
     common = rng.normal(1.0, 0.8 * kind.spread)
     sides = rng.normal(1.0, 0.6 * kind.spread, 3)
     scale = np.clip(common * sides, 1.0 - 2.5 * kind.spread, 1.0 + 2.5 * kind.spread)
-    size: FloatArray = np.round(np.array(kind.size_wlh_m) * scale, 3)
-    return size
+    mean = np.array(kind.size_wlh_m, dtype=np.float64)
+    return np.round(mean * scale, 3)
 
 
-def draw_color(kind: Kind, rng: np.random.Generator) -> NDArray[np.float64]:
+def draw_color(kind: Kind, rng: np.random.Generator) -> FloatArray:
     """(3,) RGB body colour of one individual."""
     color = np.array(kind.colors[rng.integers(len(kind.colors))], dtype=np.float64)
-    return np.clip(color * rng.uniform(0.88, 1.08), 0.0, 255.0)
+    shade = float(rng.uniform(0.88, 1.08))
+    return np.clip(shade * color, 0.0, 255.0)
 
 
 def attribute_name(kind: Kind, activity: Activity, speed_mps: float) -> str:

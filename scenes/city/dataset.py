@@ -127,7 +127,9 @@ def _recorded(jobs: list[SceneJob], workers: int) -> Iterator[Tables]:
         return
     # Not forked: OpenCV's and numba's threads do not survive it.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
         try:
             yield from pool.map(record_scene, jobs)
         except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numba
@@ -18,11 +18,9 @@ from scenes.city.rasterizer import NEAR_M, View
 from scenes.city.town_plan import (
     BIKE_LANE_WIDTH_M,
     CROSSWALK_WIDTH_M,
-    DIRECTIONS,
     LANE_WIDTH_M,
     PARKING_WIDTH_M,
     SIDEWALK_WIDTH_M,
-    STOP_LINE_M,
     TownPlan,
 )
 from scenes.geometry import FloatArray
@@ -122,7 +120,10 @@ def _kerb_markings(kerb: Kerb) -> Iterator[tuple[Surface, FloatArray]]:
     for aside in (bike_inner, bike_outer):
         yield from _stripe(kerb, Surface.WHITE, (start, end), aside, 0.12, (6.0, 6.0))
     for slot in range(kerb.slots + 1):
-        tick = [(slot * 6.2 + a, bike_outer + b) for a, b in ((-0.05, 0), (0.05, 0), (0.05, PARKING_WIDTH_M), (-0.05, PARKING_WIDTH_M))]
+        tick = [
+            (slot * 6.2 + a, bike_outer + b)
+            for a, b in ((-0.05, 0), (0.05, 0), (0.05, PARKING_WIDTH_M), (-0.05, PARKING_WIDTH_M))
+        ]
         yield Surface.WHITE, np.array([kerb.at(*corner) for corner in tick])
 
 
@@ -152,15 +153,16 @@ def draw_map_mask(plan: TownPlan) -> NDArray[np.uint8]:
     """The devkit's semantic prior: 255 on carriageways and sidewalks, 0 elsewhere, 0.1 m a pixel, y upwards."""
     width, height = (np.ceil(plan.extent_m / MAP_RESOLUTION_M)).astype(int)
     mask = np.zeros((height, width), dtype=np.uint8)
-    cv2.fillPoly(mask, [_map_pixels(plan.outskirts_m(), height)], 255)
+    cv2.fillPoly(mask, [_map_pixels(plan.outskirts_m(), height)], (255,))
     for block in plan.blocks:
-        cv2.fillPoly(mask, [_map_pixels(plan.warp(block.outline(SIDEWALK_WIDTH_M)), height)], 0)
+        cv2.fillPoly(mask, [_map_pixels(plan.warp(block.outline(SIDEWALK_WIDTH_M)), height)], (0,))
     return mask
 
 
 def _map_pixels(points_m: FloatArray, height_px: int) -> NDArray[np.int32]:
     x, y = (points_m / MAP_RESOLUTION_M).T
-    return np.round(np.stack([x, height_px - y], axis=1)).astype(np.int32)
+    pixels: NDArray[np.int32] = np.round(np.stack([x, height_px - y], axis=1)).astype(np.int32)
+    return pixels
 
 
 _FIXED_POINT_BITS: Final = 4
@@ -178,10 +180,7 @@ def fill_polygons(canvas: NDArray[np.uint8], polygons: GroundPolygons, view: Vie
         reach_m: polygons farther than this from the camera are left out.
     """
     points, starts, which = _project_polygons(
-        polygons.points_m,
-        polygons.starts,
-        polygons.center_m,
-        polygons.radius_m,
+        _Packed(polygons.points_m, polygons.starts, polygons.center_m, polygons.radius_m),
         view.camera_from_global,
         view.intrinsic,
         view.width_px,
@@ -202,53 +201,91 @@ _FARTHEST_PIXEL: Final = 20000.0
 """Corners are pulled in to here: OpenCV's fixed-point coordinates overflow beyond."""
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _project_polygons(points, starts, center, radius, camera_from_global, intrinsic, width, reach):  # type: ignore[no-untyped-def]
+class _Packed(NamedTuple):
+    """The arrays of `GroundPolygons`, as compiled code takes them."""
+
+    points: FloatArray
+    starts: NDArray[np.int64]
+    center: FloatArray
+    radius: FloatArray
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _project_polygons(
+    polygons: _Packed, camera_from_global: FloatArray, intrinsic: FloatArray, width_px: int, reach_m: float
+) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
     """Image corners of the polygons in view, cut at the near plane: (Q, 2) pixels, starts, indices."""
-    turn, shift = camera_from_global[:3, :3], camera_from_global[:3, 3]
-    out = np.empty((2 * len(points) + 2, 2))
-    out_starts = np.zeros(len(radius) + 1, dtype=np.int64)
-    which = np.empty(len(radius), dtype=np.int64)
-    side = np.hypot(intrinsic[0, 0], max(intrinsic[0, 2], width - intrinsic[0, 2]))
+    out = np.empty((2 * len(polygons.points) + 2, 2))
+    out_starts = np.zeros(len(polygons.radius) + 1, dtype=np.int64)
+    which = np.empty(len(polygons.radius), dtype=np.int64)
     drawn = 0
-    count = 0
-    for p in range(len(radius)):
-        cx = turn[0, 0] * center[p, 0] + turn[0, 1] * center[p, 1] + shift[0]
-        cz = turn[2, 0] * center[p, 0] + turn[2, 1] * center[p, 1] + shift[2]
-        if cz + radius[p] < NEAR_M or cz - radius[p] > reach:
+    for index in range(len(polygons.radius)):
+        if not _may_be_seen(
+            polygons.center[index], polygons.radius[index], camera_from_global, intrinsic, width_px, reach_m
+        ):
             continue
-        beyond = (abs(cx) * intrinsic[0, 0] - cz * max(intrinsic[0, 2], width - intrinsic[0, 2])) / side
-        if beyond > radius[p] + 2.0:
-            continue
-        first = count
-        size = starts[p + 1] - starts[p]
-        for k in range(size):
-            a = points[starts[p] + k]
-            b = points[starts[p] + (k + 1) % size]
-            az = turn[2, 0] * a[0] + turn[2, 1] * a[1] + shift[2]
-            bz = turn[2, 0] * b[0] + turn[2, 1] * b[1] + shift[2]
-            for part in range(2):
-                if part == 0:
-                    if az < NEAR_M:
-                        continue
-                    x, y = a[0], a[1]
-                else:
-                    if (az >= NEAR_M) == (bz >= NEAR_M):
-                        continue
-                    share = (NEAR_M - az) / (bz - az)
-                    x, y = a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])
-                px = turn[0, 0] * x + turn[0, 1] * y + shift[0]
-                py = turn[1, 0] * x + turn[1, 1] * y + shift[1]
-                pz = max(turn[2, 0] * x + turn[2, 1] * y + shift[2], NEAR_M)
-                u = intrinsic[0, 0] * px / pz + intrinsic[0, 2] - 0.5
-                v = intrinsic[1, 1] * py / pz + intrinsic[1, 2] - 0.5
-                out[count, 0] = min(max(u, -_FARTHEST_PIXEL), _FARTHEST_PIXEL)
-                out[count, 1] = min(max(v, -_FARTHEST_PIXEL), _FARTHEST_PIXEL)
-                count += 1
-        if count - first >= 3:
-            which[drawn] = p
+        first = out_starts[drawn]
+        corners = polygons.points[polygons.starts[index] : polygons.starts[index + 1]]
+        count = _project_polygon(corners, camera_from_global, intrinsic, out[first:])
+        if count >= 3:
+            which[drawn] = index
             drawn += 1
-            out_starts[drawn] = count
-        else:
-            count = first
-    return out[:count], out_starts[: drawn + 1], which[:drawn]
+            out_starts[drawn] = first + count
+    return out[: out_starts[drawn]], out_starts[: drawn + 1], which[:drawn]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _may_be_seen(
+    center: FloatArray,
+    radius: float,
+    camera_from_global: FloatArray,
+    intrinsic: FloatArray,
+    width_px: int,
+    reach_m: float,
+) -> bool:
+    """Whether a circle on the ground is before the camera, near enough, and not beside the image."""
+    pose = camera_from_global
+    x = pose[0, 0] * center[0] + pose[0, 1] * center[1] + pose[0, 3]
+    z = pose[2, 0] * center[0] + pose[2, 1] * center[1] + pose[2, 3]
+    half_width = max(intrinsic[0, 2], width_px - intrinsic[0, 2])
+    beside = (abs(x) * intrinsic[0, 0] - z * half_width) / np.hypot(intrinsic[0, 0], half_width)
+    return bool(z + radius >= NEAR_M and z - radius <= reach_m and beside <= radius + _CULL_MARGIN_M)
+
+
+_CULL_MARGIN_M: Final = 2.0
+"""The ground lies below the camera, so that a circle's distance from the image's border is a little more."""
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _project_polygon(
+    corners: FloatArray, camera_from_global: FloatArray, intrinsic: FloatArray, out: FloatArray
+) -> int:
+    """Write the image corners of the part of a polygon beyond the near plane; returns how many there are."""
+    turn, shift = camera_from_global[:3, :3], camera_from_global[:3, 3]
+    count = 0
+    for k in range(len(corners)):
+        a, b = corners[k], corners[(k + 1) % len(corners)]
+        a_depth = turn[2, 0] * a[0] + turn[2, 1] * a[1] + shift[2]
+        b_depth = turn[2, 0] * b[0] + turn[2, 1] * b[1] + shift[2]
+        if a_depth >= NEAR_M:
+            _project_point(a[0], a[1], camera_from_global, intrinsic, out[count])
+            count += 1
+        if (a_depth >= NEAR_M) != (b_depth >= NEAR_M):
+            share = (NEAR_M - a_depth) / (b_depth - a_depth)
+            x, y = a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])
+            _project_point(x, y, camera_from_global, intrinsic, out[count])
+            count += 1
+    return count
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _project_point(
+    x_m: float, y_m: float, camera_from_global: FloatArray, intrinsic: FloatArray, out: FloatArray
+) -> None:
+    """Write the pixel (2,) of a point on the ground."""
+    pose = camera_from_global
+    depth = max(pose[2, 0] * x_m + pose[2, 1] * y_m + pose[2, 3], NEAR_M)
+    for axis in range(2):
+        position = pose[axis, 0] * x_m + pose[axis, 1] * y_m + pose[axis, 3]
+        pixel = intrinsic[axis, axis] * position / depth + intrinsic[axis, 2] - 0.5
+        out[axis] = min(max(pixel, -_FARTHEST_PIXEL), _FARTHEST_PIXEL)

@@ -128,7 +128,8 @@ def _arm_count(plan: TownPlan, node: tuple[int, int]) -> int:
 
 
 def _right_of(direction: int) -> FloatArray:
-    return DIRECTIONS[(direction + 3) % 4]
+    right: FloatArray = DIRECTIONS[(direction + 3) % 4]
+    return right
 
 
 def _lane_numbers(street: Street) -> list[int]:

@@ -67,8 +67,16 @@ def cast_sweep(
     return Sweep(points, ring, target[kept])
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _cast(center, size_lwh, yaw, elevation, steps, height, max_range):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, error_model="numpy")
+def _cast(
+    center: FloatArray,
+    size_lwh: FloatArray,
+    yaw: FloatArray,
+    elevation: FloatArray,
+    steps: int,
+    height: float,
+    max_range: float,
+) -> tuple[FloatArray, NDArray[np.int64]]:
     """Distance (beams, steps) and index of what each ray meets first."""
     beams = len(elevation)
     distance = np.full((beams, steps), max_range)
@@ -103,13 +111,12 @@ def _cast(center, size_lwh, yaw, elevation, steps, height, max_range):  # type: 
     return distance, target
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _angles(center, size_lwh, yaw, steps):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, error_model="numpy")
+def _angles(center: FloatArray, size_lwh: FloatArray, yaw: float, steps: int) -> tuple[int, int, float, float]:
     """First and last azimuth step, lowest and highest elevation under which a box can be met."""
     middle = np.arctan2(center[1], center[0])
     cos_yaw, sin_yaw = np.cos(yaw), np.sin(yaw)
     reach = 0.0
-    nearest = np.inf
     farthest = 0.0
     for corner in range(4):
         x = (0.5 if corner & 1 else -0.5) * size_lwh[0]
@@ -131,8 +138,8 @@ def _angles(center, size_lwh, yaw, steps):  # type: ignore[no-untyped-def]
     return first, last, low, high
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _ray_box(ox, oy, oz, dx, dy, dz, half):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, error_model="numpy")
+def _ray_box(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, half: FloatArray) -> float:
     """Distance along a unit ray to a box at the origin, -1 if it misses or starts inside (slab method)."""
     near, far = -np.inf, np.inf
     for axis in range(3):

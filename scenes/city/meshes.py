@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import cache, partial
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -85,7 +86,7 @@ class _Builder:
             normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
             outward = normal @ (corners.mean(axis=0) - middle) > 0.0
             ordered = list(face) if outward else list(face)[::-1]
-            for second, third in zip(ordered[1:-1], ordered[2:], strict=True):
+            for second, third in pairwise(ordered[1:]):
                 self._triangles.append((self._count + ordered[0], self._count + second, self._count + third))
                 self._roles.append(int(role))
         self._vertices.append(points)
@@ -126,7 +127,9 @@ class _Builder:
         rim = np.concatenate([_circle(x, y[1], radius, 0.6 * radius), [[x, y[0] + 0.5 * inward, radius]]])
         self.solid(rim, [range(len(rim) - 1)], hub)
 
-    def post(self, x: float, y: float, z: tuple[float, float], radii: tuple[float, float], role: Role, sides: int = 8) -> None:
+    def post(
+        self, x: float, y: float, z: tuple[float, float], radii: tuple[float, float], role: Role, sides: int = 8
+    ) -> None:
         """An upright cylinder or cone stump."""
         angle = 2.0 * np.pi * (np.arange(sides) + 0.5) / sides
         rings = [
@@ -135,7 +138,9 @@ class _Builder:
         ]
         self._extruded(rings[0], rings[1], role)
 
-    def beam(self, start: tuple[float, float, float], end: tuple[float, float, float], thickness: float, role: Role) -> None:
+    def beam(
+        self, start: tuple[float, float, float], end: tuple[float, float, float], thickness: float, role: Role
+    ) -> None:
         """A square bar between two points."""
         a, b = np.array(start), np.array(end)
         along = (b - a) / np.linalg.norm(b - a)
@@ -147,7 +152,9 @@ class _Builder:
         ring = np.array([half * (i * side + j * up) for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
         self._extruded(a + ring, b + ring, role)
 
-    def ball(self, center: tuple[float, float, float], radii: tuple[float, float, float], role: Role, sides: int = 8) -> None:
+    def ball(
+        self, center: tuple[float, float, float], radii: tuple[float, float, float], role: Role, sides: int = 8
+    ) -> None:
         """A rough ellipsoid: two rings and two poles."""
         angle = 2.0 * np.pi * np.arange(sides) / sides
         ring = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(sides)])
@@ -259,7 +266,9 @@ def _pickup() -> Mesh:
         (-side + 0.03, side - 0.03),
         Role.BODY,
     )
-    b.frustum((-0.68, 1.0, -side + 0.1, side - 0.1), (-0.5, 0.35, -side + 0.3, side - 0.3), (1.1, height - 0.06), Role.GLASS)
+    b.frustum(
+        (-0.68, 1.0, -side + 0.1, side - 0.1), (-0.5, 0.35, -side + 0.3, side - 0.3), (1.1, height - 0.06), Role.GLASS
+    )
     b.box((-0.55, 0.4), (-side + 0.28, side - 0.28), (height - 0.08, height), Role.BODY)
     b.box((-nose, -0.7), (-side + 0.03, side - 0.03), (0.45, 0.72), Role.TRIM)
     for y in (-1.0, 1.0):
@@ -295,8 +304,18 @@ def _cab(b: _Builder, nose: float, side: float, low: float, high: float, depth: 
     """A truck's cab with windshield, side windows and lights."""
     belt = low + 0.48 * (high - low)
     b.frustum((nose - depth, nose, -side, side), (nose - depth, nose - 0.03, -side, side), (low, belt), Role.BODY)
-    b.frustum((nose - depth, nose - 0.03, -side, side), (nose - depth, nose - 0.22, -side + 0.08, side - 0.08), (belt, high), Role.BODY)
-    b.frustum((nose - 0.2, nose - 0.01, -side + 0.12, side - 0.12), (nose - 0.4, nose - 0.17, -side + 0.18, side - 0.18), (belt + 0.05, high - 0.18), Role.GLASS)
+    b.frustum(
+        (nose - depth, nose - 0.03, -side, side),
+        (nose - depth, nose - 0.22, -side + 0.08, side - 0.08),
+        (belt, high),
+        Role.BODY,
+    )
+    b.frustum(
+        (nose - 0.2, nose - 0.01, -side + 0.12, side - 0.12),
+        (nose - 0.4, nose - 0.17, -side + 0.18, side - 0.18),
+        (belt + 0.05, high - 0.18),
+        Role.GLASS,
+    )
     for y in (-1.0, 1.0):
         b.frustum(
             (nose - 0.95, nose - 0.22, y * (side - 0.1), y * (side + 0.01)),
@@ -304,7 +323,9 @@ def _cab(b: _Builder, nose: float, side: float, low: float, high: float, depth: 
             (belt + 0.08, high - 0.22),
             Role.GLASS,
         )
-        b.box((nose - 0.1, nose + 0.01), (y * (side - 0.45), y * (side - 0.1)), (low + 0.15, low + 0.34), Role.HEADLIGHT)
+        b.box(
+            (nose - 0.1, nose + 0.01), (y * (side - 0.45), y * (side - 0.1)), (low + 0.15, low + 0.34), Role.HEADLIGHT
+        )
     b.box((nose - 0.08, nose + 0.005), (-side + 0.5, side - 0.5), (low + 0.12, low + 0.5), Role.TRIM)
 
 
@@ -353,12 +374,17 @@ def _bus() -> Mesh:
         (-side + 0.01, side - 0.01),
         Role.BODY,
     )
-    b.frustum((nose - 0.3, nose + 0.01, -side + 0.1, side - 0.1), (nose - 0.5, nose - 0.2, -side + 0.15, side - 0.15), (1.25, height - 0.5), Role.GLASS)
+    b.frustum(
+        (nose - 0.3, nose + 0.01, -side + 0.1, side - 0.1),
+        (nose - 0.5, nose - 0.2, -side + 0.15, side - 0.15),
+        (1.25, height - 0.5),
+        Role.GLASS,
+    )
     b.box((nose - 0.3, nose - 0.17), (-0.8, 0.8), (height - 0.42, height - 0.2), Role.AMBER)
     b.box((-nose - 0.005, -nose + 0.1), (-side + 0.4, side - 0.4), (1.7, height - 0.5), Role.GLASS)
     windows = np.linspace(-nose + 0.35, nose - 0.6, 8)
     for y in (-1.0, 1.0):
-        for start, end in zip(windows[:-1], windows[1:], strict=True):
+        for start, end in pairwise(windows):
             b.box((start + 0.05, end - 0.05), (y * (side - 0.1), y * side), (1.45, height - 0.6), Role.GLASS)
         b.box((-nose + 0.05, nose - 0.3), (y * (side - 0.1), y * (side - 0.003)), (0.95, 1.15), Role.WHITE)
         _wheels(b, (nose - 2.6, -nose + 2.9), y, side, 0.48)
@@ -405,7 +431,7 @@ def _ring(b: _Builder, x: float, radius: float, thickness: float, role: Role, si
     angle = 2.0 * np.pi * np.arange(sides + 1) / sides
     rim = radius - 0.5 * thickness
     points = [(x + rim * np.cos(a), 0.0, radius + rim * np.sin(a)) for a in angle]
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in pairwise(points):
         b.beam(start, end, thickness, role)
 
 
@@ -434,7 +460,9 @@ def _motorcycle(with_rider: bool) -> Mesh:
     for x in (-0.72, 0.72):
         for y in (-1.0, 1.0):
             b.wheel(x, (0.0, y * 0.08), 0.31)
-    b.profile([(-0.55, 0.45), (-0.45, 0.75), (0.35, 0.92), (0.5, 0.7), (0.3, 0.35), (-0.35, 0.3)], (-0.14, 0.14), Role.BODY)
+    b.profile(
+        [(-0.55, 0.45), (-0.45, 0.75), (0.35, 0.92), (0.5, 0.7), (0.3, 0.35), (-0.35, 0.3)], (-0.14, 0.14), Role.BODY
+    )
     b.box((-0.30, 0.25), (-0.2, 0.2), (0.28, 0.55), Role.METAL)
     b.profile([(-0.95, 0.82), (-0.85, 0.88), (0.0, 0.8), (-0.1, 0.7), (-0.7, 0.7)], (-0.13, 0.13), Role.TRIM)
     b.beam((0.72, 0.0, 0.31), (0.46, 0.0, 0.98), 0.09, Role.METAL)
@@ -453,7 +481,12 @@ def _rider(
     """A person on two wheels: points are (x, z)."""
     shoulder = (seat[0] + 0.22, seat[1] + 0.5)
     knee = (0.5 * (seat[0] + feet[0]) + 0.26, 0.5 * (seat[1] + feet[1]) + 0.14)
-    b.frustum((seat[0] - 0.13, seat[0] + 0.13, -0.16, 0.16), (shoulder[0] - 0.1, shoulder[0] + 0.12, -0.22, 0.22), (seat[1] - 0.04, shoulder[1]), Role.SECOND)
+    b.frustum(
+        (seat[0] - 0.13, seat[0] + 0.13, -0.16, 0.16),
+        (shoulder[0] - 0.1, shoulder[0] + 0.12, -0.22, 0.22),
+        (seat[1] - 0.04, shoulder[1]),
+        Role.SECOND,
+    )
     b.ball((shoulder[0] + 0.08, 0.0, shoulder[1] + 0.18), (0.14, 0.12, 0.17), Role.BODY)
     b.box((shoulder[0] + 0.12, shoulder[0] + 0.21), (-0.08, 0.08), (shoulder[1] + 0.06, shoulder[1] + 0.2), Role.SKIN)
     for y in (-1.0, 1.0):
@@ -525,7 +558,7 @@ def _barrier() -> Mesh:
     """A plastic barrier: long along y, in alternate colours."""
     b = _Builder()
     edges = np.linspace(-1.2, 1.2, 5)
-    for index, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for index, (start, end) in enumerate(pairwise(edges)):
         role = Role.BODY if index % 2 == 0 else Role.WHITE
         for low, high, z in ((0.26, 0.22, (0.0, 0.22)), (0.22, 0.11, (0.22, 0.55)), (0.11, 0.08, (0.55, 0.98))):
             b.frustum((-low, low, start, end), (-high, high, start, end), z, role)
@@ -591,7 +624,7 @@ def _signal(lit: Role) -> Mesh:
 
 
 _BUILDERS: Final[dict[str, Callable[[], Mesh]]] = {
-    **{name: (lambda name=name: _car(name)) for name in _CAR_SHAPES},
+    **{name: partial(_car, name) for name in _CAR_SHAPES},
     "pickup": _pickup,
     "box_truck": _box_truck,
     "bus": _bus,
@@ -599,12 +632,12 @@ _BUILDERS: Final[dict[str, Callable[[], Mesh]]] = {
     "tractor": _tractor,
     "excavator": _excavator,
     "loader": _loader,
-    "motorcycle": lambda: _motorcycle(with_rider=False),
-    "motorcyclist": lambda: _motorcycle(with_rider=True),
-    "bicycle": lambda: _bicycle(with_rider=False),
-    "cyclist": lambda: _bicycle(with_rider=True),
+    "motorcycle": partial(_motorcycle, with_rider=False),
+    "motorcyclist": partial(_motorcycle, with_rider=True),
+    "bicycle": partial(_bicycle, with_rider=False),
+    "cyclist": partial(_bicycle, with_rider=True),
     **{
-        f"{name}{phase}": (lambda swing=swing, name=name: _person(swing, vest=name == "worker"))
+        f"{name}{phase}": partial(_person, swing, vest=name == "worker")
         for name in ("adult", "worker")
         for phase, swing in enumerate((*_SWING_M, 0.0))
     },
@@ -616,9 +649,9 @@ _BUILDERS: Final[dict[str, Callable[[], Mesh]]] = {
     "house": _house,
     "tree": _tree,
     "lamp_post": _lamp_post,
-    "signal_red": lambda: _signal(Role.RED),
-    "signal_yellow": lambda: _signal(Role.AMBER),
-    "signal_green": lambda: _signal(Role.GREEN),
+    "signal_red": partial(_signal, Role.RED),
+    "signal_yellow": partial(_signal, Role.AMBER),
+    "signal_green": partial(_signal, Role.GREEN),
 }
 
 MESH_INDEX: Final = {name: index for index, name in enumerate(_BUILDERS)}

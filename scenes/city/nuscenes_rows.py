@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from itertools import pairwise
 from typing import Any, Final
 
 from scenes.city.catalog import KINDS
@@ -75,7 +76,7 @@ def vocabulary_tables(seed: int, width_px: int, height_px: int) -> Tables:
             "level": f"v{low}-{high}",
             "description": f"visibility of whole object is between {low} and {high}%",
         }
-        for level, (low, high) in enumerate(zip(_VISIBILITY_BOUNDS[:-1], _VISIBILITY_BOUNDS[1:], strict=True), start=1)
+        for level, (low, high) in enumerate(pairwise(_VISIBILITY_BOUNDS), start=1)
     ]
     tables["sensor"] = [
         {"token": token_of(seed, "sensor", channel), "channel": channel, "modality": modality}

@@ -91,5 +91,9 @@ def rounded_rectangle(low_m: FloatArray, high_m: FloatArray, radius_m: float, sp
 
 def _resampled(points_m: FloatArray, spacing_m: float) -> FloatArray:
     """Points of a line, with long straight pieces subdivided."""
-    pieces = [straight(a, b, spacing_m)[:-1] for a, b in zip(points_m[:-1], points_m[1:], strict=True) if (a != b).any()]
-    return np.concatenate([*pieces, points_m[-1:]])
+    pieces = np.diff(points_m, axis=0)
+    counts = np.ceil(np.linalg.norm(pieces, axis=1) / spacing_m).astype(np.int64)
+    piece = np.repeat(np.arange(len(pieces)), counts)
+    step = np.arange(len(piece)) - np.repeat(np.cumsum(counts) - counts, counts)
+    inner = points_m[piece] + (step / counts[piece])[:, None] * pieces[piece]
+    return np.concatenate([inner, points_m[-1:]])

@@ -6,7 +6,7 @@ Pixels are addressed by their centres: pixel (column c, row r) is the image poin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numba
 import numpy as np
@@ -141,7 +141,7 @@ def rasterize(instances: Instances, library: MeshLibrary, view: View, count_cove
     face = np.full((view.height_px, view.width_px), NO_FACE, dtype=np.int32)
     covered = np.zeros(len(instances), dtype=np.int64)
     stamp = np.full(face.shape if count_covered else (0, 0), -1, dtype=np.int32)
-    _draw_faces(corners, face_instance, view.intrinsic, inverse_depth, face, covered, stamp)
+    _draw_faces(corners, face_instance, view.intrinsic, _Canvas(inverse_depth, face, stamp, covered))
     return FaceBuffer(inverse_depth, face, face_instance, face_triangle, normals, covered)
 
 
@@ -166,8 +166,18 @@ def _in_view(instances: Instances, view: View) -> NDArray[np.bool_]:
     return visible
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _place_faces(chosen, mesh, center, yaw, size, vertices, triangles, starts, camera_from_global):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, error_model="numpy")
+def _place_faces(
+    chosen: NDArray[np.int64],
+    mesh: NDArray[np.int64],
+    center: FloatArray,
+    yaw: FloatArray,
+    size: FloatArray,
+    vertices: FloatArray,
+    triangles: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    camera_from_global: FloatArray,
+) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64], FloatArray]:
     """Faces that look at the camera: corners (F, 3, 3) in camera coordinates, instance, triangle, global normal."""
     total = 0
     for i in chosen:
@@ -176,8 +186,9 @@ def _place_faces(chosen, mesh, center, yaw, size, vertices, triangles, starts, c
     face_instance = np.empty(total, dtype=np.int64)
     face_triangle = np.empty(total, dtype=np.int64)
     normals = np.empty((total, 3))
-    turn, shift = camera_from_global[:3, :3], camera_from_global[:3, 3]
-    eye = -turn.T @ shift
+    turn = np.ascontiguousarray(camera_from_global[:3, :3])
+    shift = np.ascontiguousarray(camera_from_global[:3, 3])
+    eye = -np.dot(np.ascontiguousarray(turn.T), shift)
     world = np.empty((3, 3))
     count = 0
     for i in chosen:
@@ -189,14 +200,11 @@ def _place_faces(chosen, mesh, center, yaw, size, vertices, triangles, starts, c
                 world[k, 0] = center[i, 0] + cos_yaw * x - sin_yaw * y
                 world[k, 1] = center[i, 1] + sin_yaw * x + cos_yaw * y
                 world[k, 2] = center[i, 2] + vertices[v, 2] * size[i, 2]
-            ax, ay, az = world[1, 0] - world[0, 0], world[1, 1] - world[0, 1], world[1, 2] - world[0, 2]
-            bx, by, bz = world[2, 0] - world[0, 0], world[2, 1] - world[0, 1], world[2, 2] - world[0, 2]
-            nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+            nx, ny, nz = _normal(world)
             facing = nx * (eye[0] - world[0, 0]) + ny * (eye[1] - world[0, 1]) + nz * (eye[2] - world[0, 2])
             if facing <= 0.0:
                 continue
-            length = np.sqrt(nx * nx + ny * ny + nz * nz)
-            normals[count, 0], normals[count, 1], normals[count, 2] = nx / length, ny / length, nz / length
+            normals[count, 0], normals[count, 1], normals[count, 2] = nx, ny, nz
             for k in range(3):
                 for axis in range(3):
                     corners[count, k, axis] = (
@@ -211,21 +219,43 @@ def _place_faces(chosen, mesh, center, yaw, size, vertices, triangles, starts, c
     return corners[:count], face_instance[:count], face_triangle[:count], normals[:count]
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _draw_faces(corners, face_instance, intrinsic, inverse_depth, face, covered, stamp):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, error_model="numpy")
+def _normal(corners: FloatArray) -> tuple[float, float, float]:
+    """Unit normal of a triangle (3, 3), zero if it has no area."""
+    ax, ay, az = corners[1, 0] - corners[0, 0], corners[1, 1] - corners[0, 1], corners[1, 2] - corners[0, 2]
+    bx, by, bz = corners[2, 0] - corners[0, 0], corners[2, 1] - corners[0, 1], corners[2, 2] - corners[0, 2]
+    nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-12)
+    return nx / length, ny / length, nz / length
+
+
+class _Canvas(NamedTuple):
+    """What faces are drawn into; `stamp` (0, 0) when covered pixels are not counted."""
+
+    inverse_depth: NDArray[np.float32]
+    face: NDArray[np.int32]
+    stamp: NDArray[np.int32]
+    covered: NDArray[np.int64]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _draw_faces(corners: FloatArray, face_instance: NDArray[np.int64], intrinsic: FloatArray, canvas: _Canvas) -> None:
     """Clip each face at the near plane, project it, and draw what is nearer than what is there."""
     clipped = np.empty((4, 3))
-    for f in range(len(corners)):
-        count = _clip_near(corners[f], clipped)
+    for face in range(len(corners)):
+        count = _clip_near(corners[face], clipped)
+        for k in range(count):
+            inverse = 1.0 / clipped[k, 2]
+            clipped[k, 0] = intrinsic[0, 0] * clipped[k, 0] * inverse + intrinsic[0, 2] - 0.5
+            clipped[k, 1] = intrinsic[1, 1] * clipped[k, 1] * inverse + intrinsic[1, 2] - 0.5
+            clipped[k, 2] = inverse
         for last in range(2, count):
-            _draw_triangle(
-                clipped, last, f, face_instance[f], intrinsic, inverse_depth, face, covered, stamp
-            )
+            _draw_triangle(clipped[0], clipped[last - 1], clipped[last], face, face_instance[face], canvas)
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _clip_near(triangle, clipped):  # type: ignore[no-untyped-def]
-    """The part of a triangle beyond the near plane; returns its number of corners."""
+@numba.njit(cache=True, error_model="numpy")
+def _clip_near(triangle: FloatArray, clipped: FloatArray) -> int:
+    """Write the corners of the part of a triangle beyond the near plane; returns how many there are."""
     count = 0
     for k in range(3):
         a, b = triangle[k], triangle[(k + 1) % 3]
@@ -239,48 +269,48 @@ def _clip_near(triangle, clipped):  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _draw_triangle(points, last, f, instance, intrinsic, inverse_depth, face, covered, stamp):  # type: ignore[no-untyped-def]
-    """Draw the triangle of corners 0, last - 1 and last: 1 / depth is linear in the image."""
-    height, width = inverse_depth.shape
-    w0, w1, w2 = 1.0 / points[0, 2], 1.0 / points[last - 1, 2], 1.0 / points[last, 2]
-    x0 = intrinsic[0, 0] * points[0, 0] * w0 + intrinsic[0, 2] - 0.5
-    y0 = intrinsic[1, 1] * points[0, 1] * w0 + intrinsic[1, 2] - 0.5
-    x1 = intrinsic[0, 0] * points[last - 1, 0] * w1 + intrinsic[0, 2] - 0.5
-    y1 = intrinsic[1, 1] * points[last - 1, 1] * w1 + intrinsic[1, 2] - 0.5
-    x2 = intrinsic[0, 0] * points[last, 0] * w2 + intrinsic[0, 2] - 0.5
-    y2 = intrinsic[1, 1] * points[last, 1] * w2 + intrinsic[1, 2] - 0.5
-    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+@numba.njit(cache=True, error_model="numpy")
+def _draw_triangle(a: FloatArray, b: FloatArray, c: FloatArray, face: int, instance: int, canvas: _Canvas) -> None:
+    """Draw a triangle of corners (column, row, 1 / depth): 1 / depth is linear in the image."""
+    height, width = canvas.face.shape
+    area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
     if abs(area) < 1e-9:
         return
-    top, bottom = min(y0, y1, y2), max(y0, y1, y2)
-    first_row, last_row = int(max(np.ceil(top), 0.0)), int(min(np.floor(bottom), height - 1.0))
-    # 1 / depth = base + x * slope_x + y * slope_y
-    slope_x = ((w1 - w0) * (y2 - y0) - (w2 - w0) * (y1 - y0)) / area
-    slope_y = ((w2 - w0) * (x1 - x0) - (w1 - w0) * (x2 - x0)) / area
-    base = w0 - slope_x * x0 - slope_y * y0
-    counting = stamp.size > 0
+    per_column = ((b[2] - a[2]) * (c[1] - a[1]) - (c[2] - a[2]) * (b[1] - a[1])) / area
+    per_row = ((c[2] - a[2]) * (b[0] - a[0]) - (b[2] - a[2]) * (c[0] - a[0])) / area
+    base = a[2] - per_column * a[0] - per_row * a[1]
+    first_row = int(max(np.ceil(min(a[1], b[1], c[1])), 0.0))
+    last_row = int(min(np.floor(max(a[1], b[1], c[1])), height - 1.0))
     for row in range(first_row, last_row + 1):
-        low, high = np.inf, -np.inf
-        for edge in range(3):
-            if edge == 0:
-                xa, ya, xb, yb = x0, y0, x1, y1
-            elif edge == 1:
-                xa, ya, xb, yb = x1, y1, x2, y2
-            else:
-                xa, ya, xb, yb = x2, y2, x0, y0
-            if (ya <= row) != (yb <= row):
-                x = xa + (row - ya) / (yb - ya) * (xb - xa)
-                low, high = min(low, x), max(high, x)
+        low, high = _widened(a, b, row, np.inf, -np.inf)
+        low, high = _widened(b, c, row, low, high)
+        low, high = _widened(c, a, row, low, high)
         if low > high:
             continue
-        first, last_column = int(max(np.ceil(low), 0.0)), int(min(np.ceil(high) - 1.0, width - 1.0))
-        value = base + slope_y * row + slope_x * first
-        for column in range(first, last_column + 1):
-            if value > inverse_depth[row, column]:
-                inverse_depth[row, column] = value
-                face[row, column] = f
-            value += slope_x
-            if counting and stamp[row, column] != instance:
-                stamp[row, column] = instance
-                covered[instance] += 1
+        first, last = int(max(np.ceil(low), 0.0)), int(min(np.ceil(high) - 1.0, width - 1.0))
+        value = base + per_row * row + per_column * first
+        for column in range(first, last + 1):
+            if value > canvas.inverse_depth[row, column]:
+                canvas.inverse_depth[row, column] = value
+                canvas.face[row, column] = face
+            value += per_column
+        if canvas.stamp.size > 0:
+            _count_covered(canvas, row, first, last, instance)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _widened(a: FloatArray, b: FloatArray, row: int, low: float, high: float) -> tuple[float, float]:
+    """The interval of columns, widened to where the edge from a to b crosses a row."""
+    if (a[1] <= row) == (b[1] <= row):
+        return low, high
+    column = a[0] + (row - a[1]) / (b[1] - a[1]) * (b[0] - a[0])
+    return min(low, column), max(high, column)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _count_covered(canvas: _Canvas, row: int, first: int, last: int, instance: int) -> None:
+    """Count the pixels of a span that the instance, all of whose faces come in a row, has not covered yet."""
+    for column in range(first, last + 1):
+        if canvas.stamp[row, column] != instance:
+            canvas.stamp[row, column] = instance
+            canvas.covered[instance] += 1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.city.actors import Cast
-from scenes.city.catalog import KINDS, Activity, attribute_name
+from scenes.city.catalog import KINDS, attribute_name
 from scenes.city.lidar import GROUND, Sweep
 from scenes.city.meshes import mesh_library
 from scenes.city.nuscenes_rows import LIDAR_CHANNEL, Row, Tables, empty_tables, link_chain, token_of
@@ -297,7 +297,7 @@ class _Recorder:
         return f"samples/{channel}/{self._job.log_name}__{channel}__{timestamp}.{suffix}"
 
     def _timestamp_us(self, channel: str, frame: int) -> int:
-        return self._timestamps_us[frame] + _EXPOSURE_US[channel]
+        return int(self._timestamps_us[frame] + _EXPOSURE_US[channel])
 
     def _seconds(self, timestamp_us: int) -> float:
         """Time after the first key frame."""
@@ -313,4 +313,5 @@ def _encoded_sweep(sweep: Sweep, actors: int) -> bytes:
     kept = on_actor | (np.arange(len(sweep.target)) % _GROUND_RETURNS_KEPT == 0)
     x, y, z = sweep.points_m[kept].T
     intensity = np.where(sweep.target[kept] == GROUND, 8.0, 30.0)
-    return np.stack([-y, x, z, intensity, sweep.ring[kept]], axis=1).astype("<f4").tobytes()
+    points: bytes = np.stack([-y, x, z, intensity, sweep.ring[kept]], axis=1).astype("<f4").tobytes()
+    return points

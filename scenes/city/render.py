@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numba
@@ -119,7 +119,9 @@ def _grain() -> NDArray[np.float32]:
     grain = np.zeros_like(fine)
     for sigma, weight in ((0.8, 0.035), (4.0, 0.03), (24.0, 0.035)):
         wrapped = np.tile(fine, (3, 3)).astype(np.float32)
-        smooth = cv2.GaussianBlur(wrapped, (0, 0), sigma)[_NOISE_TILE_PX:-_NOISE_TILE_PX, _NOISE_TILE_PX:-_NOISE_TILE_PX]
+        smooth = cv2.GaussianBlur(wrapped, (0, 0), sigma)[
+            _NOISE_TILE_PX:-_NOISE_TILE_PX, _NOISE_TILE_PX:-_NOISE_TILE_PX
+        ]
         grain += weight * smooth / smooth.std()
     return (1.0 + grain).astype(np.float32)
 
@@ -144,28 +146,20 @@ def render(
     roles = library.roles[faces.face_triangle]
     color = _lit_colors(instances, faces.face_instance, roles, faces.face_normal, light)
     image = np.empty((fine.height_px, fine.width_px, 3), dtype=np.uint8)
-    pose = fine.camera_from_global
+    global_from_camera = np.ascontiguousarray(fine.camera_from_global[:3, :3].T)
     _shade(
         image,
-        faces.inverse_depth,
-        faces.face,
-        color.astype(np.float32),
-        roles == int(Role.FACADE),
-        faces.face_normal,
-        faces.face_instance,
-        surface,
-        shaded,
-        (_SURFACES * _ground_light(light)).astype(np.float32),
-        _GRAIN,
-        pose[:3, :3].T.copy(),
-        -pose[:3, :3].T @ pose[:3, 3],
-        fine.intrinsic,
-        light.zenith,
-        light.horizon,
-        light.glow,
-        light.sun_direction,
-        light.shadow,
-        light.lamps_on,
+        _Camera(global_from_camera, -global_from_camera @ fine.camera_from_global[:3, 3], fine.intrinsic),
+        _Faces(
+            faces.inverse_depth,
+            faces.face,
+            color,
+            roles == int(Role.FACADE),
+            faces.face_normal,
+            faces.face_instance,
+        ),
+        _Ground(surface, shaded, _SURFACES * _ground_light(light), _GRAIN, light.shadow),
+        _Sky(light.zenith, light.horizon, light.glow, light.sun_direction, light.lamps_on),
     )
     return np.asarray(cv2.resize(image, (view.width_px, view.height_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
@@ -199,10 +193,13 @@ def _lit_colors(
     if light.lamps_on:
         for role, shine in _LIT_AT_DUSK.items():
             color[roles == int(role)] = shine
-    return np.clip(color, 0.0, 255.0)
+    clipped: FloatArray = np.clip(color, 0.0, 255.0)
+    return clipped
 
 
-_CASTS_NO_SHADOW: Final = tuple(MESH_INDEX[name] for name in ("lamp_post", "signal_red", "signal_yellow", "signal_green"))
+_CASTS_NO_SHADOW: Final = tuple(
+    MESH_INDEX[name] for name in ("lamp_post", "signal_red", "signal_yellow", "signal_green")
+)
 
 
 def _shadows(instances: Instances, view: View, light: Light) -> GroundPolygons:
@@ -230,94 +227,166 @@ def _shadows(instances: Instances, view: View, light: Light) -> GroundPolygons:
 
 
 _HAZE_M: Final = 420.0
+_GRAIN_REACH_M: Final = 90.0
+_FLOOR_M: Final = 3.1
+
+_Color = tuple[float, float, float]
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _shade(  # type: ignore[no-untyped-def]
-    image, inverse_depth, face, face_color, is_facade, normal, instance, surface, shaded, surface_color, grain,
-    global_from_camera, eye, intrinsic, zenith, horizon, glow, sun, shadow, lamps_on,
-):  # fmt: skip
-    """Colour every pixel: a face, or the ground, or the sky."""
-    height, width = face.shape
-    wrap = grain.shape[0] - 1  # the tile's side is a power of two
+class _Camera(NamedTuple):
+    """Orientation (3, 3) and place (3,) of the camera in the world, and its pinhole matrix."""
+
+    global_from_camera: FloatArray
+    eye_m: FloatArray
+    intrinsic: FloatArray
+
+
+class _Faces(NamedTuple):
+    """The face buffer, with the colour of each face and whether it is a house's wall."""
+
+    inverse_depth: NDArray[np.float32]
+    face: NDArray[np.int32]
+    color: FloatArray
+    is_facade: NDArray[np.bool_]
+    normal: FloatArray
+    instance: NDArray[np.int64]
+
+
+class _Ground(NamedTuple):
+    """The surface and the shadow seen in each pixel, the lit colours of surfaces, their grain."""
+
+    surface: NDArray[np.uint8]
+    shaded: NDArray[np.uint8]
+    color: FloatArray
+    grain: NDArray[np.float32]
+    shadow: float
+
+
+class _Sky(NamedTuple):
+    """Colours of the sky, the direction of the sun, and whether lamps are lit below it."""
+
+    zenith: FloatArray
+    horizon: FloatArray
+    glow: FloatArray
+    sun_direction: FloatArray
+    lamps_on: bool
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _shade(image: NDArray[np.uint8], camera: _Camera, faces: _Faces, ground: _Ground, sky: _Sky) -> None:
+    """Colour every pixel of a BGR image: a face, or the ground, or the sky."""
+    turn, intrinsic, eye = camera.global_from_camera, camera.intrinsic, camera.eye_m
+    height, width = faces.face.shape
     for row in range(height):
         v = (row + 0.5 - intrinsic[1, 2]) / intrinsic[1, 1]
         for column in range(width):
             u = (column + 0.5 - intrinsic[0, 2]) / intrinsic[0, 0]
-            dx = global_from_camera[0, 0] * u + global_from_camera[0, 1] * v + global_from_camera[0, 2]
-            dy = global_from_camera[1, 0] * u + global_from_camera[1, 1] * v + global_from_camera[1, 2]
-            dz = global_from_camera[2, 0] * u + global_from_camera[2, 1] * v + global_from_camera[2, 2]
-            f = face[row, column]
-            if f >= 0:
-                depth = 1.0 / inverse_depth[row, column]
-                red, green, blue = face_color[f, 0], face_color[f, 1], face_color[f, 2]
-                if is_facade[f]:
-                    x, y, z = eye[0] + depth * dx, eye[1] + depth * dy, eye[2] + depth * dz
-                    along = normal[f, 0] * y - normal[f, 1] * x
-                    kind = _facade(along, z, instance[f], lamps_on)
-                    if kind == 1:
-                        red, green, blue = 0.3 * red + 12.0, 0.3 * green + 18.0, 0.3 * blue + 28.0
-                    elif kind == 2:
-                        red, green, blue = 255.0, 214.0, 138.0
-                    elif kind == 3:
-                        red, green, blue = 0.8 * red, 0.8 * green, 0.8 * blue
+            # The pixel's ray, which gains one metre of depth with each unit of its length.
+            dx = turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]
+            dy = turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]
+            dz = turn[2, 0] * u + turn[2, 1] * v + turn[2, 2]
+            face = faces.face[row, column]
+            if face >= 0:
+                depth = 1.0 / faces.inverse_depth[row, column]
+                point = (eye[0] + depth * dx, eye[1] + depth * dy, eye[2] + depth * dz)
+                red, green, blue = _face_color(faces, face, point, sky.lamps_on)
             elif dz < -1e-4:
                 depth = -eye[2] / dz
-                x, y = eye[0] + depth * dx, eye[1] + depth * dy
-                s = surface[row, column]
-                rough = 1.0
-                if depth < 90.0:
-                    fade = 1.0 / (1.0 + 0.0012 * depth * depth)
-                    value = grain[int(y * 24.0) & wrap, int(x * 24.0) & wrap]
-                    coarse = grain[int(y * 2.3) & wrap, int(x * 2.3) & wrap]
-                    rough = 1.0 + (value - 1.0) * fade + (coarse - 1.0) * 0.6
-                if shaded[row, column]:
-                    rough *= shadow
-                red, green, blue = rough * surface_color[s, 0], rough * surface_color[s, 1], rough * surface_color[s, 2]
+                red, green, blue = _ground_color(ground, row, column, eye[0] + depth * dx, eye[1] + depth * dy, depth)
             else:
-                length = np.sqrt(dx * dx + dy * dy + dz * dz)
-                up = dz / length
-                share = min(up * 2.2, 1.0)
-                share = share * (2.0 - share)
-                toward = max((dx * sun[0] + dy * sun[1] + dz * sun[2]) / length, 0.0)
-                toward = toward**24 * 0.55 + toward**4 * 0.16
-                red = (horizon[0] + share * (zenith[0] - horizon[0])) * (1.0 - toward) + glow[0] * toward
-                green = (horizon[1] + share * (zenith[1] - horizon[1])) * (1.0 - toward) + glow[1] * toward
-                blue = (horizon[2] + share * (zenith[2] - horizon[2])) * (1.0 - toward) + glow[2] * toward
-                if up < 0.05 and up < _hill(np.arctan2(dy, dx)):
-                    red, green, blue = 0.62 * red + 6.0, 0.66 * green + 12.0, 0.70 * blue + 10.0
                 depth = 0.0
+                red, green, blue = _sky_color(sky, dx, dy, dz)
             haze = depth / _HAZE_M
             haze = haze * haze / (1.0 + haze * haze)
-            image[row, column, 0] = np.uint8(min(max(blue + haze * (horizon[2] - blue), 0.0), 255.0))
-            image[row, column, 1] = np.uint8(min(max(green + haze * (horizon[1] - green), 0.0), 255.0))
-            image[row, column, 2] = np.uint8(min(max(red + haze * (horizon[0] - red), 0.0), 255.0))
+            image[row, column, 0] = _byte(blue + haze * (sky.horizon[2] - blue))
+            image[row, column, 1] = _byte(green + haze * (sky.horizon[1] - green))
+            image[row, column, 2] = _byte(red + haze * (sky.horizon[0] - red))
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _hill(azimuth):  # type: ignore[no-untyped-def]
-    """Sine of the elevation of the hills on the horizon."""
-    return 0.021 + 0.009 * np.sin(3.0 * azimuth + 0.7) + 0.006 * np.sin(11.0 * azimuth) + 0.002 * np.sin(37.0 * azimuth)
+@numba.njit(cache=True, error_model="numpy")
+def _byte(value: float) -> np.uint8:
+    return np.uint8(min(max(value, 0.0), 255.0))
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _facade(along, z, building, lamps_on):  # type: ignore[no-untyped-def]
-    """What is at a place of a house's wall: 0 wall, 1 window, 2 lit window, 3 ledge."""
-    if z < 0.5:
-        return 3
-    floor = int(z / 3.1)
-    rest = z - 3.1 * floor
+@numba.njit(cache=True, error_model="numpy")
+def _face_color(faces: _Faces, face: int, point_m: _Color, lamps_on: bool) -> _Color:
+    """The colour of a face at a point of it."""
+    red, green, blue = faces.color[face, 0], faces.color[face, 1], faces.color[face, 2]
+    if not faces.is_facade[face]:
+        return red, green, blue
+    along = faces.normal[face, 0] * point_m[1] - faces.normal[face, 1] * point_m[0]
+    part = _facade(along, point_m[2], faces.instance[face], lamps_on)
+    if part == _WINDOW:
+        return 0.3 * red + 12.0, 0.3 * green + 18.0, 0.3 * blue + 28.0
+    if part == _LIT_WINDOW:
+        return 255.0, 214.0, 138.0
+    if part == _LEDGE:
+        return 0.8 * red, 0.8 * green, 0.8 * blue
+    return red, green, blue
+
+
+_WALL, _WINDOW, _LIT_WINDOW, _LEDGE = range(4)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _facade(along_m: float, z_m: float, building: int, lamps_on: bool) -> int:
+    """What is at a place of a house's wall."""
+    floor = int(z_m / _FLOOR_M)
+    above_floor = z_m - _FLOOR_M * floor
+    if z_m < 0.5 or (above_floor < 0.14 and floor > 0):
+        return _LEDGE
     period = 2.3 + 0.35 * (building % 4)
-    column = int(np.floor(along / period))
-    place = along - period * column
-    if rest < 0.14 and floor > 0:
-        return 3
-    wide = 0.16 if floor == 0 else 0.3
-    if place < wide * period or place > (1.0 - wide) * period:
-        return 0
-    low, high = (0.5, 2.6) if floor == 0 else (0.95, 2.45)
-    if rest < low or rest > high:
-        return 0
-    if lamps_on and (column * 7919 + floor * 104729 + building * 1299721) % 97 < 34:
-        return 2
-    return 1
+    column = int(np.floor(along_m / period))
+    place = along_m / period - column
+    # Wide windows on the ground floor, where the shops are.
+    margin, sill, lintel = (0.16, 0.5, 2.6) if floor == 0 else (0.3, 0.95, 2.45)
+    if not (margin <= place <= 1.0 - margin and sill <= above_floor <= lintel):
+        return _WALL
+    someone_is_in = (column * 7919 + floor * 104729 + building * 1299721) % 97 < 34
+    return _LIT_WINDOW if lamps_on and someone_is_in else _WINDOW
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _ground_color(ground: _Ground, row: int, column: int, x_m: float, y_m: float, depth_m: float) -> _Color:
+    """The colour of the ground at a point, seen in a pixel."""
+    brightness = 1.0
+    if depth_m < _GRAIN_REACH_M:
+        wrap = len(ground.grain) - 1  # the tile's side is a power of two
+        fine = ground.grain[int(y_m * 24.0) & wrap, int(x_m * 24.0) & wrap]
+        coarse = ground.grain[int(y_m * 2.3) & wrap, int(x_m * 2.3) & wrap]
+        brightness += (fine - 1.0) / (1.0 + 0.0012 * depth_m * depth_m) + 0.6 * (coarse - 1.0)
+    if ground.shaded[row, column]:
+        brightness *= ground.shadow
+    surface = ground.surface[row, column]
+    return (
+        brightness * ground.color[surface, 0],
+        brightness * ground.color[surface, 1],
+        brightness * ground.color[surface, 2],
+    )
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _sky_color(sky: _Sky, dx: float, dy: float, dz: float) -> _Color:
+    """The colour of the sky, or of the hills before it, in a direction."""
+    length = np.sqrt(dx * dx + dy * dy + dz * dz)
+    up = dz / length
+    share = min(up * 2.2, 1.0)
+    share = share * (2.0 - share)
+    toward = max((dx * sky.sun_direction[0] + dy * sky.sun_direction[1] + dz * sky.sun_direction[2]) / length, 0.0)
+    glow = toward**24 * 0.55 + toward**4 * 0.16
+    red = (sky.horizon[0] + share * (sky.zenith[0] - sky.horizon[0])) * (1.0 - glow) + sky.glow[0] * glow
+    green = (sky.horizon[1] + share * (sky.zenith[1] - sky.horizon[1])) * (1.0 - glow) + sky.glow[1] * glow
+    blue = (sky.horizon[2] + share * (sky.zenith[2] - sky.horizon[2])) * (1.0 - glow) + sky.glow[2] * glow
+    if up < _HIGHEST_HILL and up < _hill(np.arctan2(dy, dx)):
+        return 0.62 * red + 6.0, 0.66 * green + 12.0, 0.70 * blue + 10.0
+    return red, green, blue
+
+
+_HIGHEST_HILL: Final = 0.04
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _hill(azimuth_rad: float) -> float:
+    """Sine of the elevation of the hills on the horizon."""
+    wave = 0.009 * np.sin(3.0 * azimuth_rad + 0.7) + 0.006 * np.sin(11.0 * azimuth_rad)
+    return float(0.021 + wave + 0.002 * np.sin(37.0 * azimuth_rad))

@@ -121,4 +121,3 @@ def signal_instances(plan: TownPlan, graph: LaneGraph, signals: Signals, time_s:
             yaw = float(plan.warp.direction_rad(spot, ahead))
             collector.add(name, plan.warp(spot), yaw, np.array([0.29, 0.38, 3.55]), np.full(3, 90.0))
     return collector.instances()
-

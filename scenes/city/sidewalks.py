@@ -62,4 +62,5 @@ def _ends(path: Polyline) -> FloatArray:
 
 
 def _nearest_arc(line: Polyline, point_m: FloatArray) -> float:
-    return float(line.arc_m[np.argmin(np.linalg.norm(line.points_m - point_m, axis=1))])
+    arcs = np.arange(0.0, line.length_m, 0.1)
+    return float(arcs[np.argmin(np.linalg.norm(line.at(arcs) - point_m, axis=1))])

@@ -87,9 +87,9 @@ class DetectorNoise:
     clutter_births: float = 4.0
     clutter_survival: float = 0.72
     flicker: float = 22.0
-    query_persistence: float = 0.94
-    query_memory: float = 0.75
-    query_swap_probability: float = 0.05
+    query_persistence: float = 0.965
+    query_memory: float = 0.8
+    query_swap_probability: float = 0.03
     query_swap_distance_m: float = 3.0
     max_range_m: float = 60.0
 
@@ -205,7 +205,7 @@ class _SceneDetector:
     """Lasting errors and queries of all objects of a scene; `detect` goes through its frames in order."""
 
     def __init__(self, scene: Scene, noise: DetectorNoise, rng: np.random.Generator) -> None:
-        names = sorted({name for frame in scene.frames for name in _annotated(frame).track_id})
+        names = sorted({name for frame in scene.frames for name in _track_ids(_annotated(frame))})
         self._index = {name: index for index, name in enumerate(names)}
         count = len(names)
         self._noise = noise
@@ -326,8 +326,7 @@ class _SceneDetector:
         )
 
     def _attributes(self, truth: Boxes3D) -> NDArray[np.str_]:
-        given = truth.attribute
-        assert given is not None
+        given = _attributes_of(truth)
         wrong = self._rng.random(len(truth)) < self._noise.attribute_error_probability
         guessed = _guessed_attributes(truth.label, self._rng)
         return np.where(wrong | (given == ""), guessed, given)
@@ -345,23 +344,24 @@ class _SceneDetector:
         self._duplicate[which] = lives | born
         chosen = lives | born
         index = which[chosen]
-        self._steal_queries(index)
         boxes = reported.select(chosen)
         stretch = 1.0 + self._duplicate_offset[index] + rng.normal(0.0, 0.02, len(index))
         center = boxes.center_m.copy()
         center[:, :2] = _along_ray(center[:, :2], eye_m, np.maximum(stretch, 0.4), rng.normal(0.0, 0.008, len(index)))
         confused = self._duplicate_confused[index]
         label = np.where(confused, _CONFUSED[boxes.label], boxes.label)
+        query_id = self._duplicate_query[index]
+        self._swap_with_objects(index)
         return boxes.replace(
             center_m=center,
             label=label,
             score=boxes.score * rng.uniform(0.15, 0.75, len(index)),
-            query_id=self._duplicate_query[index],
-            attribute=np.where(confused, _guessed_attributes(label, rng), boxes.attribute),
+            query_id=query_id,
+            attribute=np.where(confused, _guessed_attributes(label, rng), _attributes_of(boxes)),
         )
 
-    def _steal_queries(self, index: IntArray) -> None:
-        """In later frames some duplicates go on with their object's query, and the object with theirs."""
+    def _swap_with_objects(self, index: IntArray) -> None:
+        """From the next frame on some duplicates bear their object's query, and the object theirs."""
         stolen = index[self._rng.random(len(index)) < _DUPLICATE_STEALS_PROBABILITY]
         self._query[stolen], self._duplicate_query[stolen] = self._duplicate_query[stolen], self._query[stolen].copy()
 
@@ -415,6 +415,10 @@ def _annotated(frame: Frame) -> Boxes3D:
 
 def _track_ids(boxes: Boxes3D) -> list[str]:
     return [] if boxes.track_id is None else boxes.track_id.tolist()
+
+
+def _attributes_of(boxes: Boxes3D) -> NDArray[np.str_]:
+    return np.full(len(boxes), "") if boxes.attribute is None else boxes.attribute
 
 
 def _along_ray(position_m: FloatArray, eye_m: FloatArray, stretch: FloatArray, bearing_rad: FloatArray) -> FloatArray:

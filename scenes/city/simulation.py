@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.distance import cdist
 
 from scenes.city.actors import LEAD_S, STEP_S, Actor, Cast, moving_actor, recorded_times
@@ -96,7 +97,7 @@ def simulate_drive(town: Town, duration_s: float, rng: np.random.Generator) -> D
     signals = Signals(town.graph.signalled, rng)
     vehicles = _draw_vehicles(town.graph, rng)
     traffic = Traffic(town.graph, signals, [vehicle.driver for vehicle in vehicles], rng)
-    pace = np.clip(rng.normal(1.35, 0.2, int(rng.integers(110, 230))), 0.7, 2.0)
+    pace = np.clip(rng.normal(1.3, 0.2, int(rng.integers(110, 230))), 0.7, 1.7)
     walkers = Walkers(town.sidewalks, town.graph, signals, pace, rng)
     times = recorded_times(duration_s)
     driven, walked = _run(traffic, walkers, times)
@@ -113,9 +114,7 @@ def simulate_drive(town: Town, duration_s: float, rng: np.random.Generator) -> D
         if index != ego_index
         for part in _parts(vehicle, traffic.path(index), driven[:, index], rng)
     ]
-    actors += [
-        person for index in range(len(pace)) for person in _people(walkers.path(index), walked[:, index], rng)
-    ]
+    actors += [person for index in range(len(pace)) for person in _people(walkers.path(index), walked[:, index], rng)]
     nearby = [actor for actor in actors if near(actor.position_m[::10])]
     return Drive(ego, Cast([*nearby, *furnish(town.plan, near, times, rng)], times), signals)
 
@@ -195,6 +194,7 @@ def _parts(vehicle: _Vehicle, path: Polyline, driven_m: FloatArray, rng: np.rand
 
 _COMPANION_PROBABILITY: Final = 0.3
 _COMPANION_ASIDE_M: Final = 0.72
+_COMPANION_SMOOTHING_S: Final = 0.4
 
 
 def _people(path: Polyline, walked_m: FloatArray, rng: np.random.Generator) -> list[Actor]:
@@ -212,7 +212,9 @@ def _people(path: Polyline, walked_m: FloatArray, rng: np.random.Generator) -> l
 
 
 def _moved(actor: Actor, by_m: FloatArray) -> Actor:
-    return replace(actor, position_m=actor.position_m + by_m)
+    """An actor beside another's path, (T, 2) away from it; whoever walks on the outside cuts corners."""
+    smooth = gaussian_filter1d(actor.position_m + by_m, _COMPANION_SMOOTHING_S / STEP_S, axis=0, mode="nearest")
+    return replace(actor, position_m=smooth)
 
 
 def _pick_ego(

@@ -131,7 +131,7 @@ class TownPlan:
     def has_arm(self, column: int, row: int, direction: int) -> bool:
         """Whether a street leads on from a crossing in one of the four directions."""
         step = DIRECTIONS[direction]
-        return 0 <= column + step[0] < len(self.columns) and 0 <= row + step[1] < len(self.rows)
+        return bool(0 <= column + step[0] < len(self.columns) and 0 <= row + step[1] < len(self.rows))
 
     def street_along(self, column: int, row: int, direction: int) -> Street:
         """The street that an arm of a crossing belongs to."""

@@ -204,7 +204,8 @@ class Traffic:
             desired_m = _STANDSTILL_GAP_M + np.maximum(self.speed_mps * self._headway_s + approach / braking, 0.0)
             interaction = np.maximum(interaction, (desired_m / np.maximum(gap_m, 0.1)) ** 2)
         acceleration = self._acceleration_mps2 * (np.maximum(free, -2.0) - interaction)
-        return np.maximum(acceleration, -_HARDEST_BRAKING_MPS2)
+        limited: FloatArray = np.maximum(acceleration, -_HARDEST_BRAKING_MPS2)
+        return limited
 
     def _wanted_speed(self) -> FloatArray:
         """(N,) what drivers aim for here, given the bend that comes next."""
@@ -229,9 +230,7 @@ class Traffic:
         still = np.zeros(len(self._lane))
         left_m = self._lane_length_m[self._lane] - self._front_m
         has_leader = leader >= 0
-        leader_gap = np.where(
-            has_leader, self._front_m[leader] - self._length_m[leader] - self._front_m, _FAR_M
-        )
+        leader_gap = np.where(has_leader, self._front_m[leader] - self._length_m[leader] - self._front_m, _FAR_M)
         second = np.array([self._graph.lanes[lane].successors[0] for lane in self._next])
         next_gap = left_m + tails.rear_m[self._next]
         second_gap = left_m + self._lane_length_m[self._next] + tails.rear_m[second]

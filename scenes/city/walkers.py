@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scenes.city.lane_graph import LaneGraph
 from scenes.city.polyline import Polyline
@@ -21,6 +20,8 @@ _ASKING_INTERVAL_S: Final = 0.5
 _HURRY: Final = 1.15
 """People walk this much faster on a crosswalk."""
 _KEEP_RIGHT_M: Final = 0.7
+_BEYOND_CROSSWALK_M: Final = 1.5
+"""Where the sidewalk is joined after a crosswalk, away from the crosswalk's middle."""
 
 
 @dataclass
@@ -57,7 +58,6 @@ class Walkers:
         signals: Signals,
         pace_mps: FloatArray,
         rng: np.random.Generator,
-   
     ) -> None:
         self._graph = graph
         self._signals = signals
@@ -126,9 +126,10 @@ class Walkers:
 
     def _enter_crosswalk(self, walker: _Walker, gate: Gate) -> None:
         walk = self._graph.crosswalks[gate.crosswalk].path.points_m
-        aside = self._rng.uniform(-1.0, 1.0)
-        ahead = (walk[-1] - walk[0]) / np.linalg.norm(walk[-1] - walk[0])
-        points = (walk if gate.forward else walk[::-1]) + aside * np.array([-ahead[1], ahead[0]])
+        over = walk if gate.forward else walk[::-1]
+        # Nobody steps back to the middle of the sidewalk or of the crosswalk: on they go, from where they stand.
+        came = walker.legs[-1][-1] - walker.legs[-1][-2]
+        points = over[1:-1] + self._rng.uniform(0.2, 1.0) * came / np.linalg.norm(came)
         self.on_crosswalk[gate.crosswalk] += 1
         walker.crossing = gate.crosswalk
         walker.block, walker.arc_m = gate.block, gate.arc_beyond_m
@@ -138,6 +139,7 @@ class Walkers:
         self.on_crosswalk[walker.crossing] -= 1
         walker.crossing = -1
         walker.direction = 1 if self._rng.random() < 0.5 else -1
+        walker.arc_m += walker.direction * _BEYOND_CROSSWALK_M
         self._walk_to_next_gate(walker)
 
     def _walk_to_next_gate(self, walker: _Walker) -> None:
