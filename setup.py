@@ -4,6 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+RERUN = ["rerun-sdk>=0.23,<0.24", "pyarrow<26"]  # later ones need numpy 2
 ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization"]
 
 setup(
@@ -34,6 +35,15 @@ setup(
         "rich>=13",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "mypy>=1.10", "ruff>=0.6", "selenium>=4.20"],
+        "rerun": RERUN,
+        "test": [
+            *RERUN,
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "mypy>=1.10",
+            "ruff>=0.6",
+            "selenium>=4.20",
+        ],
     },
 )

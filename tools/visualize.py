@@ -1,4 +1,4 @@
-"""Draw tracks: per scene a video, a page that plays it, or a picture for a paper; or where errors happen."""
+"""Draw tracks: per scene a video, a page that plays it, a picture for a paper, a Rerun recording; or all errors."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from visualization import (
     write_figure,
     write_index,
     write_pages,
+    write_recordings,
     write_videos,
 )
 
@@ -109,6 +110,13 @@ def _write_figures(arguments: argparse.Namespace, scenes: Sequence[Scene], track
         print(path)
 
 
+def _write_recordings(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
+    detections = read_detections(arguments.detections) if arguments.detections else None
+    options = _drawing(arguments)
+    for path in write_recordings(scenes, tracks, arguments.out, options, detections, arguments.workers):
+        print(path)
+
+
 def _write_heat(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
     write_error_heat(scenes, tracks, arguments.out / "errors.png")
     print(arguments.out / "errors.png")
@@ -121,6 +129,7 @@ _WRITERS = {
     "svg": _write_figures,
     "pdf": _write_figures,
     "heat": _write_heat,
+    "rerun": _write_recordings,
 }
 
 
@@ -138,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--format", choices=sorted(_WRITERS), default="video", help="what to write (default: video)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
-    drawing = parser.add_argument_group("video and pictures")
+    drawing = parser.add_argument_group("video, pictures and rerun")
     drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
     drawing.add_argument("--classes", nargs="+", default=[], choices=TRACKING_CLASSES, help="draw these classes only")
     drawing.add_argument("--min-score", type=float, default=0.0, help="leave out boxes with a lower score")
@@ -147,8 +156,9 @@ def _parser() -> argparse.ArgumentParser:
     drawing.add_argument("--smooth", action="store_true", help="60 pictures a second, moving evenly from above")
     pictures = parser.add_argument_group("png, svg, pdf")
     pictures.add_argument("--frames", type=int, nargs="+", default=[1], metavar="N", help="which frames, from 1")
+    layers = parser.add_argument_group("html and rerun")
+    layers.add_argument("--detections", type=Path, help="detection result file, shown as a layer of its own")
     pages = parser.add_argument_group("html")
-    pages.add_argument("--detections", type=Path, help="detection result file, shown as a layer of its own")
     pages.add_argument(
         "--metrics", type=Path, help="metrics_summary.json of the tracks, shown above the list of scenes"
     )

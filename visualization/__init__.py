@@ -28,6 +28,7 @@ from visualization.index_page import read_metrics, write_index
 from visualization.matching import FrameEvents, find_operating_points, scene_events
 from visualization.mosaic import MosaicPainter
 from visualization.player import PageOptions, PageReport, page_link, write_pages, write_scene_page
+from visualization.rerun_export import write_recording, write_recordings
 from visualization.run_painter import DrawingOptions, RunPainter, results_from_annotations
 from visualization.scene_jobs import scene_file_name
 from visualization.selection import boxes_by_frame, results_of_scene, select_scenes
@@ -80,6 +81,8 @@ __all__ = [
     "write_figure",
     "write_index",
     "write_pages",
+    "write_recording",
+    "write_recordings",
     "write_scene_page",
     "write_scene_video",
     "write_videos",

@@ -56,6 +56,13 @@ def grey_image(path: Path, width_px: int, height_px: int) -> Image:
     return image
 
 
+def encode_jpeg(image: Image, quality: int) -> bytes:
+    """The image as the content of a JPEG file; quality from 1 to 100."""
+    flipped = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    content: bytes = cv2.imencode(".jpg", flipped, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return content
+
+
 def _decoder_flag(camera: Camera, width_px: int) -> int:
     """JPEG decoders halve an image several times faster than they decode it whole."""
     for factor, flag in _SHRINKING_DECODERS:

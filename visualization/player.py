@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import cv2
-
 from scenes import Camera, Results, Scene
 from scenes.files import write_atomically
-from visualization.colors import Image
 from visualization.html_page import assemble_page
-from visualization.images import read_image
+from visualization.images import encode_jpeg, read_image
 from visualization.matching import OperatingPoints, find_operating_points
 from visualization.page_data import page_data
 from visualization.scene_jobs import run_jobs, scene_file_name
@@ -175,7 +172,7 @@ class _Photos:
         if image is None:
             self.unreadable.append(camera.image_path.name)
             return None
-        content = _jpeg(image, self.options.image_quality)
+        content = encode_jpeg(image, self.options.image_quality)
         if self.options.embed_images:
             return _data_uri(content)
         folder = self.page.with_name(f"{self.page.stem}_images")
@@ -202,15 +199,8 @@ def _thumbnail(scene: Scene) -> str | None:
     for camera in sorted(cameras, key=lambda camera: camera.name != "CAM_FRONT")[:1]:
         image = read_image(camera, *_THUMBNAIL_PX)
         if image is not None:
-            return _data_uri(_jpeg(image, _THUMBNAIL_QUALITY))
+            return _data_uri(encode_jpeg(image, _THUMBNAIL_QUALITY))
     return None
-
-
-def _jpeg(image: Image, quality: int) -> bytes:
-    encoded: bytes = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[
-        1
-    ].tobytes()
-    return encoded
 
 
 def _data_uri(jpeg: bytes) -> str:
