@@ -20,9 +20,8 @@ from nuscenes.eval.detection.evaluate import DetectionEval
 from nuscenes.eval.tracking.evaluate import TrackingEval
 
 from evaluation.evaluation import Evaluation
-from evaluation.inputs import Inputs, Split
+from evaluation.inputs import Inputs
 from scenes import InputError, write_detections, write_tracks
-from scenes.splits import is_official_split
 
 _TABLES = (
     "attribute",
@@ -59,7 +58,7 @@ def evaluate_tracking(inputs: Inputs) -> Evaluation:
         evaluation = TrackingEval(
             config=config_factory("tracking_nips_2019"),
             result_path=str(path),
-            eval_set=_split_name(inputs.split),
+            eval_set=_split_name(inputs),
             output_dir=folder,
             nusc_version=inputs.split.version,
             nusc_dataroot=str(_data_root(inputs, Path(folder, "root"))),
@@ -85,7 +84,7 @@ def evaluate_detection(inputs: Inputs) -> Evaluation:
             NuScenes(version=inputs.split.version, dataroot=str(root), verbose=False),
             config=config_factory("detection_cvpr_2019"),
             result_path=str(path),
-            eval_set=_split_name(inputs.split),
+            eval_set=_split_name(inputs),
             output_dir=folder,
             verbose=False,
         )
@@ -112,8 +111,8 @@ def _check(inputs: Inputs) -> None:
             raise InputError(f"sample '{frame.token}' has no LIDAR_TOP, without which the devkit cannot evaluate")
 
 
-def _split_name(split: Split) -> str:
-    return split.name if is_official_split(split.name) else _CUSTOM_SPLIT
+def _split_name(inputs: Inputs) -> str:
+    return inputs.split.name if inputs.is_official else _CUSTOM_SPLIT
 
 
 def _data_root(inputs: Inputs, root: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.check import first_difference
+from scenes import read_scenes
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "evaluate.py"
 
@@ -59,6 +60,54 @@ def test_results_of_another_split_are_refused(recorded, mini_val, tmp_path) -> N
     path.write_text(json.dumps(content))
     done = run("tracking", path, *where(mini_val, tmp_path / "out"))
     assert done.returncode == 2 and "sample 'elsewhere' does not belong to the split" in done.stderr
+
+
+def test_partial_results(recorded, written, mini_val, tmp_path) -> None:
+    """One scene of two, evaluated alone: the numbers of a split that holds only that scene."""
+    content = json.loads(recorded("fastbev", "tracks_polymot")[0].read_text())
+    scenes = {scene.name: scene for scene in read_scenes(mini_val, "v1.0-mini")}
+    kept = {token: content["results"][token] for token in scenes["scene-0916"].sample_tokens}
+    kept |= {token: content["results"][token] for token in scenes["scene-0103"].sample_tokens[:7]}
+    path = tmp_path / "part.json"
+    path.write_text(json.dumps({"meta": content["meta"], "results": kept}))
+    done = run("tracking", path, *where(mini_val, tmp_path / "part"), "--partial")
+    assert done.returncode == 0 and "1 of 2 scenes are left out" in done.stderr and "scene-0103" in done.stderr
+    split = tmp_path / "split.txt"
+    split.write_text("scene-0916\n")
+    path.write_text(json.dumps(content))
+    assert run("tracking", path, *where(mini_val, tmp_path / "whole", str(split))).returncode == 0
+    part, whole = (written("tracking", tmp_path / name) for name in ("part", "whole"))
+    assert first_difference(part, whole) is None
+
+
+def test_partial_results_without_a_whole_scene_are_refused(recorded, mini_val, tmp_path) -> None:
+    content = json.loads(recorded("fastbev", "tracks_polymot")[0].read_text())
+    path = tmp_path / "part.json"
+    path.write_text(json.dumps({"meta": {}, "results": dict(list(content["results"].items())[:3])}))
+    done = run("tracking", path, *where(mini_val, tmp_path / "out"), "--partial")
+    assert done.returncode == 2 and "all samples of none of the split's 2 scenes" in done.stderr
+
+
+def test_check_compares_both_engines(recorded, mini_val, tmp_path) -> None:
+    done = run("detection", recorded("fastbev", "detections")[0], *where(mini_val, tmp_path / "out"), "--check")
+    assert done.returncode == 0 and "both engines agree within 1e-09" in done.stdout
+
+
+def test_identities_that_mean_little_are_named(recorded, mini_val, tmp_path) -> None:
+    content = json.loads(recorded("fastbev", "tracks_polymot")[0].read_text())
+    samples = [boxes for boxes in content["results"].values() if len(boxes) > 1]
+    first, last = samples[0], samples[-1]
+    first[1]["tracking_id"] = first[0]["tracking_id"]
+    last[0]["tracking_id"] = first[0]["tracking_id"]
+    samples[1][0].update(tracking_id=first[0]["tracking_id"], tracking_name="bus")
+    path = tmp_path / "faulty.json"
+    path.write_text(json.dumps(content))
+    done = run("tracking", path, *where(mini_val, tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    identity = f"tracking_id '{first[0]['tracking_id']}'"
+    assert f"warning: {identity} stands at several boxes of sample '{first[0]['sample_token']}'" in done.stderr
+    assert f"warning: {identity} appears in scenes" in done.stderr
+    assert f"warning: {identity} is {first[0]['tracking_name']} and bus in scene" in done.stderr
 
 
 def test_unknown_split_is_refused(recorded, mini_val, tmp_path) -> None:
