@@ -1,0 +1,142 @@
+"""Curves: what is read from logs and details, what is refused, and that a picture comes of it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from scenes import InputError
+from visualization.curves import (
+    _moving_mean,
+    detection_keys,
+    read_details,
+    read_training_log,
+    speed_summary,
+    write_detection_curves,
+    write_tracking_curves,
+    write_training_curves,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def log_lines(iterations: int = 40) -> list[str]:
+    lines = [
+        {"lr": 1e-4, "loss": 9.0 - 0.1 * i, "time": 0.5, "data_time": 0.1, "memory": 2048 + i, "iter": i, "step": i}
+        for i in range(1, iterations + 1)
+    ]
+    return [json.dumps(line) for line in [*lines, {"NDS": 0.4, "mAP": 0.3, "time": 1.0, "step": iterations}]]
+
+
+@pytest.fixture
+def work_dir(tmp_path: Path) -> Path:
+    for age, folder in enumerate(("new", "old")):
+        file = tmp_path / "run" / folder / "vis_data" / "scalars.json"
+        file.parent.mkdir(parents=True)
+        file.write_text("\n".join(log_lines(40 if folder == "new" else 3)))
+        os.utime(file, (1000 - age, 1000 - age))
+    return tmp_path / "run"
+
+
+def test_the_newest_log_of_a_work_directory_is_read(work_dir):
+    log = read_training_log(work_dir)
+    assert len(log.training["loss"]) == 40
+    assert log.training["loss"][1] == (2, 8.8)
+    assert log.validation["NDS"] == [(40, 0.4)]
+    assert "step" not in log.training
+
+
+def test_speed_and_memory(work_dir):
+    assert speed_summary(read_training_log(work_dir)) == pytest.approx(
+        {"iteration_s": 0.5, "data_share": 0.2, "memory_gb": 2088 / 1024}
+    )
+
+
+def test_a_last_line_that_was_cut_off_is_left_out(tmp_path):
+    path = tmp_path / "scalars.json"
+    path.write_text("\n".join(log_lines(5))[:-10])
+    assert len(read_training_log(path).training["loss"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds no logged step"),
+        ("{\n" + log_lines(1)[0], "line 1 is no JSON object"),
+        ("[1]\n" + log_lines(1)[0], "line 1 is no JSON object"),
+        ('{"loss": 1}\n' + log_lines(1)[0], "line 1 is no JSON object"),
+    ],
+)
+def test_logs_that_are_none(tmp_path, content, message):
+    path = tmp_path / "scalars.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_training_log(path)
+
+
+def test_a_folder_without_logs(tmp_path):
+    with pytest.raises(InputError, match=r"no vis_data/scalars\.json"):
+        read_training_log(tmp_path)
+    with pytest.raises(InputError, match="No such file"):
+        read_training_log(tmp_path / "none.json")
+
+
+@given(arrays(np.float64, st.integers(1, 200), elements=st.floats(-1e6, 1e6)))
+def test_a_moving_mean_stays_within_its_window(values):
+    mean = _moving_mean(values)
+    half = int(0.03 * len(values) / 2)
+    for index in range(len(values)):
+        window = values[max(0, index - half) : index + half + 1]
+        assert mean[index] == pytest.approx(window.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_pictures_of_training(work_dir, tmp_path, suffix):
+    path = tmp_path / f"curves.{suffix}"
+    write_training_curves({"run": read_training_log(work_dir)}, path)
+    assert path.stat().st_size > 5000
+
+
+def test_a_key_that_nobody_logged(work_dir, tmp_path):
+    with pytest.raises(InputError, match=r"no run has logged 'los'; there are .*loss"):
+        write_training_curves({"run": read_training_log(work_dir)}, tmp_path / "a.png", ["los"])
+
+
+def test_pictures_of_the_evaluation(shared, tmp_path):
+    expected = shared / "expected"
+    tracks = {
+        name: read_details(expected / name / "tracks_polymot.metrics_details.json") for name in ("fastbev", "cc3dt")
+    }
+    write_tracking_curves(tracks, tmp_path / "tracking.png")
+    boxes = {"fastbev": read_details(expected / "fastbev" / "detections.metrics_details.json", detection_keys())}
+    write_detection_curves(boxes, tmp_path / "detection.png")
+    for name in ("tracking", "detection"):
+        assert cv2.imread(str(tmp_path / f"{name}.png")).std() > 5
+
+
+def test_details_of_the_other_task_are_refused(shared):
+    path = shared / "expected" / "fastbev" / "detections.metrics_details.json"
+    with pytest.raises(InputError, match="no curves of 'bicycle'"):
+        read_details(path)
+
+
+def test_the_tool_names_runs_by_what_differs(work_dir, tmp_path):
+    logs = [path.parent.parent for path in work_dir.glob("*/vis_data/scalars.json")]
+    command = [sys.executable, "tools/analyze_logs.py", "training", *map(str, logs), "--out", str(tmp_path / "a.png")]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {line.split(":")[0] for line in run.stdout.splitlines()[:-1]} == {"old", "new"}
+
+
+def test_the_tool_refuses_other_formats(work_dir, tmp_path):
+    command = [sys.executable, "tools/analyze_logs.py", "training", str(work_dir), "--out", str(tmp_path / "a.gif")]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr == f"error: {tmp_path / 'a.gif'}: pictures end in .png, .svg or .pdf\n"

@@ -1,0 +1,303 @@
+"""Curves: training logs (losses, scores, speed, memory) and the details that the evaluation writes.
+
+Several runs share each diagram; a run has one colour and one dash pattern in all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from scenes import DETECTION_CLASSES, TRACKING_CLASSES, InputError
+from scenes.files import atomic_path
+from scenes.geometry import FloatArray
+
+_RUN_STYLES: Final = (
+    ("#0072b2", "-"),
+    ("#d55e00", "--"),
+    ("#009e73", "-."),
+    ("#cc79a7", ":"),
+    ("#e69f00", (0, (5, 1, 1, 1, 1, 1))),
+    ("#56b4e9", (0, (1, 1))),
+)
+_RULES: Final[dict[Any, Any]] = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e3e7ec",
+    "axes.axisbelow": True,
+    "svg.hashsalt": "streamtrack",
+}
+_PANEL_IN: Final = (3.2, 2.3)
+_COLUMNS: Final = 3
+_SMOOTHED_SHARE: Final = 0.03
+"""How much of a run the moving mean of a noisy curve covers."""
+
+_BOOKKEEPING: Final = frozenset({"step", "iter", "epoch", "base_lr"})
+_TRAINING_MARK: Final = "time"
+"""Only lines of training iterations have it; those of validations hold scores alone."""
+
+_MATCH_DISTANCES_M: Final = ("0.5", "1.0", "2.0", "4.0")
+
+Details = Mapping[str, Mapping[str, Sequence[float]]]
+"""The content of a `metrics_details.json`: by class (and matching distance) curves by name."""
+
+
+@dataclass
+class TrainingLog:
+    """What a run wrote while it trained.
+
+    Attributes:
+        training: by key (`loss`, `lr`, `time`, `memory`, ...) pairs of iteration and value.
+        validation: by score (`NDS`, `mAP`, ...) pairs of step and value.
+    """
+
+    training: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    validation: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+
+
+def read_training_log(path: Path) -> TrainingLog:
+    """Read the log that mmengine writes: `vis_data/scalars.json`, one JSON object a line.
+
+    Args:
+        path: the file, or a work directory, whose newest such file is taken. A last line that was cut off by
+            the end of a killed run is left out.
+
+    Raises:
+        InputError: there is no such file, a line of it is no object of numbers, or nothing was logged.
+    """
+    file = _newest_log(path) if path.is_dir() else path
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: {getattr(error, 'strerror', None) or 'not a text file'}") from error
+    log = TrainingLog()
+    for number, line in enumerate(lines, start=1):
+        entry = _log_entry(line)
+        if entry is None and number < len(lines):
+            raise InputError(f"{file}: line {number} is no JSON object with a step")
+        if entry is not None:
+            _add_entry(log, entry)
+    if not log.training and not log.validation:
+        raise InputError(f"{file}: holds no logged step")
+    return log
+
+
+def read_details(path: Path, classes: Sequence[str] = TRACKING_CLASSES) -> Details:
+    """Read a `metrics_details.json` of the tracking or the detection evaluation.
+
+    Args:
+        path: the file.
+        classes: the keys that the file must have; of detections with their matching distances.
+
+    Raises:
+        InputError: no such file, not JSON, or curves are missing.
+    """
+    try:
+        details = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+    missing = [name for name in classes if not isinstance(details, dict) or not isinstance(details.get(name), dict)]
+    if missing:
+        raise InputError(f"{path}: no curves of '{missing[0]}'; is this a metrics_details.json of the other task?")
+    curves: Details = details
+    return curves
+
+
+def detection_keys(classes: Sequence[str] = DETECTION_CLASSES) -> list[str]:
+    """The keys of a detection evaluation's details: a class and a matching distance each."""
+    return [f"{name}:{distance_m}" for name in classes for distance_m in _MATCH_DISTANCES_M]
+
+
+def write_training_curves(logs: Mapping[str, TrainingLog], path: Path, keys: Sequence[str] = ()) -> None:
+    """Draw the logs of several runs by name: chosen keys, or losses, scores, learning rate, speed and memory.
+
+    Raises:
+        InputError: no run has logged one of the keys.
+    """
+    logged = {key for log in logs.values() for key in (*log.training, *log.validation)}
+    for key in keys:
+        if key not in logged:
+            raise InputError(f"no run has logged '{key}'; there are {', '.join(sorted(logged))}")
+    panels = keys or [key for key in _usual_keys(logs) if key in logged]
+    with matplotlib.rc_context(_RULES):
+        figure, all_axes = _panels(len(panels))
+        for axes, key in zip(all_axes, panels, strict=True):
+            for name, style in _styles(logs):
+                _draw_logged(axes, logs[name], key, style)
+            axes.set(title=_TITLES.get(key, key), xlabel="iteration" if _is_trained(logs, key) else "step")
+            if key in _FROM_ZERO:
+                axes.set_ylim(bottom=0)
+        _add_run_legend(figure, logs)
+        _save(figure, path)
+
+
+def write_tracking_curves(runs: Mapping[str, Details], path: Path) -> None:
+    """Draw MOTAR over recall of each class for several runs by name; AMOTA is the area under these curves."""
+    with matplotlib.rc_context(_RULES):
+        figure, all_axes = _panels(len(TRACKING_CLASSES))
+        for axes, class_name in zip(all_axes, TRACKING_CLASSES, strict=True):
+            for name, (color, dashes) in _styles(runs):
+                recall, motar = (_curve(runs[name][class_name], key) for key in ("recall_hypo", "motar"))
+                axes.plot(recall, np.nan_to_num(np.maximum(motar, 0.0)), color=color, ls=dashes, lw=1.3)
+            axes.set(title=class_name, xlabel="recall", ylabel="MOTAR", xlim=(0, 1), ylim=(0, 1.02))
+        _add_run_legend(figure, runs)
+        _save(figure, path)
+
+
+def write_detection_curves(runs: Mapping[str, Details], path: Path, distance_m: str = "2.0") -> None:
+    """Draw precision over recall of each class at one matching distance for several runs by name."""
+    with matplotlib.rc_context(_RULES):
+        figure, all_axes = _panels(len(DETECTION_CLASSES))
+        for axes, class_name in zip(all_axes, DETECTION_CLASSES, strict=True):
+            for name, (color, dashes) in _styles(runs):
+                curves = runs[name][f"{class_name}:{distance_m}"]
+                axes.plot(_curve(curves, "recall"), _curve(curves, "precision"), color=color, ls=dashes, lw=1.3)
+            title = f"{class_name.replace('_', ' ')}, {float(distance_m):g} m"
+            axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        _add_run_legend(figure, runs)
+        _save(figure, path)
+
+
+def speed_summary(log: TrainingLog) -> dict[str, float]:
+    """How fast a run was and how much memory it took.
+
+    Returns:
+        the median time of an iteration and the share of it spent waiting for data (`iteration_s`, `data_share`),
+        and the peak of memory (`memory_gb`); those that were logged.
+    """
+    time_s, data_s, memory_mb = (_values(log.training.get(key, [])) for key in ("time", "data_time", "memory"))
+    summary = {}
+    if len(time_s):
+        summary["iteration_s"] = float(np.median(time_s))
+    if len(time_s) and len(data_s):
+        summary["data_share"] = float(data_s.sum() / time_s.sum())
+    if len(memory_mb):
+        summary["memory_gb"] = float(memory_mb.max() / 1024)
+    return summary
+
+
+_TITLES: Final = {
+    "lr": "learning rate",
+    "time": "time of an iteration, s",
+    "data_time": "of it waiting for data, s",
+    "memory": "memory of the accelerator, MB",
+    "grad_norm": "norm of the gradient",
+}
+
+
+_FROM_ZERO: Final = frozenset({"lr", "time", "data_time", "memory"})
+
+
+def _newest_log(folder: Path) -> Path:
+    files = sorted(folder.glob("**/vis_data/scalars.json"), key=lambda file: file.stat().st_mtime)
+    if not files:
+        raise InputError(f"{folder}: no vis_data/scalars.json in it; is this a work directory?")
+    return files[-1]
+
+
+def _log_entry(line: str) -> dict[str, float] | None:
+    """The numbers of a line; None if it is no object with a step."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
+        return None
+    return {key: float(value) for key, value in entry.items() if _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _add_entry(log: TrainingLog, entry: Mapping[str, float]) -> None:
+    series = log.training if _TRAINING_MARK in entry and "lr" in entry else log.validation
+    for key, value in entry.items():
+        if key not in _BOOKKEEPING:
+            series[key].append((entry["step"], value))
+
+
+def _usual_keys(logs: Mapping[str, TrainingLog]) -> list[str]:
+    """The keys that are drawn when none are asked for: the total loss, scores, and what tells of speed."""
+    scores = sorted({key for log in logs.values() for key in log.validation if key not in ("time", "data_time")})
+    overall = [key for key in scores if key.rsplit("/", 1)[-1].lower() in ("nds", "map", "amota")]
+    return ["loss", "grad_norm", "lr", *(overall or scores[:3]), "time", "data_time", "memory"]
+
+
+def _is_trained(logs: Mapping[str, TrainingLog], key: str) -> bool:
+    return any(key in log.training for log in logs.values())
+
+
+def _draw_logged(axes: Axes, log: TrainingLog, key: str, style: tuple[str, Any]) -> None:
+    """A run's curve: of a noisy key the moving mean, with the values faint behind it."""
+    color, dashes = style
+    if key in log.training:
+        steps, values = np.array(log.training[key]).T
+        axes.plot(steps, values, color=color, alpha=0.25, lw=0.8)
+        axes.plot(steps, _moving_mean(values), color=color, ls=dashes, lw=1.4)
+    elif key in log.validation:
+        steps, values = np.array(log.validation[key]).T
+        axes.plot(steps, values, color=color, ls=dashes, lw=1.4, marker="o", ms=3)
+
+
+def _moving_mean(values: FloatArray) -> FloatArray:
+    """The mean over a window around each value; at the ends over the part of it that exists."""
+    half = int(_SMOOTHED_SHARE * len(values) / 2)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
+    mean: FloatArray = (sums[last] - sums[first]) / (last - first)
+    return mean
+
+
+def _values(series: Sequence[tuple[float, float]]) -> FloatArray:
+    return np.array([value for _, value in series])
+
+
+def _curve(curves: Mapping[str, Sequence[float]], key: str) -> FloatArray:
+    return np.array(curves[key], dtype=np.float64)
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` diagrams, three a row."""
+    columns = min(count, _COLUMNS)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(columns * _PANEL_IN[0], rows * _PANEL_IN[1] + 0.35), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for unused in grid[count:]:
+        unused.remove()
+    return figure, grid[:count]
+
+
+def _styles(runs: Mapping[str, Any]) -> list[tuple[str, tuple[str, Any]]]:
+    return [(name, _RUN_STYLES[index % len(_RUN_STYLES)]) for index, name in enumerate(runs)]
+
+
+def _add_run_legend(figure: Figure, runs: Mapping[str, Any]) -> None:
+    lines = [Line2D([], [], color=color, ls=dashes, lw=1.4, label=name) for name, (color, dashes) in _styles(runs)]
+    figure.legend(handles=lines, loc="outside lower center", ncols=_legend_columns(list(runs)), frameon=False)
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    """As many as fit below a figure: about a hundred letters a line."""
+    return max(1, min(len(names), 100 // (max(map(len, names)) + 8)))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=150)
