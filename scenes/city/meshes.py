@@ -371,7 +371,7 @@ def _bus() -> Mesh:
             (-nose, height - 0.2),
             (-nose, 0.35),
         ],
-        (-side + 0.01, side - 0.01),
+        (-side + 0.02, side - 0.02),
         Role.BODY,
     )
     b.frustum(
@@ -386,7 +386,7 @@ def _bus() -> Mesh:
     for y in (-1.0, 1.0):
         for start, end in pairwise(windows):
             b.box((start + 0.05, end - 0.05), (y * (side - 0.1), y * side), (1.45, height - 0.6), Role.GLASS)
-        b.box((-nose + 0.05, nose - 0.3), (y * (side - 0.1), y * (side - 0.003)), (0.95, 1.15), Role.WHITE)
+        b.box((-nose + 0.05, nose - 0.3), (y * (side - 0.1), y * (side - 0.006)), (0.95, 1.15), Role.WHITE)
         _wheels(b, (nose - 2.6, -nose + 2.9), y, side, 0.48)
         b.box((nose - 0.1, nose + 0.01), (y * (side - 0.5), y * (side - 0.1)), (0.6, 0.82), Role.HEADLIGHT)
         b.box((-nose - 0.01, -nose + 0.1), (y * (side - 0.35), y * (side - 0.1)), (0.7, 1.3), Role.TAILLIGHT)

@@ -66,7 +66,7 @@ class DetectorNoise:
 
     range_error: float = 0.042
     range_error_memory: float = 0.85
-    lasting_share: float = 0.65
+    lasting_share: float = 0.45
     bearing_error_rad: float = 0.006
     height_error_m: float = 0.12
     size_error: float = 0.05
@@ -89,7 +89,7 @@ class DetectorNoise:
     flicker: float = 22.0
     query_persistence: float = 0.965
     query_memory: float = 0.8
-    query_swap_probability: float = 0.03
+    query_swap_probability: float = 0.015
     query_swap_distance_m: float = 3.0
     max_range_m: float = 60.0
 
