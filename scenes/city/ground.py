@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.city.lane_graph import BIKE_LANE, LaneGraph, lane_offset_m
-from scenes.city.placement import Kerb, kerbs
+from scenes.city.placement import SLOT_M, Kerb, kerbs
 from scenes.city.rasterizer import NEAR_M, View
 from scenes.city.town_plan import (
     BIKE_LANE_WIDTH_M,
@@ -108,7 +108,7 @@ def _rectangle(center_m: FloatArray, yaw_rad: float, size_m: tuple[float, float]
 def _kerb_markings(kerb: Kerb) -> Iterator[tuple[Surface, FloatArray]]:
     """The lines on one side of a street, the axis included."""
     street = kerb.street
-    length = _street_length_m(kerb)
+    length = kerb.length_m
     start, end = -1.0, length + 1.0
     bike_inner = lane_offset_m(street, BIKE_LANE) - 0.5 * BIKE_LANE_WIDTH_M
     bike_outer = bike_inner + BIKE_LANE_WIDTH_M
@@ -121,14 +121,10 @@ def _kerb_markings(kerb: Kerb) -> Iterator[tuple[Surface, FloatArray]]:
         yield from _stripe(kerb, Surface.WHITE, (start, end), aside, 0.12, (6.0, 6.0))
     for slot in range(kerb.slots + 1):
         tick = [
-            (slot * 6.2 + a, bike_outer + b)
+            (slot * SLOT_M + a, bike_outer + b)
             for a, b in ((-0.05, 0), (0.05, 0), (0.05, PARKING_WIDTH_M), (-0.05, PARKING_WIDTH_M))
         ]
         yield Surface.WHITE, np.array([kerb.at(*corner) for corner in tick])
-
-
-def _street_length_m(kerb: Kerb) -> float:
-    return kerb.slots * 6.2
 
 
 def _stripe(

@@ -333,7 +333,7 @@ def _tractor() -> Mesh:
     width, length, height = KINDS[KIND_INDEX["tractor"]].size_wlh_m
     nose, side = 0.5 * length, 0.5 * width
     b = _Builder()
-    _cab(b, nose, side, 0.5, height, 2.2)
+    _cab(b, nose, side - 0.02, 0.5, height, 2.2)
     b.box((-nose, nose - 2.1), (-0.6, 0.6), (0.6, 1.0), Role.TRIM)
     b.box((-nose, nose - 2.4), (-side + 0.1, side - 0.1), (0.85, 0.95), Role.TRIM)
     for y in (-1.0, 1.0):

@@ -14,7 +14,9 @@ from scenes.city.polyline import Polyline
 from scenes.city.town_plan import DIRECTIONS, EAST, NORTH, SIDEWALK_WIDTH_M, STOP_LINE_M, Street, TownPlan
 from scenes.geometry import FloatArray
 
-_SLOT_M: Final = 6.2
+SLOT_M: Final = 6.2
+"""Length of a parking slot."""
+
 _LONG_SLOTS: Final = 2
 _ZONE_SLOTS: Final = 4
 
@@ -38,7 +40,7 @@ class Kerb:
         start_m: (2,) plan position on the street's axis where the row starts.
         along: (2,) plan direction of the traffic on this side.
         aside: (2,) plan direction from the axis to this kerb.
-        slots: how many slots of `_SLOT_M` there are.
+        slots: how many slots of `SLOT_M` there are.
     """
 
     plan: TownPlan
@@ -47,6 +49,11 @@ class Kerb:
     along: FloatArray
     aside: FloatArray
     slots: int
+
+    @property
+    def length_m(self) -> float:
+        """Of the row of parking slots."""
+        return self.slots * SLOT_M
 
     def at(self, along_m: float, aside_m: float) -> FloatArray:
         """(2,) global position `along_m` from the start and `aside_m` from the axis."""
@@ -79,7 +86,7 @@ def _kerb(plan: TownPlan, node: tuple[int, int], direction: int, side: int) -> K
     along = -step * side
     aside = np.array([along[1], -along[0]])
     start = high if side > 0 else low
-    slots = int(np.linalg.norm(high - low) // _SLOT_M)
+    slots = int(np.linalg.norm(high - low) // SLOT_M)
     return Kerb(plan, plan.street_along(*node, direction), start, along, aside, slots)
 
 
@@ -96,7 +103,7 @@ def furnish(plan: TownPlan, near: Callable[[FloatArray], bool], times: int, rng:
     for kerb in kerbs(plan):
         # One generator a kerb: what stands here does not depend on what was left out elsewhere.
         own = np.random.default_rng(rng.integers(2**63))
-        middle = 0.5 * kerb.slots * _SLOT_M
+        middle = 0.5 * kerb.length_m
         if near(np.array([kerb.at(place, 0.0) for place in (0.0, middle, 2.0 * middle)])):
             actors += _furnish_kerb(kerb, times, own)
     return [actor for actor in actors if near(actor.position_m[:1])]
@@ -109,7 +116,7 @@ def _furnish_kerb(kerb: Kerb, times: int, rng: np.random.Generator) -> list[Acto
     slot = 0
     while slot < kerb.slots:
         if zone_at is not None and zone_at <= slot < zone_at + _ZONE_SLOTS and slot + _ZONE_SLOTS <= kerb.slots:
-            actors += _work_zone(kerb, slot * _SLOT_M, times, rng)
+            actors += _work_zone(kerb, slot * SLOT_M, times, rng)
             zone_at = None
             slot += _ZONE_SLOTS
         else:
@@ -126,20 +133,20 @@ def _occupy_slot(kerb: Kerb, slot: int, density: float, rng: np.random.Generator
     """What parks from this slot on, and how many slots it takes."""
     chance = rng.random()
     if chance < 0.015 and slot + _LONG_SLOTS <= kerb.slots:
-        return [_parked(kerb, "trailer", (slot + 0.5 * _LONG_SLOTS) * _SLOT_M, rng)], _LONG_SLOTS
+        return [_parked(kerb, "trailer", (slot + 0.5 * _LONG_SLOTS) * SLOT_M, rng)], _LONG_SLOTS
     if chance < 0.02:
         return _parked_motorcycles(kerb, slot, rng), 1
     if rng.random() > density:
         return [], 1
     name = str(rng.choice(list(_PARKED_KINDS), p=list(_PARKED_KINDS.values())))
     if name == "box_truck" and slot + _LONG_SLOTS <= kerb.slots:
-        return [_parked(kerb, name, (slot + 0.5 * _LONG_SLOTS) * _SLOT_M, rng)], _LONG_SLOTS
-    return [_parked(kerb, "sedan" if name == "box_truck" else name, (slot + 0.5) * _SLOT_M, rng)], 1
+        return [_parked(kerb, name, (slot + 0.5 * _LONG_SLOTS) * SLOT_M, rng)], _LONG_SLOTS
+    return [_parked(kerb, "sedan" if name == "box_truck" else name, (slot + 0.5) * SLOT_M, rng)], 1
 
 
 def _parked(kerb: Kerb, name: str, along_m: float, rng: np.random.Generator) -> Actor:
     size = draw_size(KINDS[KIND_INDEX[name]], rng)
-    slack = 0.4 * max(_SLOT_M - size[1], 0.0)
+    slack = 0.4 * max(SLOT_M - size[1], 0.0)
     place = along_m + rng.uniform(-slack, slack)
     aside = kerb.street.parking_offset_m + rng.normal(0.0, 0.06)
     yaw = kerb.yaw_rad(place) + rng.normal(0.0, 0.012)
@@ -149,7 +156,7 @@ def _parked(kerb: Kerb, name: str, along_m: float, rng: np.random.Generator) -> 
 def _parked_motorcycles(kerb: Kerb, slot: int, rng: np.random.Generator) -> list[Actor]:
     """A row of motorcycles that stand across the slot."""
     count = int(rng.integers(2, 5))
-    places = (slot + 0.5) * _SLOT_M + 1.3 * (np.arange(count) - 0.5 * (count - 1))
+    places = (slot + 0.5) * SLOT_M + 1.3 * (np.arange(count) - 0.5 * (count - 1))
     aside = kerb.street.parking_offset_m
     return [
         resting_actor(
@@ -165,7 +172,7 @@ def _parked_motorcycles(kerb: Kerb, slot: int, rng: np.random.Generator) -> list
 
 def _work_zone(kerb: Kerb, start_m: float, times: int, rng: np.random.Generator) -> list[Actor]:
     """A closed stretch of the parking lane: barriers to the traffic, cones at its ends, a machine, workers."""
-    length = _ZONE_SLOTS * _SLOT_M
+    length = _ZONE_SLOTS * SLOT_M
     inner = kerb.street.parking_offset_m - 1.0
     actors = [
         resting_actor(
@@ -209,7 +216,7 @@ def _machine(kerb: Kerb, along_m: float, times: int, rng: np.random.Generator) -
 
 def _sidewalk_life(kerb: Kerb, rng: np.random.Generator) -> list[Actor]:
     """A bicycle rack, and people who stand about or sit, between the sidewalk and the houses."""
-    length = kerb.slots * _SLOT_M
+    length = kerb.length_m
     front = kerb.street.half_width_m + SIDEWALK_WIDTH_M
     actors: list[Actor] = []
     if rng.random() < 0.06 and length > 20.0:

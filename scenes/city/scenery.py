@@ -52,15 +52,14 @@ def build_scenery(plan: TownPlan, rng: np.random.Generator) -> Instances:
     for block in plan.blocks:
         _add_buildings(collector, plan, block, rng)
     for kerb in kerbs(plan):
-        length = kerb.slots * 6.2
-        for place in np.arange(2.0, length, 9.5):
+        for place in np.arange(2.0, kerb.length_m, 9.5):
             if rng.random() < 0.45:
                 spread = rng.uniform(3.2, 5.0)
                 size = np.array([spread, spread, rng.uniform(5.0, 7.5)])
                 color = np.array(_LEAVES[rng.integers(len(_LEAVES))]) * rng.uniform(0.85, 1.1)
                 spot = kerb.at(place, kerb.street.half_width_m + 0.45)
                 collector.add("tree", spot, rng.uniform(-np.pi, np.pi), size, color)
-        for place in np.arange(8.0, length, 30.0):
+        for place in np.arange(8.0, kerb.length_m, 30.0):
             spot = kerb.at(place, kerb.street.half_width_m - 0.35)
             yaw = kerb.yaw_rad(place) + np.pi
             collector.add("lamp_post", spot, yaw, np.array([0.24, 1.97, 7.0]), np.full(3, 120.0))
