@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.box_table import (
+    BoolArray,
     BoxTable,
     IntArray,
     annotated_boxes,
@@ -29,11 +30,13 @@ class Tracks:
 
     Attributes:
         given: the evaluated boxes, before gaps were filled.
+        rows: where they stand among all boxes of the frames, evaluated or not.
         table: their boxes with scores and filled gaps; `source` refers to `given`.
         first_track: (S + 1,) the tracks of scene s are numbered `first_track[s]` to `first_track[s + 1]`.
     """
 
     given: BoxTable
+    rows: IntArray
     table: TrackTable
     first_track: IntArray
 
@@ -89,22 +92,24 @@ def prepare_tracks(
     timestamp_us = _timestamps_us(scenes)
     ranges_m = range_of_label_m(TRACKING_CONFIG)
 
-    def tracks(table: BoxTable, mean_scores: bool) -> Tracks:
+    def tracks(all_boxes: BoxTable, is_evaluated: BoolArray, mean_scores: bool) -> Tracks:
+        rows = np.flatnonzero(is_evaluated)
+        table = all_boxes.select(rows)
         track = number_tracks(table, scene_of_frame)
         scene_of_track = np.zeros(track.max(initial=-1) + 1, np.int64)
         scene_of_track[track] = scene_of_frame[table.frame]
         return Tracks(
             given=table,
+            rows=rows,
             table=build_tracks(table, track, timestamp_us, mean_scores=mean_scores, interpolation=interpolation),
             first_track=np.searchsorted(scene_of_track, np.arange(len(scenes) + 1)),
         )
 
     annotations, predictions = annotated_boxes(frames), predicted_boxes(frames, boxes)
-    annotations = annotations.select(evaluated_annotations(annotations, frames, ranges_m))
-    predictions = predictions.select(evaluated_predictions(predictions, frames, ranges_m))
-    annotated = tracks(annotations, mean_scores=False)
+    annotated = tracks(annotations, evaluated_annotations(annotations, frames, ranges_m), mean_scores=False)
     _check_annotated_once(annotated, frames)
-    return TrackedScenes(scenes, frames, first_frame, annotated, tracks(predictions, mean_scores=True))
+    predicted = tracks(predictions, evaluated_predictions(predictions, frames, ranges_m), mean_scores=True)
+    return TrackedScenes(scenes, frames, first_frame, annotated, predicted)
 
 
 def tracked_class(tracked: TrackedScenes, name: str) -> TrackedClass:

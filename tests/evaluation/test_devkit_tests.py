@@ -88,7 +88,7 @@ class TrackingEvaluationAdapter:
             source=np.arange(len(table)),
             filled=np.zeros(len(table), bool),
         )
-        return Tracks(table, given, np.array([0, track.max(initial=-1) + 1]))
+        return Tracks(table, np.arange(len(table)), given, np.array([0, track.max(initial=-1) + 1]))
 
     def accumulate(self) -> TrackingMetricData:
         with ThreadPoolExecutor(1) as executor:
