@@ -44,7 +44,7 @@ def _write_videos(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks
         tracks,
         arguments.out,
         _drawing(arguments),
-        compared=_compared_runs(arguments, tracks) if arguments.compare else None,
+        compared=_compared_runs(arguments, scenes, tracks) if arguments.compare else None,
         smooth_fps=_SMOOTH_FPS if arguments.smooth else None,
         workers=arguments.workers,
     )
@@ -61,7 +61,9 @@ def _drawing(arguments: argparse.Namespace) -> DrawingOptions:
     )
 
 
-def _compared_runs(arguments: argparse.Namespace, tracks: Results) -> Callable[[Scene], dict[str, Results]]:
+def _compared_runs(
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results
+) -> Callable[[Scene], dict[str, Results]]:
     """For a scene the two runs that stand side by side; what is compared with stands on the left."""
     if arguments.compare == "annotations":
         return lambda scene: {
@@ -69,6 +71,7 @@ def _compared_runs(arguments: argparse.Namespace, tracks: Results) -> Callable[[
             arguments.tracks.name: results_of_scene(scene, tracks),
         }
     other = read_tracks(arguments.compare)
+    select_scenes(scenes, other, [scene.name for scene in scenes], arguments.compare)
     names = _different_names(Path(arguments.compare), arguments.tracks)
     return lambda scene: dict(
         zip(names, (results_of_scene(scene, other), results_of_scene(scene, tracks)), strict=True)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from scenes import DETECTION_CLASSES, Boxes3D, Camera, Frame, InputError, Results, Scene
-from scenes.files import atomic_path
+from scenes.files import write_atomically
 from visualization.annotators import ground_paths
 from visualization.colors import ANNOTATION_COLOR, COLORINGS, DETECTION_COLOR, Coloring, single_color
 from visualization.images import encode_jpeg, read_image
@@ -54,13 +54,12 @@ def write_recording(
         InputError: the package `rerun-sdk` is not installed.
     """
     rerun = _rerun()
-    with atomic_path(path) as temporary:
-        recording = rerun.RecordingStream(_APPLICATION, recording_id=scene.token)
-        recording.save(str(temporary))
-        writer = _RecordingWriter(rerun, recording, scene, tracks, options or DrawingOptions(), detections)
-        writer.write()
-        recording.flush(blocking=True)
-        recording.disconnect()
+    recording = rerun.RecordingStream(_APPLICATION, recording_id=scene.token)
+    # Rerun's own file writer only logs that a disk is full. So the recording is made in memory, some ten MB.
+    stream = recording.binary_stream()
+    _RecordingWriter(rerun, recording, scene, tracks, options or DrawingOptions(), detections).write()
+    write_atomically(path, stream.read(flush=True))
+    recording.disconnect()
     return path
 
 

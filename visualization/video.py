@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -158,7 +159,7 @@ def write_video(path: Path, pictures: Iterable[Image], fps: float) -> None:
         if encoder.wait():
             messages.seek(0)
             last_words = messages.read().decode(errors="replace").strip().splitlines()
-            raise OSError(f"{path}: the video encoder failed: {last_words[-1] if last_words else 'no message'}")
+            raise OSError(errno.EIO, f"the video encoder failed: {last_words[-1] if last_words else 'no message'}")
 
 
 def _encoder_command(path: Path, width_px: int, height_px: int, fps: float) -> list[str]:

@@ -108,11 +108,13 @@ def test_a_page_that_cannot_be_written_leaves_nothing(small_scene, small_tracks,
 
 def test_a_full_disk_leaves_no_half_page(small_scene, small_tracks, tmp_path, monkeypatch):
     def full(self, content):
-        raise OSError(28, "No space left on device", str(self))
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_scene_page(small_scene, small_tracks, tmp_path / "out" / "page.html")
+    page = tmp_path / "out" / "page.html"
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_scene_page(small_scene, small_tracks, page)
+    assert raised.value.filename == str(page)
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -1,11 +1,14 @@
 """The command line: what is written and what is refused."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from scenes import read_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,3 +46,36 @@ def test_one_scene_becomes_one_video(mini_val, tracks, tmp_path):
     assert run.returncode == 0, run.stderr
     assert [path.name for path in out.iterdir()] == ["scene-0916.mp4"]
     assert "41 frames" in run.stdout
+
+
+def test_compared_tracks_must_hold_the_scenes(mini_val, tracks, tmp_path):
+    results = json.loads(tracks.read_text())
+    scene = read_scenes(mini_val, "v1.0-mini", "mini_val")[1]
+    results["results"] = {token: results["results"][token] for token in scene.sample_tokens}
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(results))
+    data = ("--dataroot", mini_val, "--version", "v1.0-mini", "--out", tmp_path / "out")
+    run = visualize(tracks, *data, "--compare", other)
+    assert run.returncode == 2
+    assert run.stderr == f"error: {other}: holds no frame of scene 'scene-0103'; it has scene-0916\n"
+    run = visualize(tracks, *data, "--compare", other, "--scene", "scene-0916", "--format", "png")
+    assert run.returncode == 0, run.stderr
+
+
+def test_pages_and_the_list_of_scenes(mini_val, shared, tracks, tmp_path):
+    out = tmp_path / "out"
+    metrics = shared / "expected" / "fastbev" / "tracks_polymot.metrics_summary.json"
+    detections = shared / "detections" / "fastbev.json"
+    data = ("--dataroot", mini_val, "--version", "v1.0-mini", "--out", out)
+    run = visualize(tracks, *data, "--format", "html", "--metrics", metrics, "--detections", detections)
+    assert run.returncode == 0, run.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["index.html", "scene-0103.html", "scene-0916.html"]
+    assert "228 images are missing or broken" in run.stdout
+
+
+def test_a_frame_that_is_not_there_is_one_line(mini_val, tracks, tmp_path):
+    data = ("--dataroot", mini_val, "--version", "v1.0-mini", "--out", tmp_path, "--scene", "scene-0103")
+    run = visualize(tracks, *data, "--format", "pdf", "--frames", 1, 41)
+    assert run.returncode == 2
+    assert run.stderr == "error: scene 'scene-0103' has 40 frames, none with number 41\n"
+    assert list(tmp_path.iterdir()) == []

@@ -36,7 +36,7 @@ function readScene(raw) {
     annotationsIn: perFrame(),
     events: Object.fromEntries(EVENT_KINDS.map((kind) => [kind, perFrame()])),
   };
-  read.tracks.sort((a, b) => a.frames[0] - b.frames[0]);
+  read.tracks.sort((a, b) => Number(b.judged) - Number(a.judged) || a.frames[0] - b.frames[0]);
   for (const [paths, lists] of [[read.tracks, read.tracksIn], [read.annotations, read.annotationsIn]]) {
     paths.forEach((path) => path.frames.forEach((frame, index) => lists[frame].push({ path, index, box: path.boxes[index] })));
   }
@@ -412,7 +412,7 @@ function boxRows(path, index) {
     ["distance", `${Math.hypot(box.center[0] - ego.position[0], box.center[1] - ego.position[1]).toFixed(1)} m`],
     ["speed", box.velocity.includes(null) ? "unknown" : `${(3.6 * Math.hypot(...box.velocity)).toFixed(0)} km/h`],
     ["heading", `${((180 / Math.PI) * wrapped(headingOf(box) - ego.yaw)).toFixed(0)}° to the car`],
-    ["width, length, height", `${box.width.toFixed(1)} × ${box.length.toFixed(1)} × ${box.height.toFixed(1)} m`],
+    ["size, w × l × h", `${box.width.toFixed(1)} × ${box.length.toFixed(1)} × ${box.height.toFixed(1)} m`],
   ];
   if (path.kind === "track") {
     rows.push(["score", box.score.toFixed(2)]);
