@@ -1,1 +1,18 @@
-"""tracking"""
+"""Boxes in, tracks out: query persistence, Kalman filters, greedy or optimal association."""
+
+from tracking.config import ClassConfig, MeasurementNoise, TrackerConfig
+from tracking.config_file import load_tracker_config, tracker_config_from_dict
+from tracking.run import track_results
+from tracking.score_scale import ScoreScale
+from tracking.tracker import Tracker
+
+__all__ = [
+    "ClassConfig",
+    "MeasurementNoise",
+    "ScoreScale",
+    "Tracker",
+    "TrackerConfig",
+    "load_tracker_config",
+    "track_results",
+    "tracker_config_from_dict",
+]

@@ -1,0 +1,119 @@
+"""The tracker's settings: typed, checked, and read from mmengine config files.
+
+A config file (`configs/tracking/*.py`) defines `tracker = dict(...)` with what differs from the defaults here;
+`classes` maps class names to what differs for them, and `every_class` holds what differs for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class MeasurementNoise:
+    """Standard deviations of a detector's boxes. A camera errs along the viewing ray, and more so far away."""
+
+    along_m: float = 0.3
+    along_per_m: float = 0.03
+    across_m: float = 0.3
+    across_per_m: float = 0.01
+    height_m: float = 0.4
+    size_share: float = 0.15
+    yaw_rad: float = 0.4
+    velocity_mps: float = 1.5
+
+
+@dataclass(frozen=True)
+class ClassConfig:
+    """What the tracker assumes of one class.
+
+    Attributes:
+        motion: one of `tracking.motion.MOTION_MODELS`, or `last_box` to leave boxes unfiltered.
+        speed_mps: spread of speeds, the prior of an unmeasured velocity.
+        acceleration_mps2, yaw_acceleration_radps2: spread of what the motion model leaves out.
+        max_speed_mps: measured velocities beyond it are not believed.
+        gate_m: greatest distance in the ground plane between a box and the place its track is predicted at.
+        gate_growth_mps: how much the gate widens with each second that the track was not seen.
+        max_unseen_s: a track dies when it was not seen for longer, however well it was known.
+        min_score: boxes below it are not used.
+        birth_score: boxes below it continue tracks but start none.
+        confirm_hits: a track is reported from this many boxes on.
+    """
+
+    motion: str = "constant_velocity"
+    speed_mps: float = 4.0
+    acceleration_mps2: float = 1.0
+    yaw_acceleration_radps2: float = 0.5
+    max_speed_mps: float = 40.0
+    gate_m: float = 4.0
+    gate_growth_mps: float = 0.5
+    max_unseen_s: float = 1.75
+    min_score: float = 0.0
+    birth_score: float = 0.0
+    confirm_hits: int = 1
+
+
+DEFAULT_CLASSES: Mapping[str, ClassConfig] = {
+    "car": ClassConfig(),
+    "truck": ClassConfig(),
+    "bus": ClassConfig(gate_m=5.5),
+    "trailer": ClassConfig(),
+    "motorcycle": ClassConfig(),
+    "bicycle": ClassConfig(speed_mps=2.5, max_speed_mps=15.0, gate_m=3.0),
+    "pedestrian": ClassConfig(
+        speed_mps=1.2, acceleration_mps2=0.5, max_speed_mps=6.0, gate_m=2.0, gate_growth_mps=0.25
+    ),
+}
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """All settings of `tracking.Tracker`.
+
+    Attributes:
+        classes: settings by class; boxes of other classes are left out.
+        noise: what the detector's boxes are assumed to err.
+        suppress_duplicates: leave out boxes that see again what a better box of their class stands for.
+        duplicate_reach: how far a body reaches for that, as a multiple of its own footprint.
+        duplicate_ray_sigmas: how many standard deviations along the viewing ray are added to the reach.
+        cost: by what pairs are chosen: `mahalanobis` (standard deviations), `distance` (share of the gate), or
+            `backtracked_distance` (the same, from a track's last place to the box moved back by its own velocity).
+        gate_sigmas: with `mahalanobis`, the greatest distance of a pair, besides `gate_m`.
+        assignment: one of `tracking.association.ASSIGNMENTS`.
+        use_identity: whether `query_id`s count.
+        identity_gate_scale: stage 1, how much of the gates a pair may use that shares a `query_id`.
+        identity_bonus, identity_penalty: stage 2, how much cheaper a pair is that shares one, and how much dearer one
+            whose `query_id`s differ; in the unit of the cost.
+        identity_memory_s: stage 3, how long an unseen track can be recovered by its `query_id`.
+        recovery_gate_scale: stage 3, how much wider the gates are for boxes that nobody else took.
+        newborn_unseen_s, unseen_share: a track dies when it was not seen for longer than `newborn_unseen_s` and
+            `unseen_share` of the time that it has been observed: a chance of clutter is soon forgotten.
+        report_unseen_s: tracks that were observed for as long are reported at their predicted place for that long after
+            they were last seen.
+        track_score: `detection` reports a box's own score; `evidence` the mean probability of the track's boxes, times
+            a share that grows with the time it has been observed.
+        evidence_time_s: the time in which that share reaches 63%.
+        max_tracks: upper bound of live tracks; beyond it those unseen for longest, then the weakest, die.
+    """
+
+    classes: Mapping[str, ClassConfig] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
+    noise: MeasurementNoise = field(default_factory=MeasurementNoise)
+    suppress_duplicates: bool = True
+    duplicate_reach: float = 1.5
+    duplicate_ray_sigmas: float = 1.25
+    cost: str = "mahalanobis"
+    gate_sigmas: float = 3.0
+    assignment: str = "optimal"
+    use_identity: bool = True
+    identity_gate_scale: float = 0.5
+    identity_bonus: float = 1.0
+    identity_penalty: float = 0.5
+    identity_memory_s: float = 3.0
+    recovery_gate_scale: float = 1.5
+    newborn_unseen_s: float = 0.6
+    unseen_share: float = 0.5
+    report_unseen_s: float = 0.6
+    track_score: str = "evidence"
+    evidence_time_s: float = 2.0
+    max_tracks: int = 2000

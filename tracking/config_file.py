@@ -1,0 +1,102 @@
+"""Reads a `TrackerConfig` from an mmengine config file, and names what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mmengine.config import Config
+
+from scenes import TRACKING_CLASSES, InputError
+from tracking.association import ASSIGNMENTS
+from tracking.config import DEFAULT_CLASSES, ClassConfig, MeasurementNoise, TrackerConfig
+from tracking.motion import MOTION_MODELS
+
+_SettingsT = TypeVar("_SettingsT", ClassConfig, MeasurementNoise, TrackerConfig)
+
+_CHOICES = {
+    "motion": (*MOTION_MODELS, "last_box"),
+    "assignment": tuple(ASSIGNMENTS),
+    "cost": ("mahalanobis", "distance", "backtracked_distance"),
+    "track_score": ("detection", "evidence"),
+}
+
+
+def load_tracker_config(path: Path | str) -> TrackerConfig:
+    """The settings in `tracker = dict(...)` of a config file, over the defaults.
+
+    Raises:
+        InputError: no such file, not a config, a key that does not exist, a value of the wrong type or outside its
+            choices.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such config file")
+    try:
+        content = Config.fromfile(str(path))
+    except Exception as error:  # a config file is a program: it may fail in any way
+        raise InputError(f"{path}: not a config: {type(error).__name__}: {error}") from error
+    if "tracker" not in content:
+        raise InputError(f"{path}: no `tracker = dict(...)` in it")
+    return tracker_config_from_dict(content.to_dict()["tracker"], str(path))
+
+
+def tracker_config_from_dict(given: Mapping[str, Any], source: str = "tracker") -> TrackerConfig:
+    """The settings in a dictionary, over the defaults.
+
+    `every_class` holds what differs for all classes, `classes` what differs for one.
+
+    Raises:
+        InputError: see `load_tracker_config`; the message begins with `source`.
+    """
+    given = dict(given)
+    for_all = _mapping(given.pop("every_class", {}), f"{source}: every_class")
+    by_class = _mapping(given.pop("classes", {}), f"{source}: classes")
+    noise = _mapping(given.pop("noise", {}), f"{source}: noise")
+    _check_names(by_class, TRACKING_CLASSES, f"{source}: classes")
+    classes = {}
+    for name, default in DEFAULT_CLASSES.items():
+        own = _mapping(by_class.get(name, {}), f"{source}: classes.{name}")
+        shared = _overridden(default, for_all, f"{source}: every_class")
+        classes[name] = _overridden(shared, own, f"{source}: classes.{name}")
+    base = TrackerConfig(classes=classes, noise=_overridden(MeasurementNoise(), noise, f"{source}: noise"))
+    return _overridden(base, given, source)
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where}: expected a dict, got {value!r}")
+    return value
+
+
+def _overridden(base: _SettingsT, given: Mapping[str, Any], where: str) -> _SettingsT:
+    """`base` with the given values, each checked against its field's type and choices."""
+    hints = typing.get_type_hints(type(base))
+    names = [field.name for field in fields(base)]
+    _check_names(given, names, where)
+    return replace(base, **{name: _checked(value, hints[name], name, where) for name, value in given.items()})
+
+
+def _check_names(given: Iterable[str], known: Iterable[str], where: str) -> None:
+    known = list(known)
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, 1)
+            hint = f", did you mean '{close[0]}'?" if close else f" (there are {', '.join(known)})"
+            raise InputError(f"{where}: no setting '{name}'{hint}")
+
+
+def _checked(value: Any, hint: Any, name: str, where: str) -> Any:
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise InputError(f"{where}: {name} is {value!r}, expected one of {', '.join(_CHOICES[name])}")
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not value >= 0 or value == float("inf"):
+            raise InputError(f"{where}: {name} is {value!r}, expected a finite number, not negative")
+        return float(value)
+    if type(value) is hint:
+        return value
+    raise InputError(f"{where}: {name} is {value!r}, expected {getattr(hint, '__name__', hint)}")

@@ -1,0 +1,116 @@
+"""Moves, corrects and starts the states of tracks, each by the motion model of its class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from scenes.geometry import FloatArray, wrap_angle
+from tracking.association import IndexArray
+from tracking.measurement import Measured
+from tracking.motion import MEASUREMENT_SIZE, STATE_SIZE, MotionModel, kalman_update
+from tracking.settings import ClassTable
+from tracking.tracks import Tracks
+
+_BODY_DRIFT_VAR_PER_S = np.array([0.05, 0.01, 0.02, 0.01])
+"""Variance that z, width, length and height gain a second: ground that rises, boxes seen from a new side."""
+
+_MOST_VOTES = 3.0
+
+
+def predict(tracks: Tracks, table: ClassTable, elapsed_s: float) -> None:
+    """Move all tracks on by `elapsed_s`, in place."""
+    for model, rows in _by_model(table, tracks.label):
+        noise = table.noise[tracks.label[rows]]
+        tracks.mean[rows], tracks.cov[rows] = model.predict(
+            tracks.mean[rows], tracks.cov[rows], elapsed_s, noise, tracks.body[rows, 2]
+        )
+    tracks.body_var += _BODY_DRIFT_VAR_PER_S * elapsed_s
+
+
+def observe(tracks: Tracks, table: ClassTable) -> tuple[FloatArray, FloatArray]:
+    """What a detector should see of each track: (T, 5) x, y, yaw, vx, vy and the Jacobian (T, 5, STATE_SIZE)."""
+    expected = np.zeros((len(tracks), MEASUREMENT_SIZE))
+    jacobian = np.zeros((len(tracks), MEASUREMENT_SIZE, STATE_SIZE))
+    for model, rows in _by_model(table, tracks.label):
+        expected[rows], jacobian[rows] = model.observe(tracks.mean[rows])
+    return expected, jacobian
+
+
+def correct(tracks: Tracks, table: ClassTable, rows: IndexArray, measured: Measured, columns: IndexArray) -> None:
+    """Correct tracks `rows` by boxes `columns`, in place."""
+    filtered = table.filtered[tracks.label[rows]]
+    _filter_step(tracks, table, rows[filtered], measured, columns[filtered])
+    _replace_step(tracks, table, rows[~filtered], measured, columns[~filtered])
+
+
+def start_states(measured: Measured, table: ClassTable, columns: IndexArray) -> tuple[FloatArray, FloatArray]:
+    """Means and covariances of tracks that begin with boxes `columns`."""
+    mean = np.zeros((len(columns), STATE_SIZE))
+    cov = np.zeros((len(columns), STATE_SIZE, STATE_SIZE))
+    label = measured.boxes.label[columns]
+    for model, rows in _by_model(table, label):
+        picked = columns[rows]
+        mean[rows], cov[rows] = model.start(
+            measured.planar[picked],
+            measured.planar_cov[picked],
+            measured.has_velocity[picked],
+            table.speed_mps[label[rows]],
+        )
+    return mean, cov
+
+
+def _by_model(table: ClassTable, label: IndexArray) -> Iterator[tuple[MotionModel, IndexArray]]:
+    """Each motion model with the rows that it filters."""
+    model_of_row = table.model[label]
+    for index, model in enumerate(table.models):
+        rows = np.flatnonzero(model_of_row == index)
+        if len(rows):
+            yield model, rows
+
+
+def _filter_step(tracks: Tracks, table: ClassTable, rows: IndexArray, measured: Measured, columns: IndexArray) -> None:
+    if not len(rows):
+        return
+    expected, jacobian = observe(tracks.select(rows), table)
+    residual = measured.planar[columns] - expected
+    residual[:, 2], backwards = _unflipped(residual[:, 2])
+    measured_cov = measured.planar_cov[columns].copy()
+    # An unknown velocity must not count: no sensitivity, no residual, any positive variance.
+    unknown = ~measured.has_velocity[columns]
+    jacobian[unknown, 3:] = 0.0
+    residual[unknown, 3:] = 0.0
+    mean, cov = kalman_update(tracks.mean[rows], tracks.cov[rows], residual, jacobian, measured_cov)
+    tracks.mean[rows], tracks.cov[rows] = mean, cov
+    _vote_on_heading(tracks, table, rows, backwards)
+    gain = tracks.body_var[rows] / (tracks.body_var[rows] + measured.body_var[columns])
+    tracks.body[rows] += gain * (measured.body[columns] - tracks.body[rows])
+    tracks.body_var[rows] *= 1.0 - gain
+
+
+def _replace_step(tracks: Tracks, table: ClassTable, rows: IndexArray, measured: Measured, columns: IndexArray) -> None:
+    if not len(rows):
+        return
+    tracks.mean[rows], tracks.cov[rows] = start_states(measured, table, columns)
+    tracks.body[rows], tracks.body_var[rows] = measured.body[columns], measured.body_var[columns]
+
+
+def _unflipped(residual_rad: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Yaw residuals in [-pi/2, pi/2), and +1 where the box faces as the track does, -1 where backwards.
+
+    Detectors mistake front for rear far more often than they err by a quarter turn.
+    """
+    wrapped = wrap_angle(residual_rad)
+    backwards = np.abs(wrapped) > np.pi / 2
+    return np.where(backwards, wrap_angle(wrapped + np.pi), wrapped), np.where(backwards, -1.0, 1.0)
+
+
+def _vote_on_heading(tracks: Tracks, table: ClassTable, rows: IndexArray, vote: FloatArray) -> None:
+    """Count who sees the heading which way; turn tracks around whose boxes mostly face backwards."""
+    votes = np.clip(tracks.heading_votes[rows] + vote, -_MOST_VOTES, _MOST_VOTES)
+    turned = votes < 0.0
+    tracks.heading_votes[rows] = np.abs(votes)
+    for model, indices in _by_model(table, tracks.label[rows[turned]]):
+        picked = rows[turned][indices]
+        tracks.mean[picked] = model.turn_around(tracks.mean[picked])

@@ -1,0 +1,39 @@
+"""How long tracks live unseen, and what their score says."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenes import NO_QUERY
+from scenes.geometry import FloatArray
+from tracking.config import TrackerConfig
+from tracking.settings import ClassTable
+from tracking.tracks import Tracks
+
+_KEY_FRAME_S = 0.5
+"""What a single box counts as evidence: one key frame."""
+
+
+def patience_s(tracks: Tracks, config: TrackerConfig, table: ClassTable) -> FloatArray:
+    """(T,) how long tracks may stay unseen and still take boxes by their place: longer if they were observed longer."""
+    earned_s = config.newborn_unseen_s + config.unseen_share * tracks.observed_s
+    return np.minimum(earned_s, table.max_unseen_s[tracks.label])
+
+
+def survivors(tracks: Tracks, config: TrackerConfig, table: ClassTable, unseen_s: FloatArray) -> NDArray[np.bool_]:
+    """(T,) which tracks live on. Those out of patience stay dormant while the detector may remember their query."""
+    remembered_s = np.where(tracks.query_id == NO_QUERY, 0.0, config.identity_memory_s * config.use_identity)
+    alive: NDArray[np.bool_] = unseen_s <= np.maximum(patience_s(tracks, config, table), remembered_s)
+    if np.count_nonzero(alive) > config.max_tracks:
+        order = np.lexsort((-tracks.score, unseen_s, ~alive))
+        alive[order[config.max_tracks :]] = False
+    return alive
+
+
+def evidence_score(tracks: Tracks, evidence_time_s: float) -> FloatArray:
+    """(T,) mean probability of the tracks' boxes, times a share that grows with the time they span."""
+    probability = 1.0 / (1.0 + np.exp(-tracks.evidence / tracks.hits))
+    share = 1.0 - np.exp(-(tracks.observed_s + _KEY_FRAME_S) / evidence_time_s)
+    score: FloatArray = probability * share
+    return score

@@ -1,0 +1,94 @@
+"""Tracks whole result files: each scene on its own, in parallel, with identities unique over the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from scenes import Boxes3D, Results, Scene
+from scenes.geometry import FloatArray
+from tracking.config import TrackerConfig
+from tracking.score_scale import ScoreScale
+from tracking.tracker import Tracker
+
+_SMALLEST_PARALLEL_RUN = 400
+"""Frames below which starting processes costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class _Drive:
+    """What tracking one scene needs: plain arrays, small enough to send to another process."""
+
+    tokens: tuple[str, ...]
+    boxes: tuple[Boxes3D, ...]
+    timestamps_us: tuple[int, ...]
+    global_from_ego: tuple[FloatArray, ...]
+
+
+def track_results(
+    detections: Results, scenes: Sequence[Scene], config: TrackerConfig | None = None, workers: int = 1
+) -> Results:
+    """Track all scenes of a detection file.
+
+    Args:
+        detections: boxes of every frame of `scenes`.
+        scenes: the drives, in the order in which identities are numbered.
+        config: the tracker's settings.
+        workers: processes.
+
+    Returns:
+        Tracks of every frame; `track_id` counts from 1 and is unique over all scenes. The result does not depend on
+        `workers`.
+    """
+    config = config or TrackerConfig()
+    drives = [_drive(scene, detections.boxes) for scene in scenes]
+    scale = ScoreScale.from_frames(boxes for drive in drives for boxes in drive.boxes)
+    frames = sum(len(drive.tokens) for drive in drives)
+    tracked: dict[str, Boxes3D] = {}
+    offset = 0
+    for drive, outputs in zip(
+        drives, _track_drives(drives, config, scale, workers if frames >= _SMALLEST_PARALLEL_RUN else 1), strict=True
+    ):
+        numbers = [_numbers(boxes) for boxes in outputs]
+        for token, boxes, number in zip(drive.tokens, outputs, numbers, strict=True):
+            tracked[token] = boxes.replace(track_id=(number + offset).astype(np.str_))
+        offset += max((int(number.max()) for number in numbers if len(number)), default=0)
+    return Results(tracked, detections.meta)
+
+
+def _drive(scene: Scene, boxes: Mapping[str, Boxes3D]) -> _Drive:
+    return _Drive(
+        tokens=scene.sample_tokens,
+        boxes=tuple(boxes[token] for token in scene.sample_tokens),
+        timestamps_us=tuple(frame.timestamp_us for frame in scene.frames),
+        global_from_ego=tuple(frame.global_from_ego for frame in scene.frames),
+    )
+
+
+def _track_drives(
+    drives: Sequence[_Drive], config: TrackerConfig, scale: ScoreScale, workers: int
+) -> Iterator[list[Boxes3D]]:
+    if workers <= 1 or len(drives) <= 1:
+        yield from (_track_drive(drive, config, scale) for drive in drives)
+        return
+    with ProcessPoolExecutor(min(workers, len(drives))) as pool:
+        count = len(drives)
+        yield from pool.map(_track_drive, drives, [config] * count, [scale] * count, chunksize=max(1, count // 32))
+
+
+def _track_drive(drive: _Drive, config: TrackerConfig, scale: ScoreScale) -> list[Boxes3D]:
+    tracker = Tracker(config, scale)
+    return [
+        tracker.step(boxes, timestamp_us, global_from_ego)
+        for boxes, timestamp_us, global_from_ego in zip(
+            drive.boxes, drive.timestamps_us, drive.global_from_ego, strict=True
+        )
+    ]
+
+
+def _numbers(boxes: Boxes3D) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    assert boxes.track_id is not None  # the tracker names every box
+    return boxes.track_id.astype(np.int64)

@@ -1,0 +1,161 @@
+"""The online tracker: boxes of one frame in, boxes with identities out.
+
+Each step leaves out duplicates, predicts all tracks to the frame's time, assigns boxes in three stages
+(`tracking.stages`), corrects the tracks, starts new ones with the boxes that are left, and lets those die that
+were not seen for too long.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from scenes import NO_QUERY, Boxes3D
+from scenes.geometry import FloatArray, rotation_from_yaw
+from tracking.association import IndexArray
+from tracking.config import TrackerConfig
+from tracking.filtering import correct, observe, predict, start_states
+from tracking.lifetime import evidence_score, survivors
+from tracking.measurement import Measured, measure
+from tracking.score_scale import ScoreScale
+from tracking.settings import ClassTable
+from tracking.stages import associate
+from tracking.tracks import Tracks
+
+_logger = logging.getLogger(__name__)
+
+_LONGEST_PREDICTION_S = 10.0
+"""Nothing lives through a longer gap; bounds the prediction of tracks that die right after."""
+
+
+class Tracker:
+    """Tracks the objects of one drive, frame by frame.
+
+    Args:
+        config: settings; the defaults fit any detector.
+        score_scale: what the detector's scores mean; without one they are taken for probabilities.
+
+    Identities count from 1 and are unique among all frames that this tracker has seen.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None, score_scale: ScoreScale | None = None) -> None:
+        self._config = config or TrackerConfig()
+        self._scale = score_scale or ScoreScale.calibrated()
+        self._table = ClassTable.from_config(self._config)
+        self._tracks = Tracks.none()
+        self._now_us = 0
+        self._started = False
+        self._next_number = 1
+
+    def step(self, boxes: Boxes3D, timestamp_us: int, ego: FloatArray) -> Boxes3D:
+        """Track the boxes of one frame.
+
+        Args:
+            boxes: detections in global coordinates, in any order.
+            timestamp_us: the frame's time.
+            ego: (4, 4) pose `global_from_ego`.
+
+        Returns:
+            The tracks seen in this frame, ordered by identity: filtered boxes with `track_id` and the track's score.
+            Time that repeats or runs backwards, and boxes that cannot be used, are named in the log; the tracker goes
+            on.
+        """
+        elapsed_s = self._advance_clock(timestamp_us)
+        sensor_xy_m = np.asarray(ego, dtype=np.float64)[:2, 3]
+        measured = measure(boxes, self._config, self._table, sensor_xy_m)
+        last_xy_m = self._tracks.mean[:, :2].copy()
+        predict(self._tracks, self._table, elapsed_s)
+        rows, columns = associate(self._tracks, measured, self._table, self._config, last_xy_m, timestamp_us, elapsed_s)
+        self._continue_tracks(rows, columns, measured, elapsed_s)
+        self._start_tracks(columns, measured)
+        self._end_tracks()
+        return self._reported_boxes()
+
+    def _advance_clock(self, timestamp_us: int) -> float:
+        """Seconds since the frame before; never negative."""
+        elapsed_us = timestamp_us - self._now_us if self._started else 0
+        if self._started and elapsed_us <= 0:
+            how = "repeats" if elapsed_us == 0 else f"runs backwards by {-elapsed_us * 1e-6:.3f} s"
+            _logger.warning("time %s at %d us: the frame is tracked as if no time had passed", how, timestamp_us)
+            # Keep how long each track was unseen, on the new clock.
+            self._tracks.seen_us += elapsed_us
+            self._tracks.born_us += elapsed_us
+        if elapsed_us * 1e-6 > _LONGEST_PREDICTION_S:
+            _logger.warning("a gap of %.1f s before %d us: all tracks end", elapsed_us * 1e-6, timestamp_us)
+        self._now_us, self._started = timestamp_us, True
+        return min(max(elapsed_us, 0) * 1e-6, _LONGEST_PREDICTION_S)
+
+    def _continue_tracks(self, rows: IndexArray, columns: IndexArray, measured: Measured, elapsed_s: float) -> None:
+        tracks = self._tracks
+        correct(tracks, self._table, rows, measured, columns)
+        seen = np.zeros(len(tracks), dtype=np.bool_)
+        seen[rows] = True
+        tracks.observed_s += np.where(seen, elapsed_s, 0.0)
+        tracks.missed_s += np.where(seen, 0.0, elapsed_s)
+        tracks.seen_us[rows] = self._now_us
+        tracks.hits[rows] += 1
+        tracks.score[rows] = measured.boxes.score[columns]
+        tracks.evidence[rows] += self._scale.of(measured.boxes.score[columns])
+        if measured.boxes.query_id is not None:
+            tracks.query_id[rows] = measured.boxes.query_id[columns]
+
+    def _start_tracks(self, taken: IndexArray, measured: Measured) -> None:
+        """Start a track for each box that no track took."""
+        free = np.ones(len(measured), dtype=np.bool_)
+        free[taken] = False
+        free &= measured.boxes.score >= self._table.birth_score[measured.boxes.label]
+        columns = np.flatnonzero(free)
+        if not len(columns):
+            return
+        count = len(columns)
+        boxes = measured.boxes.select(columns)
+        mean, cov = start_states(measured, self._table, columns)
+        self._tracks = self._tracks.append(
+            Tracks(
+                number=np.arange(self._next_number, self._next_number + count),
+                label=boxes.label,
+                mean=mean,
+                cov=cov,
+                body=measured.body[columns],
+                body_var=measured.body_var[columns],
+                heading_votes=np.zeros(count),
+                query_id=np.full(count, NO_QUERY) if boxes.query_id is None else boxes.query_id,
+                born_us=np.full(count, self._now_us),
+                seen_us=np.full(count, self._now_us),
+                hits=np.ones(count, dtype=np.int64),
+                evidence=self._scale.of(boxes.score),
+                observed_s=np.zeros(count),
+                missed_s=np.zeros(count),
+                score=boxes.score,
+            )
+        )
+        self._next_number += count
+
+    def _end_tracks(self) -> None:
+        alive = survivors(self._tracks, self._config, self._table, self._unseen_s())
+        if not alive.all():
+            self._tracks = self._tracks.select(alive)
+
+    def _reported_boxes(self) -> Boxes3D:
+        config = self._config
+        unseen_s = self._unseen_s()
+        coasting = (unseen_s <= config.report_unseen_s) & (self._tracks.observed_s >= config.report_unseen_s)
+        confirmed = self._tracks.hits >= self._table.confirm_hits[self._tracks.label]
+        # New tracks are appended, so the rows are in the order of their numbers.
+        tracks = self._tracks.select(((unseen_s == 0.0) | coasting) & confirmed)
+        expected, _ = observe(tracks, self._table)
+        return Boxes3D(
+            center_m=np.column_stack([expected[:, :2], tracks.body[:, 0]]),
+            size_wlh_m=tracks.body[:, 1:],
+            rotation=rotation_from_yaw(expected[:, 2]),
+            velocity_mps=expected[:, 3:],
+            label=tracks.label,
+            score=tracks.score if config.track_score == "detection" else evidence_score(tracks, config.evidence_time_s),
+            query_id=tracks.query_id if (tracks.query_id != NO_QUERY).any() else None,
+            track_id=tracks.number.astype(np.str_),
+        )
+
+    def _unseen_s(self) -> FloatArray:
+        unseen_s: FloatArray = (self._now_us - self._tracks.seen_us) * 1e-6
+        return unseen_s

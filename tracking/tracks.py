@@ -1,0 +1,85 @@
+"""The state of all live tracks as columns of arrays, one row a track."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenes.geometry import FloatArray
+from tracking.association import IndexArray
+from tracking.motion import STATE_SIZE
+
+BODY_SIZE = 4
+"""z, width, length, height: filtered each on its own."""
+
+
+@dataclass
+class Tracks:
+    """T live tracks.
+
+    Attributes:
+        number: (T,) identity, counted from 1.
+        label: (T,) index into `scenes.DETECTION_CLASSES`.
+        mean, cov: (T, 6), (T, 6, 6) planar motion, laid out by the class's motion model.
+        body, body_var: (T, 4) z, width, length, height in metres, and variances.
+        heading_votes: (T,) boxes that agreed with the heading less those that faced backwards, within +-3.
+        query_id: (T,) detector query of the last box, `NO_QUERY` without one.
+        born_us, seen_us: (T,) time of the first and of the last box.
+        hits: (T,) number of boxes.
+        evidence: (T,) sum of the boxes' log odds of being true.
+        observed_s, missed_s: (T,) time with and without boxes since birth.
+        score: (T,) the last box's score.
+    """
+
+    number: NDArray[np.int64]
+    label: NDArray[np.int64]
+    mean: FloatArray
+    cov: FloatArray
+    body: FloatArray
+    body_var: FloatArray
+    heading_votes: FloatArray
+    query_id: NDArray[np.int64]
+    born_us: NDArray[np.int64]
+    seen_us: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    evidence: FloatArray
+    observed_s: FloatArray
+    missed_s: FloatArray
+    score: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @classmethod
+    def none(cls) -> Tracks:
+        """No tracks."""
+        columns: dict[str, NDArray[Any]] = {}
+        shapes = {"mean": (0, STATE_SIZE), "cov": (0, STATE_SIZE, STATE_SIZE)}
+        shapes |= {"body": (0, BODY_SIZE), "body_var": (0, BODY_SIZE)}
+        integers = {"number", "label", "query_id", "born_us", "seen_us", "hits"}
+        for field in fields(cls):
+            dtype = np.int64 if field.name in integers else np.float64
+            columns[field.name] = np.zeros(shapes.get(field.name, (0,)), dtype=dtype)
+        return cls(**columns)
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, NDArray[Any]]) -> Tracks:
+        """The tracks that `columns()` described."""
+        return cls(**columns)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """All columns by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def select(self, which: NDArray[np.bool_] | IndexArray) -> Tracks:
+        """The tracks that a mask or an index array picks."""
+        return Tracks.from_columns({name: column[which] for name, column in self.columns().items()})
+
+    def append(self, others: Tracks) -> Tracks:
+        """These tracks and others."""
+        theirs = others.columns()
+        return Tracks.from_columns({name: np.concatenate([own, theirs[name]]) for name, own in self.columns().items()})
