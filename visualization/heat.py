@@ -1,4 +1,12 @@
-"""Where errors happen around the car: a map of heat over the bird's-eye view."""
+"""Where errors happen around the car: a map of heat over the bird's-eye view.
+
+>>> from visualization import BirdsEyeView, birds_eye_canvas
+>>> view = BirdsEyeView(global_from_ego=np.eye(4), width_px=200, height_px=200, pixels_per_m=2.0)
+>>> errors_m = np.array([[20.0, 0.0, 0.0], [21.0, 1.0, 0.0]])
+>>> image = HeatAnnotator(radius_m=2.0).annotate(birds_eye_canvas(view), errors_m, view)
+>>> image[58, 98].tolist() != birds_eye_canvas(view)[58, 98].tolist()
+True
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,10 @@
 """Where global points land in a picture: a camera's view, and the view from above.
 
 A view clips before it projects: what lies behind a camera never draws a line across its image.
+
+    >>> view = BirdsEyeView(global_from_ego=np.eye(4), width_px=200, height_px=200, pixels_per_m=2.0)
+    >>> view.pixels(np.array([[30.0, 0.0, 0.0], [0.0, 10.0, 0.0]])).tolist()  # ahead, and to the left
+    [[100.0, 40.0], [80.0, 100.0]]
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import visualization.annotators
+import visualization.heat
+import visualization.views
 from scenes import Boxes3D
 from visualization import BirdsEyeView, BoxAnnotator, CameraView, LabelAnnotator, TailAnnotator, project_boxes
 from visualization.annotators import short_identity
@@ -29,9 +31,11 @@ def front_view(tmp_path) -> CameraView:
     return CameraView(camera_at(0.0, "CAM_FRONT", tmp_path / "none.jpg", np.eye(4)), 800, 450)
 
 
-def test_examples_in_the_docstrings():
-    assert doctest.testmod(visualization.annotators).failed == 0
-    assert doctest.testmod(visualization.annotators).attempted > 0
+@pytest.mark.parametrize("module", [visualization.annotators, visualization.views, visualization.heat])
+def test_examples_in_the_docstrings(module):
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 def test_a_box_is_drawn_where_it_stands_and_nowhere_else():
