@@ -84,7 +84,7 @@ class BoxAnnotator:
 
     def _draw_lines(self, image: Image, lines: FloatArray, color: NDArray[np.uint8]) -> None:
         if self.outlined:
-            draw_lines(image, lines, _DARK, self.thickness_px + 2)
+            draw_lines(image, lines, _DARK, self.thickness_px + min(2, self.thickness_px))
         draw_lines(image, lines, color, self.thickness_px)
 
 
