@@ -1,6 +1,14 @@
 """Results x annotations -> the nuScenes detection and tracking metrics."""
 
-from evaluation.evaluate import DEFAULT_ENGINE, ENGINES, evaluate_detection, evaluate_tracking
+from evaluation.evaluate import (
+    DEFAULT_ENGINE,
+    ENGINES,
+    compare_tracking,
+    evaluate_detection,
+    evaluate_tracking,
+    report_detection,
+    report_tracking,
+)
 from evaluation.evaluation import Evaluation
 from evaluation.inputs import NotAnnotatedError
 
@@ -9,6 +17,9 @@ __all__ = [
     "ENGINES",
     "Evaluation",
     "NotAnnotatedError",
+    "compare_tracking",
     "evaluate_detection",
     "evaluate_tracking",
+    "report_detection",
+    "report_tracking",
 ]

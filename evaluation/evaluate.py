@@ -1,7 +1,9 @@
-"""The two entrances to the room: evaluate detections, evaluate tracks."""
+"""The entrances to the room: evaluate detections or tracks, write a report, compare runs."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,10 +12,13 @@ from evaluation.evaluation import Evaluation
 from evaluation.identity_warnings import identity_warnings
 from evaluation.inputs import Split, read_inputs
 from scenes import Results, read_detections, read_tracks
+from scenes.files import write_atomically
 
 Engine = Literal["ours", "devkit"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 DEFAULT_ENGINE: Engine = "ours"
+
+ANALYSIS_FILE = "analysis.json"
 
 
 def evaluate_tracking(
@@ -72,3 +77,64 @@ def evaluate_detection(
     from evaluation.detection import detection_metrics
 
     return replace(detection_metrics(inputs.results, inputs.scenes), warnings=inputs.warnings)
+
+
+def report_tracking(
+    tracks: Path | str, dataroot: Path | str, version: str, split: str, folder: Path | str, *, partial: bool = False
+) -> Evaluation:
+    """Evaluate tracks with our engine, analyse them, and write metrics, analysis and report to a folder.
+
+    Besides the two files of `Evaluation.write` these are `report.html`, `report.md` and `analysis.json`, which holds
+    what `evaluation.analysis.analyse_tracks` found. Arguments and errors as for `evaluate_tracking`.
+    """
+    from evaluation.analysis import analyse_tracks
+    from evaluation.report import write_report
+    from evaluation.tracking import tracking_metrics
+
+    inputs = read_inputs(tracks, Split(Path(dataroot), version, split), read_tracks, partial=partial)
+    warnings = (*inputs.warnings, *identity_warnings(inputs.results, inputs.scenes))
+    evaluation = replace(tracking_metrics(inputs.results, inputs.scenes), warnings=warnings)
+    analysis = analyse_tracks(inputs.results, inputs.scenes, evaluation)
+    evaluation.write(folder)
+    write_atomically(Path(folder, ANALYSIS_FILE), json.dumps(analysis, indent=2).encode())
+    write_report(evaluation, analysis, _title(tracks, split), folder)
+    return evaluation
+
+
+def report_detection(
+    detections: Path | str, dataroot: Path | str, version: str, split: str, folder: Path | str, *, partial: bool = False
+) -> Evaluation:
+    """Evaluate detections with our engine and write metrics and report. Arguments as for `report_tracking`."""
+    from evaluation.report import write_report
+
+    evaluation = evaluate_detection(detections, dataroot, version, split, partial=partial)
+    evaluation.write(folder)
+    write_report(evaluation, None, _title(detections, split), folder)
+    return evaluation
+
+
+def compare_tracking(tracks: Sequence[Path | str], dataroot: Path | str, version: str, split: str) -> str:
+    """A table of how several tracking result files differ from the first, with intervals from a paired bootstrap.
+
+    Errors as for `evaluate_tracking`.
+    """
+    from evaluation.comparison import compare_tracks, comparison_table
+
+    where = Split(Path(dataroot), version, split)
+    inputs = {name: read_inputs(path, where, read_tracks) for name, path in _names(tracks).items()}
+    first = next(iter(inputs))
+    scenes = inputs[first].scenes
+    differences = compare_tracks({name: of_run.results for name, of_run in inputs.items()}, scenes)
+    return comparison_table(differences, first, len(scenes))
+
+
+def _names(paths: Sequence[Path | str]) -> dict[str, Path]:
+    """Files by the shortest name that tells them apart."""
+    listed = [Path(path) for path in paths]
+    stems = [path.stem for path in listed]
+    unique = len(set(stems)) == len(stems)
+    return {stem if unique else str(path): path for stem, path in zip(stems, listed, strict=True)}
+
+
+def _title(results: Path | str, split: str) -> str:
+    return f"{Path(results).name} on {split}"

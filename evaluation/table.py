@@ -26,9 +26,16 @@ _ERROR_TITLES = {
 
 def metrics_table(evaluation: Evaluation) -> str:
     """One row a class and one over all classes; `-` where a metric is not defined."""
+    table = text_table(*metrics_rows(evaluation))
     if evaluation.task == "tracking":
-        return _tracking_table(evaluation.summary)
-    return _detection_table(evaluation.summary)
+        return table
+    summary = evaluation.summary
+    return f"{table}\nmAP {number(summary['mean_ap'], 4)}   NDS {number(summary['nd_score'], 4)}"
+
+
+def metrics_rows(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows of the table."""
+    return _tracking_rows(evaluation.summary) if evaluation.task == "tracking" else _detection_rows(evaluation.summary)
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -49,22 +56,20 @@ def number(value: float, decimals: int) -> str:
     return "-" if math.isnan(value) else f"{value:.{decimals}f}"
 
 
-def _tracking_table(summary: Mapping[str, Any]) -> str:
+def _tracking_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     by_class = summary["label_metrics"]
-    classes = list(by_class["amota"])
     rows = [
         [name, *(number(by_class[metric][name], decimals) for metric, decimals in _TRACKING_DECIMALS.items())]
-        for name in classes
+        for name in by_class["amota"]
     ]
     total = ["all", *(number(summary[metric], decimals) for metric, decimals in _TRACKING_DECIMALS.items())]
-    return text_table(["", *(metric.upper() for metric in _TRACKING_DECIMALS)], [*rows, total])
+    return ["class", *(metric.upper() for metric in _TRACKING_DECIMALS)], [*rows, total]
 
 
-def _detection_table(summary: Mapping[str, Any]) -> str:
+def _detection_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = [
         [name, number(ap, 3), *(number(summary["label_tp_errors"][name][error], 3) for error in _ERROR_TITLES)]
         for name, ap in summary["mean_dist_aps"].items()
     ]
     total = ["all", number(summary["mean_ap"], 3), *(number(summary["tp_errors"][error], 3) for error in _ERROR_TITLES)]
-    table = text_table(["", "AP", *_ERROR_TITLES.values()], [*rows, total])
-    return f"{table}\nmAP {number(summary['mean_ap'], 4)}   NDS {number(summary['nd_score'], 4)}"
+    return ["class", "AP", *_ERROR_TITLES.values()], [*rows, total]

@@ -1,6 +1,8 @@
-"""Evaluate a detection or tracking result file with the nuScenes metrics.
+"""Evaluate detection or tracking result files with the nuScenes metrics.
 
-    python tools/evaluate.py tracking RESULTS --dataroot D --version V --split S --out DIR
+    python tools/evaluate.py tracking RESULTS --dataroot D --version V --split S --out DIR [--report]
+    python tools/evaluate.py detection RESULTS --dataroot D --version V --split S --out DIR [--report]
+    python tools/evaluate.py compare TRACKS TRACKS [TRACKS ...] --dataroot D --version V --split S
 
 Prints a table and writes `metrics_summary.json` and `metrics_details.json`, in the schema of nuscenes-devkit, to DIR.
 """
@@ -10,53 +12,80 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from evaluation import DEFAULT_ENGINE, ENGINES, NotAnnotatedError, evaluate_detection, evaluate_tracking
+from evaluation import (
+    DEFAULT_ENGINE,
+    ENGINES,
+    NotAnnotatedError,
+    compare_tracking,
+    evaluate_detection,
+    evaluate_tracking,
+    report_detection,
+    report_tracking,
+)
 from evaluation.check import TOLERANCE, first_difference
 from evaluation.table import metrics_table
 from scenes.command import run_command
 
+_EVALUATE = {"detection": evaluate_detection, "tracking": evaluate_tracking}
+_REPORT = {"detection": report_detection, "tracking": report_tracking}
+
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tasks = parser.add_subparsers(dest="task", required=True)
-    for task in ("detection", "tracking"):
-        command = tasks.add_parser(task, help=f"evaluate a {task} result file")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for task in _EVALUATE:
+        command = commands.add_parser(task, help=f"evaluate a {task} result file")
         command.add_argument("results", type=Path, help="result file in the nuScenes submission format")
-        command.add_argument("--dataroot", type=Path, required=True, help="nuScenes data root")
-        command.add_argument("--version", required=True, help="folder of the tables, such as v1.0-trainval")
-        command.add_argument("--split", required=True, help="split of the devkit or of splits.json, or a file of names")
+        _add_split(command)
         command.add_argument("--out", type=Path, required=True, help="folder for the metrics")
-        command.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default: %(default)s")
         command.add_argument("--partial", action="store_true", help="leave out scenes that the results do not hold")
-        command.add_argument("--check", action="store_true", help="run both engines and compare all numbers")
+        how = command.add_mutually_exclusive_group()
+        how.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default: %(default)s")
+        how.add_argument("--check", action="store_true", help="run both engines and compare all numbers")
+        how.add_argument("--report", action="store_true", help="write report.html and report.md as well")
+    compare = commands.add_parser("compare", help="how tracking result files differ, with confidence intervals")
+    compare.add_argument("results", type=Path, nargs="+", help="tracking result files; the first is compared with")
+    _add_split(compare)
     return parser.parse_args()
+
+
+def _add_split(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dataroot", type=Path, required=True, help="nuScenes data root")
+    command.add_argument("--version", required=True, help="folder of the tables, such as v1.0-trainval")
+    command.add_argument("--split", required=True, help="split of the devkit or of splits.json, or a file of names")
 
 
 def main() -> int:
     """Evaluate, write, print."""
     arguments = _parse_arguments()
-    evaluate = partial(
-        evaluate_tracking if arguments.task == "tracking" else evaluate_detection,
-        arguments.results,
-        arguments.dataroot,
-        arguments.version,
-        arguments.split,
-        partial=arguments.partial,
-    )
+    where = (arguments.dataroot, arguments.version, arguments.split)
     try:
-        evaluation = evaluate(engine=arguments.engine)
+        if arguments.command == "compare":
+            print(compare_tracking(arguments.results, *where))
+            return 0
+        return _evaluate(arguments, where)
     except NotAnnotatedError as notice:
         print(notice)
         return 0
+
+
+def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
+    evaluate = partial(_EVALUATE[arguments.command], arguments.results, *where, partial=arguments.partial)
+    if arguments.report:
+        report = _REPORT[arguments.command]
+        evaluation = report(arguments.results, *where, arguments.out, partial=arguments.partial)
+    else:
+        evaluation = evaluate(engine=arguments.engine)
     for warning in evaluation.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if arguments.check:
-        difference = first_difference(evaluate(engine="ours"), evaluate(engine="devkit"))
+        difference = first_difference(evaluation, evaluate(engine="devkit"))
         if difference:
             print(f"error: the engines differ (ours against devkit): {difference}", file=sys.stderr)
             return 1
         print(f"both engines agree within {TOLERANCE:g}")
-    evaluation.write(arguments.out)
+    if not arguments.report:
+        evaluation.write(arguments.out)
     print(metrics_table(evaluation))
     print(f"written to {arguments.out}")
     return 0

@@ -1,0 +1,220 @@
+"""Runs side by side, with the uncertainty that comes from having evaluated these scenes and not others.
+
+Paired bootstrap: as many scenes as there are are drawn with replacement, the same for every run, again and again; the
+spread of a metric's difference over the draws is its uncertainty. The score thresholds stay those of the whole set, so
+that a draw of every scene once gives the official number. The interval holds the middle 95% of the differences.
+
+Source: B. Efron and R. Tibshirani, "An introduction to the bootstrap", 1993.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.box_table import IntArray
+from evaluation.clear_events import Count, count_events
+from evaluation.table import number, text_table
+from evaluation.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
+from evaluation.tracking import best_threshold_index, class_curves
+from scenes import TRACKING_CLASSES, Results, Scene
+from scenes.geometry import FloatArray
+
+N_DRAWS = 2000
+CONFIDENCE = 0.95
+_FEW_SCENES = 20
+
+HIGHER_IS_BETTER = {"amota": True, "amotp": False, "mota": True, "recall": True, "ids": False}
+"""The metrics that are compared."""
+
+_WORST_DISTANCE_M = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class ClassCounts:
+    """What a class's metrics are made of, scene by scene.
+
+    Attributes:
+        n_annotations: (S,) annotated boxes.
+        counts: (S, 40, 11) columns as in `clear_events.Count`; 0 where the recall is not reached.
+        total_m: (S, 40) summed distance of matches.
+        best: index of the highest MOTA over all scenes.
+    """
+
+    n_annotations: IntArray
+    counts: IntArray
+    total_m: FloatArray
+    best: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a metric of one run differs from that of the first.
+
+    Attributes:
+        metric: its name.
+        first, other: its values.
+        low, high: interval of `other - first`.
+        probability_better: share of the draws in which the other run is better.
+    """
+
+    metric: str
+    first: float
+    other: float
+    low: float
+    high: float
+    probability_better: float
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
+def compare_tracks(
+    runs: Mapping[str, Results], scenes: Sequence[Scene], *, draws: int = N_DRAWS, seed: int = 0
+) -> dict[str, list[Difference]]:
+    """Compare every run with the first.
+
+    Args:
+        runs: tracks of each run, by name; each holds every key frame of `scenes`.
+        scenes: annotated scenes.
+        draws: how often scenes are drawn.
+        seed: of the draws.
+
+    Returns:
+        For every run but the first, the difference of each metric.
+    """
+    weights = np.random.default_rng(seed).multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)), size=draws)
+    once = np.ones((1, len(scenes)), np.int64)
+    classes = {name: _count_classes(results, scenes) for name, results in runs.items()}
+    values = {name: _metrics(of_run, once) for name, of_run in classes.items()}
+    drawn = {name: _metrics(of_run, weights) for name, of_run in classes.items()}
+    first, *others = runs
+    return {
+        other: [
+            _difference(metric, values[first], values[other], drawn[first], drawn[other]) for metric in HIGHER_IS_BETTER
+        ]
+        for other in others
+    }
+
+
+def comparison_table(differences: Mapping[str, Sequence[Difference]], first: str, n_scenes: int) -> str:
+    """The comparison as text."""
+    blocks = []
+    for other, rows in differences.items():
+        header = ["", first, other, "difference", f"{CONFIDENCE:.0%} interval", "better in", ""]
+        body = [
+            [
+                row.metric.upper(),
+                *(number(value, _decimals(row.metric)) for value in (row.first, row.other)),
+                f"{row.other - row.first:+.{_decimals(row.metric)}f}",
+                f"{row.low:+.{_decimals(row.metric)}f} to {row.high:+.{_decimals(row.metric)}f}",
+                f"{row.probability_better:.0%}",
+                "" if row.is_certain else "not certain",
+            ]
+            for row in rows
+        ]
+        blocks.append(text_table(header, body))
+    if n_scenes < _FEW_SCENES:
+        blocks.append(f"{n_scenes} scenes are few: the intervals are rough, and more likely too narrow than too wide")
+    return "\n\n".join(blocks)
+
+
+def _decimals(metric: str) -> int:
+    return 0 if metric == "ids" else 4
+
+
+def _difference(
+    metric: str,
+    first: Mapping[str, FloatArray],
+    other: Mapping[str, FloatArray],
+    first_drawn: Mapping[str, FloatArray],
+    other_drawn: Mapping[str, FloatArray],
+) -> Difference:
+    spread = other_drawn[metric] - first_drawn[metric]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.nanquantile(spread, [tail, 1 - tail])
+    better = spread > 0 if HIGHER_IS_BETTER[metric] else spread < 0
+    return Difference(
+        metric, float(first[metric][0]), float(other[metric][0]), float(low), float(high), float(better.mean())
+    )
+
+
+def _count_classes(results: Results, scenes: Sequence[Scene]) -> list[ClassCounts]:
+    """The counts of every class that is annotated."""
+    tracked = prepare_tracks(results.boxes, scenes)
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        counted = [_count_class(tracked, tracked_class(tracked, name), executor) for name in TRACKING_CLASSES]
+    return [counts for counts in counted if counts is not None]
+
+
+def _count_class(tracked: TrackedScenes, class_: TrackedClass, executor: Executor) -> ClassCounts | None:
+    curves = class_curves(tracked, class_, executor)
+    best = best_threshold_index(curves["mota"])
+    if best is None:
+        return None
+    reached = ~np.isnan(curves["confidence"])
+
+    def count_scene(scene: int) -> tuple[IntArray, FloatArray]:
+        counted: tuple[IntArray, FloatArray] = count_events(
+            class_.annotated,
+            class_.predicted,
+            class_.pairs,
+            tracked.first_frame[scene : scene + 2],
+            tracked.annotated.n_tracks[scene : scene + 1],
+            tracked.predicted.n_tracks[scene : scene + 1],
+            curves["confidence"][reached],
+            GATE_M,
+        )
+        return counted
+
+    counts = np.zeros((len(tracked.scenes), len(reached), len(Count)), np.int64)
+    total_m = np.zeros((len(tracked.scenes), len(reached)))
+    for scene, of_scene in enumerate(executor.map(count_scene, range(len(tracked.scenes)))):
+        counts[scene, reached], total_m[scene, reached] = of_scene
+    return ClassCounts(np.diff(class_.annotated.first_box[tracked.first_frame]), counts, total_m, best)
+
+
+def _metrics(classes: Sequence[ClassCounts], weights: IntArray) -> dict[str, FloatArray]:
+    """The metrics (R,) over all classes for R draws with weights (R, S)."""
+    by_class = [_class_metrics(class_, weights) for class_ in classes]
+    combine = {metric: np.nansum if metric == "ids" else _mean_of_defined for metric in HIGHER_IS_BETTER}
+    return {
+        metric: combined(np.array([values[metric] for values in by_class]), axis=0)
+        for metric, combined in combine.items()
+    }
+
+
+def _mean_of_defined(values: FloatArray, axis: int) -> FloatArray:
+    defined = ~np.isnan(values)
+    mean: FloatArray = np.where(defined, values, 0).sum(axis) / np.maximum(defined.sum(axis), 1)
+    return mean
+
+
+def _class_metrics(class_: ClassCounts, weights: IntArray) -> dict[str, FloatArray]:
+    """The metrics (R,) of one class; NaN for draws without an annotation."""
+    counts = np.tensordot(weights, class_.counts, axes=1)
+    total_m = weights @ class_.total_m
+    boxes = (weights @ class_.n_annotations).astype(np.float64)
+    boxes[boxes == 0] = np.nan
+    tp, fp, fn, ids = (
+        counts[..., column] for column in (Count.MATCHES, Count.FALSE_POSITIVES, Count.MISSES, Count.SWITCHES)
+    )
+    motar = np.where(tp > 0, np.maximum(0, 1 - fp / np.maximum(tp, 1)), 0)
+    matched = tp + ids
+    motp = np.where(matched > 0, total_m / np.maximum(matched, 1), _WORST_DISTANCE_M)
+    at_best = [values[:, class_.best] for values in (tp, fp, fn, ids)]
+    errors = at_best[1] + at_best[2] + at_best[3]
+    absent = np.isnan(boxes)
+    return {
+        "amota": np.where(absent, np.nan, motar.mean(axis=1)),
+        "amotp": np.where(absent, np.nan, motp.mean(axis=1)),
+        "mota": np.maximum(0, 1 - errors / boxes),
+        "recall": (at_best[0] + at_best[3]) / boxes,
+        "ids": np.where(absent, np.nan, at_best[3]),
+    }
