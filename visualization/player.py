@@ -22,7 +22,17 @@ from visualization.page_data import page_data
 from visualization.scene_jobs import run_jobs, scene_file_name
 from visualization.selection import results_of_scene
 
-_SCRIPTS: Final = ("geometry.js", "drawing.js", "timeline.js", "player.js")
+_SCRIPTS: Final = (
+    "geometry.js",
+    "drawing.js",
+    "scene.js",
+    "timeline.js",
+    "inspector.js",
+    "painting.js",
+    "links.js",
+    "playback.js",
+    "player.js",
+)
 _THUMBNAIL_PX: Final = (256, 144)
 _THUMBNAIL_QUALITY: Final = 70
 
