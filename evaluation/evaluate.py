@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from evaluation.evaluation import Evaluation
+from evaluation.evaluation import Evaluation, Interpolation
 from evaluation.identity_warnings import identity_warnings
 from evaluation.inputs import Split, read_inputs
-from scenes import Results, read_detections, read_tracks
+from scenes import InputError, Results, read_detections, read_tracks
 from scenes.files import write_atomically
 
 Engine = Literal["ours", "devkit"]
@@ -29,6 +29,7 @@ def evaluate_tracking(
     *,
     engine: Engine = DEFAULT_ENGINE,
     partial: bool = False,
+    interpolation: Interpolation = "devkit",
 ) -> Evaluation:
     """The nuScenes tracking metrics (AMOTA and 16 more) of a tracking result.
 
@@ -39,6 +40,7 @@ def evaluate_tracking(
         split: one of the devkit's names, a name in `splits.json`, or a file of scene names.
         engine: `ours` is compiled, `devkit` the official nuscenes-devkit 1.2.0. They give the same numbers.
         partial: evaluate the scenes of which the tracks hold all samples, and name the others in a warning.
+        interpolation: `corrected` fills the gaps of tracks with the right weights, which is not what the devkit does.
 
     Raises:
         NotAnnotatedError: the tracks are valid, but the split has no annotations.
@@ -48,12 +50,15 @@ def evaluate_tracking(
     warnings = (*inputs.warnings, *identity_warnings(inputs.results, inputs.scenes))
     # The engines are imported when they are used: numba takes half a second, the devkit several.
     if engine == "devkit":
+        if interpolation != "devkit":
+            raise InputError("the devkit knows only its own interpolation; use our engine for the corrected one")
         from evaluation import devkit
 
         return replace(devkit.evaluate_tracking(inputs), warnings=warnings)
     from evaluation.tracking import tracking_metrics
 
-    return replace(tracking_metrics(inputs.results, inputs.scenes), warnings=warnings)
+    evaluation = tracking_metrics(inputs.results, inputs.scenes, interpolation=interpolation)
+    return replace(evaluation, warnings=warnings)
 
 
 def evaluate_detection(

@@ -11,6 +11,9 @@ from scenes.files import write_atomically
 
 Task = Literal["detection", "tracking"]
 
+Interpolation = Literal["devkit", "corrected"]
+"""How the gaps of tracks are filled: with the devkit's weights, which are the wrong way round, or the right ones."""
+
 SUMMARY_FILE = "metrics_summary.json"
 DETAILS_FILE = "metrics_details.json"
 

@@ -13,16 +13,15 @@ Source: devkit `nuscenes/eval/tracking/loaders.py`, `create_tracks`, `interpolat
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.box_table import BoxTable, IntArray
+from evaluation.evaluation import Interpolation
 from scenes.geometry import FloatArray
-
-Interpolation = Literal["devkit", "corrected"]
 
 _PAIRWISE_BLOCK = 128
 

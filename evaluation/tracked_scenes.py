@@ -17,8 +17,9 @@ from evaluation.box_table import (
     predicted_boxes,
 )
 from evaluation.configuration import TRACKING_CONFIG, range_of_label_m
+from evaluation.evaluation import Interpolation
 from evaluation.matching import ClassBoxes, Pairs, class_boxes, find_pairs
-from evaluation.track_table import Interpolation, TrackTable, build_tracks, number_tracks
+from evaluation.track_table import TrackTable, build_tracks, number_tracks
 from scenes import LABEL_OF_CLASS, Boxes3D, Frame, InputError, Scene
 
 GATE_M: float = TRACKING_CONFIG["dist_th_tp"]

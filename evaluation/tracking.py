@@ -31,8 +31,7 @@ import numpy as np
 
 from evaluation.clear_events import Count, count_events, match_scores
 from evaluation.configuration import KEY_FRAME_PERIOD_S, TRACKING_CONFIG
-from evaluation.evaluation import Evaluation
-from evaluation.track_table import Interpolation
+from evaluation.evaluation import Evaluation, Interpolation
 from evaluation.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
 from scenes import TRACKING_CLASSES, InputError, Results, Scene
 from scenes.geometry import FloatArray

@@ -11,6 +11,7 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from evaluation import (
     DEFAULT_ENGINE,
@@ -23,6 +24,7 @@ from evaluation import (
     report_tracking,
 )
 from evaluation.check import TOLERANCE, first_difference
+from evaluation.evaluation import Interpolation
 from evaluation.table import metrics_table
 from scenes.command import run_command
 
@@ -43,6 +45,13 @@ def _parse_arguments() -> argparse.Namespace:
         how.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default: %(default)s")
         how.add_argument("--check", action="store_true", help="run both engines and compare all numbers")
         how.add_argument("--report", action="store_true", help="write report.html and report.md as well")
+    tracking = commands.choices["tracking"]
+    tracking.add_argument(
+        "--interpolation",
+        choices=get_args(Interpolation),
+        default="devkit",
+        help="weights of boxes in the gaps of tracks; the devkit's are the wrong way round; default: %(default)s",
+    )
     compare = commands.add_parser("compare", help="how tracking result files differ, with confidence intervals")
     compare.add_argument("results", type=Path, nargs="+", help="tracking result files; the first is compared with")
     _add_split(compare)
@@ -71,6 +80,8 @@ def main() -> int:
 
 def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
     evaluate = partial(_EVALUATE[arguments.command], arguments.results, *where, partial=arguments.partial)
+    if arguments.command == "tracking":
+        evaluate = partial(evaluate, interpolation=arguments.interpolation)
     if arguments.report:
         report = _REPORT[arguments.command]
         evaluation = report(arguments.results, *where, arguments.out, partial=arguments.partial)
