@@ -15,6 +15,7 @@ from visualization import (
     DrawingOptions,
     PageOptions,
     read_metrics,
+    read_worst_tracks,
     results_from_annotations,
     results_of_scene,
     scene_file_name,
@@ -84,6 +85,7 @@ def _different_names(left: Path, right: Path) -> tuple[str, str]:
 
 def _write_pages(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
     metrics = read_metrics(arguments.metrics) if arguments.metrics else None
+    worst_tracks = read_worst_tracks(arguments.analysis) if arguments.analysis else []
     detections = read_detections(arguments.detections) if arguments.detections else None
     options = PageOptions(embed_images=arguments.images == "embed")
     reports = []
@@ -91,7 +93,7 @@ def _write_pages(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks:
         print(f"{report.path}  ({report.frames} frames{_grey_frames(report.unreadable_images)})")
         reports.append(report)
     amota = _amota_of_scenes(scenes, tracks)
-    write_index(arguments.out / "index.html", reports, arguments.tracks.name, metrics, amota)
+    write_index(arguments.out / "index.html", reports, arguments.tracks.name, metrics, amota, worst_tracks)
     print(arguments.out / "index.html")
 
 
@@ -164,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     pages = parser.add_argument_group("html")
     pages.add_argument(
         "--metrics", type=Path, help="metrics_summary.json of the tracks, shown above the list of scenes"
+    )
+    pages.add_argument(
+        "--analysis", type=Path, help="analysis.json of the evaluation: lists and links the worst tracks"
     )
     pages.add_argument("--images", choices=["embed", "beside"], default="embed", help="in the page, or in a folder")
     return parser

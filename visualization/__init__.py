@@ -24,7 +24,7 @@ from visualization.comparison import ComparisonPainter
 from visualization.figures import draw_figure, write_figure
 from visualization.heat import HeatAnnotator, error_positions, write_error_heat
 from visualization.images import grey_image, read_image
-from visualization.index_page import read_metrics, write_index
+from visualization.index_page import WorstTrack, read_metrics, read_worst_tracks, write_index
 from visualization.matching import FrameEvents, find_operating_points, scene_events
 from visualization.mosaic import MosaicPainter
 from visualization.player import PageOptions, PageReport, page_link, write_pages, write_scene_page
@@ -55,6 +55,7 @@ __all__ = [
     "TailAnnotator",
     "VideoReport",
     "View",
+    "WorstTrack",
     "birds_eye_canvas",
     "boxes_by_frame",
     "class_and_score_text",
@@ -71,6 +72,7 @@ __all__ = [
     "project_boxes",
     "read_image",
     "read_metrics",
+    "read_worst_tracks",
     "results_from_annotations",
     "results_of_scene",
     "scene_events",

@@ -9,13 +9,35 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from scenes import InputError
 from scenes.files import write_atomically
+from visualization.annotators import short_identity
 from visualization.html_page import assemble_page
-from visualization.player import PageReport
+from visualization.player import PageReport, page_link
 
 _SCORES: Final = {"amota": 3, "amotp": 3, "mota": 3, "recall": 3, "ids": 0, "frag": 0}
 """Which scores of a summary are shown, with their decimals."""
+
+
+class WorstTrack(msgspec.Struct, rename={"class_name": "class"}):
+    """A track or an annotated object with many errors, as the evaluation lists it."""
+
+    scene: str
+    class_name: str
+    track_id: str
+    is_annotated: bool
+    kind: str
+    errors: int
+    boxes: int
+    sample_token: str
+    start_s: float
+    end_s: float
+
+
+class _Analysis(msgspec.Struct):
+    worst_tracks: list[WorstTrack]
 
 
 def write_index(
@@ -24,6 +46,7 @@ def write_index(
     title: str,
     metrics: Mapping[str, float] | None = None,
     amota: Mapping[str, float] | None = None,
+    worst_tracks: Sequence[WorstTrack] = (),
 ) -> None:
     """Write the page that lists the scenes' pages, which must lie in its folder, whole or not at all.
 
@@ -33,6 +56,8 @@ def write_index(
         title: what is drawn, usually the name of the result file.
         metrics: scores over all scenes, see `read_metrics`.
         amota: AMOTA of single scenes by name.
+        worst_tracks: listed with links into the scenes' pages, see `read_worst_tracks`; those of scenes without
+            a page are left out.
     """
     frames = sum(report.frames for report in reports)
     data = {
@@ -41,9 +66,10 @@ def write_index(
         "metrics": [
             {"name": name.upper(), "value": f"{metrics[name]:.{digits}f}"}
             for name, digits in _SCORES.items()
-            if metrics is not None and name in metrics
+            if metrics is not None and _is_number(metrics.get(name))
         ],
         "scenes": [_scene_entry(report, (amota or {}).get(report.scene_name)) for report in reports],
+        "worst": [_worst_entry(track) for track in worst_tracks if track.scene in {r.scene_name for r in reports}],
     }
     write_atomically(path, assemble_page("index.html", "index.css", ["index.js"], title, data))
 
@@ -54,16 +80,49 @@ def read_metrics(path: Path) -> dict[str, float]:
     Raises:
         InputError: no such file, or it is no such summary.
     """
+    summary = _read_json(path)
+    if not isinstance(summary, dict) or "amota" not in summary:
+        raise InputError(f"{path}: no tracking summary: key 'amota' is missing")
+    return {key: float(value) for key, value in summary.items() if _is_number(value)}
+
+
+def read_worst_tracks(path: Path) -> list[WorstTrack]:
+    """The worst tracks of an `analysis.json` as the tracking evaluation writes it.
+
+    Raises:
+        InputError: no such file, or it holds no such list.
+    """
     try:
-        # The devkit writes NaN, which only Python's own reader takes.
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        return msgspec.convert(_read_json(path), _Analysis).worst_tracks
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: no analysis of the tracking evaluation: {error}") from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        # Like the devkit the evaluation writes NaN, which only Python's own reader takes.
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {error}") from error
-    if not isinstance(summary, dict) or "amota" not in summary:
-        raise InputError(f"{path}: no tracking summary: key 'amota' is missing")
-    return {key: float(value) for key, value in summary.items() if _is_number(value)}
+
+
+def _worst_entry(track: WorstTrack) -> dict[str, Any]:
+    return {
+        "name": ("annotation " if track.is_annotated else "track ") + short_identity(track.track_id),
+        "link": page_link(
+            track.scene,
+            sample_token=track.sample_token,
+            track_id=None if track.is_annotated else track.track_id,
+            annotation_id=track.track_id if track.is_annotated else None,
+        ),
+        "scene": track.scene,
+        "class": track.class_name,
+        "time": f"{track.start_s:.1f} to {track.end_s:.1f} s",
+        "kind": track.kind.replace("_", " "),
+        "errors": f"{track.errors} of {track.boxes} boxes",
+    }
 
 
 def _is_number(value: Any) -> bool:

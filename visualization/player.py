@@ -150,9 +150,14 @@ def page_name(scene_name: str) -> str:
 
 
 def page_link(
-    scene_name: str, *, time_s: float | None = None, sample_token: str | None = None, track_id: str | None = None
+    scene_name: str,
+    *,
+    time_s: float | None = None,
+    sample_token: str | None = None,
+    track_id: str | None = None,
+    annotation_id: str | None = None,
 ) -> str:
-    """A relative link that opens a scene's page at a time or sample, with a track selected.
+    """A relative link that opens a scene's page at a time or sample, with a track or an annotation selected.
 
     >>> page_link("scene-0103", time_s=9.5, track_id="12")
     'scene-0103.html#time=9.50&track=12'
@@ -161,6 +166,7 @@ def page_link(
         "time": None if time_s is None else f"{time_s:.2f}",
         "sample": sample_token,
         "track": track_id,
+        "annotation": annotation_id,
     }
     fragment = urlencode({key: value for key, value in wanted.items() if value is not None})
     return quote(page_name(scene_name)) + (f"#{fragment}" if fragment else "")

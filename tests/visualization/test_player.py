@@ -11,7 +11,15 @@ import pytest
 
 import visualization.player
 from scenes import InputError, Results, read_scenes, read_tracks
-from visualization import PageOptions, page_link, read_metrics, write_index, write_pages, write_scene_page
+from visualization import (
+    PageOptions,
+    page_link,
+    read_metrics,
+    read_worst_tracks,
+    write_index,
+    write_pages,
+    write_scene_page,
+)
 
 from .conftest import FRAMES, boxes_at
 
@@ -157,3 +165,12 @@ def test_a_summary_that_is_none(tmp_path, content, message):
         read_metrics(path)
     with pytest.raises(InputError, match="No such file"):
         read_metrics(tmp_path / "none.json")
+
+
+def test_an_analysis_without_worst_tracks(tmp_path):
+    path = tmp_path / "analysis.json"
+    path.write_text('{"worst_tracks": [{"scene": "scene-1"}]}')
+    with pytest.raises(InputError, match=r"analysis\.json: no analysis of the tracking evaluation: .*class"):
+        read_worst_tracks(path)
+    with pytest.raises(InputError, match="No such file"):
+        read_worst_tracks(tmp_path / "none.json")

@@ -13,7 +13,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from scenes import Boxes3D, Results, Scene, read_detections, read_scenes, read_tracks
-from visualization import identity_color, write_index, write_pages, write_scene_page
+from visualization import WorstTrack, identity_color, write_index, write_pages, write_scene_page
 from visualization.colors import rgb
 
 from .conftest import FRAMES, boxes_at
@@ -287,17 +287,24 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(open_page, smal
 def test_the_list_of_scenes_leads_to_their_pages(browser, small_scene, small_tracks, tmp_path):
     other = replace(small_scene, name="scene-b")
     reports = list(write_pages([small_scene, other], small_tracks, tmp_path))
-    write_index(tmp_path / "index.html", reports, "tracks.json", {"amota": 0.5})
+    worst = WorstTrack("scene-b", "car", "gt-left", True, "miss", 4, 4, "sample-2", 1.0, 1.5)
+    elsewhere = WorstTrack("scene-z", "car", "9", False, "miss", 4, 4, "sample-2", 1.0, 1.5)
+    write_index(tmp_path / "index.html", reports, "tracks.json", {"amota": 0.5}, worst_tracks=[worst, elsewhere])
     browser.get((tmp_path / "index.html").as_uri())
-    names = [link.text for link in browser.find_elements(By.CSS_SELECTOR, "tbody a")]
+    names = [link.text for link in browser.find_elements(By.CSS_SELECTOR, "#scenes a")]
     assert names == ["scene-a", "scene-b"]
     assert "0.500" in browser.find_element(By.ID, "metrics").text
     heads = browser.find_elements(By.CSS_SELECTOR, "thead button")
     heads[0].click()
     browser.find_elements(By.CSS_SELECTOR, "thead button")[0].click()
-    assert [link.text for link in browser.find_elements(By.CSS_SELECTOR, "tbody a")] == ["scene-b", "scene-a"]
+    assert [link.text for link in browser.find_elements(By.CSS_SELECTOR, "#scenes a")] == ["scene-b", "scene-a"]
     browser.find_element(By.LINK_TEXT, "scene-b").click()
     wait_for(browser, "frame", 0)
     assert browser.find_element(By.ID, "scene-name").text == "scene-b"
     browser.find_element(By.ID, "index-link").click()
     assert browser.current_url.endswith("index.html")
+    links = browser.find_elements(By.CSS_SELECTOR, "#worst-tracks a")
+    assert [link.text for link in links] == ["annotation gt-left"]
+    links[0].click()
+    wait_for(browser, "frame", 2)
+    wait_for(browser, "selected", "gt-left")

@@ -40,12 +40,22 @@ function sceneRow(scene) {
   return row;
 }
 
+function worstRow(track) {
+  const row = document.createElement("tr");
+  const name = cell("td", "", "text");
+  name.append(Object.assign(cell("a", track.name), { href: track.link }));
+  row.append(name, ...["scene", "class", "time", "kind", "errors"].map((key) => cell("td", track[key], "text")));
+  return row;
+}
+
 function sortBy(key) {
   const isText = COLUMNS.find((column) => column.key === key).text;
   sorting = { key, descending: sorting.key === key ? !sorting.descending : !isText };
   const sign = sorting.descending ? -1 : 1;
   index.scenes.sort((a, b) => sign * (isText ? a[key].localeCompare(b[key]) : (a[key] ?? -Infinity) - (b[key] ?? -Infinity)));
-  fill();
+  document.getElementById("worst").hidden = index.worst.length === 0;
+document.getElementById("worst-tracks").append(...index.worst.map(worstRow));
+fill();
 }
 
 function fill() {
@@ -69,4 +79,6 @@ document.getElementById("metrics").append(...index.metrics.map(({ name, value })
   box.append(cell("b", value), cell("span", name));
   return box;
 }));
+document.getElementById("worst").hidden = index.worst.length === 0;
+document.getElementById("worst-tracks").append(...index.worst.map(worstRow));
 fill();

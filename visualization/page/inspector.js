@@ -13,7 +13,8 @@ function updateInspector() {
   const swatch = element("span", "swatch");
   swatch.style.background = colorOf(path, path.score ?? 1);
   const name = element("h2");
-  name.append(swatch, `${path.kind === "track" ? "Track" : "Annotation"} ${path.id}`);
+  name.append(swatch, `${path.kind === "track" ? "Track" : "Annotation"} ${shortIdentity(path.id)}`);
+  name.title = path.id;
   title.append(name, element("p", "", path.className));
   const list = element("dl");
   for (const [term, value] of inspectorRows(path)) {
