@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -65,7 +65,7 @@ class _Box(msgspec.Struct, gc=False, kw_only=True):
     size: _Vector
     rotation: _Quaternion
     velocity: tuple[float, float]
-    query_id: int = NO_QUERY
+    query_id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = NO_QUERY
 
 
 class _DetectionBox(_Box):

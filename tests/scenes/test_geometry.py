@@ -1,0 +1,58 @@
+"""Poses and rotations against pyquaternion, the devkit's own arithmetic."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from nuscenes.eval.common.utils import quaternion_yaw
+from pyquaternion import Quaternion
+
+from scenes.geometry import (
+    invert_pose,
+    pose_matrix,
+    rotation_from_yaw,
+    transform_points,
+    wrap_angle,
+    yaw_from_rotation,
+)
+
+_LENGTH_M = st.floats(-2000, 2000)
+_DIRECTION = arrays(np.float64, 4, elements=st.floats(-1, 1)).filter(lambda q: np.linalg.norm(q) > 0.1)
+
+
+@given(translation=arrays(np.float64, 3, elements=_LENGTH_M), rotation=_DIRECTION)
+def test_pose_equals_pyquaternion(translation: np.ndarray, rotation: np.ndarray) -> None:
+    expected = Quaternion(rotation).transformation_matrix
+    expected[:3, 3] = translation
+    np.testing.assert_allclose(pose_matrix(translation, rotation), expected, atol=1e-12)
+
+
+@given(translation=arrays(np.float64, 3, elements=_LENGTH_M), rotation=_DIRECTION)
+def test_inverted_pose_takes_points_back(translation: np.ndarray, rotation: np.ndarray) -> None:
+    pose = pose_matrix(translation, rotation)
+    points = np.array([[0.0, 0.0, 0.0], [1.0, -2.0, 3.0]])
+    np.testing.assert_allclose(transform_points(invert_pose(pose), transform_points(pose, points)), points, atol=1e-9)
+    np.testing.assert_allclose(pose @ invert_pose(pose), np.eye(4), atol=1e-9)
+
+
+@given(rotation=_DIRECTION)
+def test_yaw_equals_the_devkit(rotation: np.ndarray) -> None:
+    unit = rotation / np.linalg.norm(rotation)
+    forward = Quaternion(unit).rotation_matrix[:2, 0]
+    if np.hypot(*forward) < 1e-6:  # looking straight up: there is no heading
+        return
+    difference = wrap_angle(yaw_from_rotation(unit[None])[0] - quaternion_yaw(Quaternion(unit)))
+    assert abs(difference) < 1e-6
+
+
+@given(yaw=st.floats(-3.1, 3.1))
+def test_rotation_from_yaw_is_read_back(yaw: float) -> None:
+    assert yaw_from_rotation(rotation_from_yaw(yaw))[0] == pytest.approx(yaw, abs=1e-12)
+
+
+@given(angle=st.floats(-100, 100))
+def test_wrapped_angle_is_the_same_direction(angle: float) -> None:
+    wrapped = float(wrap_angle(angle))
+    assert -np.pi <= wrapped < np.pi
+    np.testing.assert_allclose([np.cos(wrapped), np.sin(wrapped)], [np.cos(angle), np.sin(angle)], atol=1e-9)

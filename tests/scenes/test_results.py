@@ -1,0 +1,310 @@
+"""Result files: what is read is what was written, and every fault is named with file, sample, box and key."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nuscenes.eval.common.config import config_factory
+from nuscenes.eval.common.loaders import load_prediction
+from nuscenes.eval.detection.data_classes import DetectionBox
+from nuscenes.eval.tracking.data_classes import TrackingBox
+
+from scenes import (
+    DETECTION_CLASSES,
+    TRACKING_CLASSES,
+    Boxes3D,
+    InputError,
+    Results,
+    read_detections,
+    read_tracks,
+    select_samples,
+    write_detections,
+    write_tracks,
+)
+from scenes.classes import ATTRIBUTES, LABEL_OF_CLASS
+
+_NUMBER = st.floats(-1e4, 1e4)
+_COLUMNS = ("center_m", "size_wlh_m", "rotation", "velocity_mps", "label", "score")
+
+
+@st.composite
+def boxes(draw: st.DrawFn, tracks: bool) -> Boxes3D:
+    """Boxes as a detector or a tracker may write them."""
+    count = draw(st.integers(0, 4))
+
+    def rows(element: st.SearchStrategy[Any], width: int) -> np.ndarray:
+        return np.array([[draw(element) for _ in range(width)] for _ in range(count)]).reshape(count, width)
+
+    yaw = rows(st.floats(-math.pi, math.pi), 1)[:, 0]
+    zero = np.zeros(count)
+    names = TRACKING_CLASSES if tracks else DETECTION_CLASSES
+    label = [LABEL_OF_CLASS[draw(st.sampled_from(names))] for _ in range(count)]
+    identity = np.array([draw(st.text(max_size=5)) for _ in range(count)], dtype=np.str_)
+    attribute = np.array([draw(st.sampled_from(["", *ATTRIBUTES])) for _ in range(count)], dtype=np.str_)
+    return Boxes3D(
+        center_m=rows(_NUMBER, 3),
+        size_wlh_m=rows(st.floats(0.01, 50), 3),
+        rotation=np.column_stack([np.cos(yaw / 2), zero, zero, np.sin(yaw / 2)]),
+        velocity_mps=rows(_NUMBER, 2),
+        label=np.array(label, dtype=np.int64),
+        score=rows(st.floats(0, 1), 1)[:, 0],
+        query_id=draw(st.sampled_from([None, np.arange(count)])),
+        track_id=identity if tracks else None,
+        attribute=None if tracks else attribute,
+    )
+
+
+def assert_same(ours: Boxes3D, theirs: Boxes3D, names: tuple[str, ...]) -> None:
+    for name in names:
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    if len(theirs):
+        np.testing.assert_array_equal(ours.query_id, theirs.query_id)
+
+
+@given(frames=st.lists(boxes(tracks=False), max_size=3))
+def test_detections_are_read_as_written(tmp_path_factory: pytest.TempPathFactory, frames: list[Boxes3D]) -> None:
+    path = tmp_path_factory.mktemp("results") / "detections.json"
+    written = Results({f"sample{index}": frame for index, frame in enumerate(frames)})
+    write_detections(path, written)
+    read = read_detections(path)
+    assert list(read.boxes) == list(written.boxes)
+    assert read.meta == written.meta
+    for token, frame in written.boxes.items():
+        assert_same(read.boxes[token], frame, (*_COLUMNS, "attribute"))
+
+
+@given(frame=boxes(tracks=True))
+def test_tracks_are_read_as_written(tmp_path_factory: pytest.TempPathFactory, frame: Boxes3D) -> None:
+    path = tmp_path_factory.mktemp("results") / "tracks.json"
+    write_tracks(path, Results({"a": frame}))
+    assert_same(read_tracks(path).boxes["a"], frame, (*_COLUMNS, "track_id"))
+
+
+def one_box(**columns: object) -> Boxes3D:
+    """A parked car."""
+    given: dict[str, Any] = {
+        "center_m": [[1.0, 2.0, 0.5]],
+        "size_wlh_m": [[1.9, 4.6, 1.7]],
+        "rotation": [[1.0, 0.0, 0.0, 0.0]],
+        "velocity_mps": [[0.5, 0.0]],
+        "label": [0],
+        "score": [0.9],
+    }
+    return Boxes3D(**(given | columns))
+
+
+def test_devkit_reads_what_is_written(tmp_path: Path) -> None:
+    write_detections(tmp_path / "d.json", Results({"a": one_box(query_id=[7]), "b": Boxes3D.empty()}))
+    write_tracks(tmp_path / "t.json", Results({"a": one_box(track_id=["x"])}))
+    detections, meta = load_prediction(str(tmp_path / "d.json"), 500, DetectionBox)
+    assert meta["use_camera"] is True
+    assert detections["a"][0].translation == (1.0, 2.0, 0.5)
+    assert detections.boxes["b"] == []
+    config_factory("tracking_nips_2019")  # the devkit knows no tracking classes before its configuration is made
+    tracks, _ = load_prediction(str(tmp_path / "t.json"), 500, TrackingBox)
+    assert tracks["a"][0].tracking_id == "x"
+
+
+def test_unknown_velocity_is_written_as_zero(tmp_path: Path) -> None:
+    write_detections(tmp_path / "d.json", Results({"a": one_box(velocity_mps=[[np.nan, np.nan]])}))
+    assert read_detections(tmp_path / "d.json").boxes["a"].velocity_mps.tolist() == [[0.0, 0.0]]
+
+
+def test_boxes_without_identity_are_no_tracks(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="sample 'a': boxes without track_id"):
+        write_tracks(tmp_path / "t.json", Results({"a": one_box()}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_real_files_keep_every_box(shared: Path, tmp_path: Path) -> None:
+    for name in ("fastbev", "cc_3dt"):
+        path = shared / "detections" / f"{name}.json"
+        raw = json.loads(path.read_text())["results"]
+        results = read_detections(path)
+        for token, rows in raw.items():
+            assert results.boxes[token].center_m.tolist() == [row["translation"] for row in rows]
+            assert results.boxes[token].score.tolist() == [row["detection_score"] for row in rows]
+
+
+# --- faults ---------------------------------------------------------------------------------------------------------
+
+NAN, INFINITE = float("nan"), float("inf")
+
+
+def detection(**changes: Any) -> dict[str, Any]:
+    """A box of sample `s`, changed; a value of `...` removes the key."""
+    box: dict[str, Any] = {
+        "sample_token": "s",
+        "translation": [1.0, 2.0, 3.0],
+        "size": [1.9, 4.6, 1.7],
+        "rotation": [1, 0, 0, 0],
+        "velocity": [0.0, 0.0],
+        "detection_name": "car",
+        "detection_score": 0.5,
+        "attribute_name": "",
+    }
+    return {key: value for key, value in (box | changes).items() if value is not ...}
+
+
+BOX_FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"translation": [1.0, NAN, 0.0]}, "translation: expected 3 finite numbers, got [1.0, nan, 0.0]"),
+    ({"translation": [1.0, INFINITE, 0.0]}, "translation: expected 3 finite numbers"),
+    ({"translation": [1.0, 1e308, 0.0]}, "translation: expected 3 finite numbers"),
+    ({"translation": [1.0, 10**400, 0.0]}, "translation: expected 3 finite numbers"),
+    ({"translation": [1.0, 2.0]}, "translation: expected 3 finite numbers, got [1.0, 2.0]"),
+    ({"translation": ["1", 2.0, 3.0]}, "translation: expected 3 finite numbers"),
+    ({"translation": [True, 2.0, 3.0]}, "translation: expected 3 finite numbers"),
+    ({"size": [1.0, 0.0, 1.0]}, "size: must be positive, got [1.0, 0.0, 1.0]"),
+    ({"size": [1.0, -2.0, 1.0]}, "size: must be positive"),
+    ({"rotation": [0, 0, 0, 0]}, "rotation: not a unit quaternion: [0, 0, 0, 0]"),
+    ({"rotation": [2, 0, 0, 0]}, "rotation: not a unit quaternion"),
+    ({"rotation": [NAN, 0, 0, 0]}, "rotation: expected 4 finite numbers"),
+    ({"velocity": [NAN, 0]}, "velocity: expected 2 finite numbers"),
+    ({"velocity": ...}, "velocity: missing"),
+    ({"detection_name": "dragon"}, "detection_name: unknown class 'dragon'"),
+    ({"detection_name": ...}, "detection_name: missing"),
+    ({"detection_score": NAN}, "detection_score: expected a finite number, got nan"),
+    ({"detection_score": "high"}, "detection_score: expected a finite number, got 'high'"),
+    ({"attribute_name": "vehicle.flying"}, "attribute_name: unknown attribute 'vehicle.flying'"),
+    ({"sample_token": "other"}, "sample_token: 'other' is not the sample under which the box stands"),
+    ({"sample_token": 5}, "sample_token: expected a string, got 5"),
+    ({"query_id": 1.5}, "query_id: expected an integer, got 1.5"),
+    ({"query_id": 2**70}, "query_id: expected an integer"),
+]
+
+
+@pytest.mark.parametrize(("changes", "fault"), BOX_FAULTS)
+def test_fault_of_a_box_is_named(tmp_path: Path, changes: dict[str, Any], fault: str) -> None:
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"meta": {}, "results": {"r": [], "s": [detection(), detection(**changes)]}}))
+    with pytest.raises(InputError) as caught:
+        read_detections(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: sample 's', box 1, key {fault}")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "not JSON"),
+        (b"hello", "not JSON: Expecting value at line 1, column 1"),
+        (b'{"meta": {}, "results": {"s": [', "(is the file truncated?)"),
+        (b"\xff\xfe\x80", "not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[]", "expected an object with the keys 'meta' and 'results'"),
+        (b'{"results": {}}', "key 'meta': missing"),
+        (b'{"meta": {}}', "key 'results': missing"),
+        (b'{"meta": {}, "results": []}', "key 'results': expected an object"),
+        (b'{"meta": {}, "results": {"s": 3}}', "sample 's': expected a list of boxes, got 3"),
+        (b'{"meta": {}, "results": {"s": [3]}}', "sample 's', box 0: expected an object, got 3"),
+    ],
+)
+def test_file_of_another_kind_is_named(tmp_path: Path, content: bytes, fault: str) -> None:
+    path = tmp_path / "d.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_detections(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert fault in str(caught.value)
+
+
+def test_more_than_500_boxes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"meta": {}, "results": {"s": [detection()] * 500}}))
+    assert len(read_detections(path).boxes["s"]) == 500
+    path.write_text(json.dumps({"meta": {}, "results": {"s": [detection()] * 501}}))
+    with pytest.raises(InputError, match="sample 's': 501 boxes, more than the 500 that are allowed"):
+        read_detections(path)
+
+
+def test_class_that_is_not_tracked_is_refused_among_tracks(tmp_path: Path) -> None:
+    box = detection(tracking_id="1", tracking_name="barrier", tracking_score=0.5)
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"meta": {}, "results": {"s": [box]}}))
+    with pytest.raises(InputError, match="box 0, key tracking_name: unknown class 'barrier'"):
+        read_tracks(path)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone.json: No such file"):
+        read_detections(tmp_path / "gone.json")
+
+
+@given(
+    key=st.sampled_from(sorted(detection())),
+    value=st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+        max_leaves=5,
+    ),
+)
+def test_any_value_is_read_or_named(tmp_path_factory: pytest.TempPathFactory, key: str, value: Any) -> None:
+    path = tmp_path_factory.mktemp("results") / "d.json"
+    path.write_text(json.dumps({"meta": {}, "results": {"s": [detection(**{key: value})]}}))
+    try:
+        boxes_read = read_detections(path).boxes["s"]
+    except InputError as error:
+        assert f"sample 's', box 0, key {key}: " in str(error)
+        return
+    assert np.isfinite(np.column_stack([boxes_read.center_m, boxes_read.size_wlh_m, boxes_read.rotation])).all()
+    assert (boxes_read.size_wlh_m > 0).all()
+
+
+@given(cut=st.integers(0, 10_000), garbage=st.binary(max_size=3))
+def test_damaged_file_is_read_or_named(tmp_path_factory: pytest.TempPathFactory, cut: int, garbage: bytes) -> None:
+    whole = json.dumps({"meta": {}, "results": {"s": [detection(), detection()]}}).encode()
+    position = cut % len(whole)
+    path = tmp_path_factory.mktemp("results") / "d.json"
+    path.write_bytes(whole[:position] + garbage + whole[position + len(garbage) :])
+    try:
+        read_detections(path)
+    except InputError as error:
+        assert str(error).startswith(f"{path}: ")
+        assert "\n" not in str(error)
+
+
+# --- samples --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def results() -> Results:
+    return Results({"a": one_box(), "b": Boxes3D.empty()})
+
+
+def test_samples_are_selected_in_the_order_wanted(results: Results) -> None:
+    assert list(select_samples(results, ["b", "a"], (), "f").boxes) == ["b", "a"]
+    assert list(select_samples(results, ["b"], ("a",), "f").boxes) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "message"),
+    [
+        (["a", "b", "c"], (), r"f: sample 'c' of the split is missing \(1 of 3 are\)"),
+        (["a"], (), r"f: sample 'b' does not belong to the split \(1 do not\)"),
+        (["a"], ("c",), r"f: sample 'b' does not belong to the split"),
+    ],
+)
+def test_missing_and_foreign_samples_are_named(
+    results: Results, wanted: list[str], known: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        select_samples(results, wanted, known, "f")
+
+
+def test_fault_found_slowly_is_the_one_that_stopped_the_fast_reader(tmp_path: Path) -> None:
+    """The fast reader and the search for the fault must agree on what is a fault, also at the bounds."""
+    path = tmp_path / "d.json"
+    for norm, accepted in ((1.0009, True), (1.0011, False), (0.9991, True), (0.9989, False)):
+        box = detection(rotation=[norm, 0, 0, 0])
+        path.write_text(json.dumps({"meta": {}, "results": {"s": [box]}}))
+        if accepted:
+            read_detections(path)
+        else:
+            with pytest.raises(InputError, match="not a unit quaternion"):
+                read_detections(path)

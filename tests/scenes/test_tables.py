@@ -1,0 +1,200 @@
+"""The table reader against the devkit, on other roots than nuScenes', and on broken ones."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nuscenes import NuScenes
+from nuscenes.eval.detection.utils import category_to_detection_name
+from pyquaternion import Quaternion
+
+from scenes import DETECTION_CLASSES, InputError, read_sample_tokens, read_scenes
+from scenes.city import VERSION
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture
+def broken(plain_city: Path, tmp_path: Path) -> Callable[[str, Callable[[Rows], object]], Path]:
+    """A copy of a city's tables, one of which was changed."""
+
+    def break_table(table: str, change: Callable[[Rows], object]) -> Path:
+        root = tmp_path / "root"
+        shutil.copytree(plain_city / VERSION, root / VERSION)
+        path = root / VERSION / f"{table}.json"
+        rows = json.loads(path.read_text())
+        change(rows)
+        path.write_text(json.dumps(rows))
+        return root
+
+    return break_table
+
+
+def assert_equals_devkit(root: Path, version: str) -> None:
+    """All scenes of a root, as both read them."""
+    theirs = NuScenes(version, str(root), verbose=False)
+    scenes = read_scenes(root, version)
+    assert [scene.name for scene in scenes] == [row["name"] for row in theirs.scene]
+    for scene in scenes:
+        for frame in scene.frames:
+            sample = theirs.get("sample", frame.token)
+            assert frame.timestamp_us == sample["timestamp"]
+            assert frame.annotations is not None
+            boxes = frame.annotations.boxes
+            rows = [theirs.get("sample_annotation", token) for token in sample["anns"]]
+            rows = [row for row in rows if category_to_detection_name(row["category_name"])]
+            assert boxes.track_id is not None
+            assert boxes.attribute is not None
+            assert sorted(boxes.track_id) == sorted(row["instance_token"] for row in rows)
+            index = {identity: position for position, identity in enumerate(boxes.track_id)}
+            for row in rows:
+                i = index[row["instance_token"]]
+                assert DETECTION_CLASSES[boxes.label[i]] == category_to_detection_name(row["category_name"])
+                assert boxes.center_m[i].tolist() == row["translation"]
+                assert boxes.size_wlh_m[i].tolist() == row["size"]
+                assert frame.annotations.num_lidar_pts[i] == row["num_lidar_pts"]
+                assert frame.annotations.visibility[i] == int(row["visibility_token"])
+                names = [theirs.get("attribute", token)["name"] for token in row["attribute_tokens"]]
+                assert boxes.attribute[i] == (names[0] if names else "")
+                velocity = theirs.box_velocity(row["token"])[:2]
+                np.testing.assert_allclose(boxes.velocity_mps[i], velocity, rtol=1e-12, equal_nan=True)
+            for camera in frame.cameras:
+                data = theirs.get("sample_data", sample["data"][camera.name])
+                path, their_boxes, intrinsic = theirs.get_sample_data(data["token"])
+                assert str(camera.image_path) == path
+                np.testing.assert_array_equal(camera.intrinsic, intrinsic)
+                for box in their_boxes[:3]:
+                    row = theirs.get("sample_annotation", box.token)
+                    pixel, depth_m = camera.project(np.array([row["translation"]]))
+                    assert depth_m[0] == pytest.approx(box.center[2], abs=1e-6)
+                    np.testing.assert_allclose(pixel[0], (intrinsic @ box.center)[:2] / box.center[2], atol=1e-6)
+
+
+def test_city_equals_the_devkit(plain_city: Path) -> None:
+    assert_equals_devkit(plain_city, VERSION)
+
+
+def test_real_scenes_equal_the_devkit(mini_val: Path) -> None:
+    assert_equals_devkit(mini_val, "v1.0-mini")
+
+
+def test_lidar_pose_is_the_frames(mini_val: Path) -> None:
+    theirs = NuScenes("v1.0-mini", str(mini_val), verbose=False)
+    frame = read_scenes(mini_val, "v1.0-mini", "mini_val")[1].frames[5]
+    data = theirs.get("sample_data", theirs.get("sample", frame.token)["data"]["LIDAR_TOP"])
+    pose = theirs.get("ego_pose", data["ego_pose_token"])
+    np.testing.assert_allclose(frame.global_from_ego[:3, 3], pose["translation"])
+    np.testing.assert_allclose(frame.global_from_ego[:3, :3], Quaternion(pose["rotation"]).rotation_matrix, atol=1e-12)
+    assert frame.ego_from_lidar is not None
+
+
+def test_bike_racks_stand_apart(mini_val: Path) -> None:
+    theirs = NuScenes("v1.0-mini", str(mini_val), verbose=False)
+    expected = sum(row["category_name"] == "static_object.bicycle_rack" for row in theirs.sample_annotation)
+    frames = [frame for scene in read_scenes(mini_val, "v1.0-mini") for frame in scene.frames]
+    assert expected > 0
+    assert sum(len(frame.annotations.bike_racks) for frame in frames if frame.annotations) == expected
+
+
+def test_split_selects_scenes_and_file_of_names_too(plain_city: Path, tmp_path: Path) -> None:
+    assert [scene.name for scene in read_scenes(plain_city, VERSION, "city_train")] == ["city-0001"]
+    names = tmp_path / "names.txt"
+    names.write_text("city-0003\n")
+    (scene,) = read_scenes(plain_city, VERSION, str(names))
+    assert scene.name == "city-0003"
+    assert set(scene.sample_tokens) < set(read_sample_tokens(plain_city, VERSION))
+
+
+def test_official_split_takes_the_scenes_that_are_there(mini_val: Path) -> None:
+    assert [scene.name for scene in read_scenes(mini_val, "v1.0-mini", "mini_val")] == ["scene-0103", "scene-0916"]
+
+
+def test_without_annotations_their_tables_are_not_read(broken: Callable[..., Path]) -> None:
+    root = broken("sample_annotation", list.clear)
+    (root / VERSION / "sample_annotation.json").unlink()
+    assert read_scenes(root, VERSION, annotations=False)[0].frames[0].annotations is None
+
+
+def test_test_version_has_no_annotations(broken: Callable[..., Path]) -> None:
+    root = broken("sample_annotation", list.clear)
+    (root / VERSION).rename(root / "v1.0-test")
+    assert read_scenes(root, "v1.0-test")[0].frames[0].annotations is None
+    for table in ("sample_annotation", "instance"):
+        (root / "v1.0-test" / f"{table}.json").unlink()
+    assert read_scenes(root, "v1.0-test")[0].frames[0].annotations is None
+
+
+def test_recording_with_one_camera_and_no_lidar_is_read(broken: Callable[..., Path]) -> None:
+    root = broken("sensor", lambda rows: None)
+    channels = {row["token"]: row["channel"] for row in json.loads((root / VERSION / "sensor.json").read_text())}
+    calibrations = json.loads((root / VERSION / "calibrated_sensor.json").read_text())
+    kept = {row["token"] for row in calibrations if channels[row["sensor_token"]] == "CAM_FRONT"}
+    path = root / VERSION / "sample_data.json"
+    rows = [row for row in json.loads(path.read_text()) if row["calibrated_sensor_token"] in kept]
+    path.write_text(json.dumps(rows))
+    frame = read_scenes(root, VERSION)[0].frames[0]
+    assert [camera.name for camera in frame.cameras] == ["CAM_FRONT"]
+    assert frame.ego_from_lidar is None
+    np.testing.assert_array_equal(frame.global_from_ego, frame.cameras[0].global_from_ego)
+
+
+BROKEN = [
+    ("log", list.clear, r"log.json: no row '\w+', to which scene 'city-0001' points"),
+    ("sample", list.clear, r"sample.json: no row '\w+', to which first_sample_token of scene 'city-0001' points"),
+    ("sample", lambda rows: rows[0].update(next="gone"), r"sample.json: no row 'gone', to which next of sample"),
+    ("sample", lambda rows: rows[1].update(next=rows[0]["token"]), r"sample.json: the chain of scene '[\w-]+' leaves"),
+    ("sample_data", list.clear, r"sample '\w+' has no key frame of a camera or of LIDAR_TOP in sample_data"),
+    ("ego_pose", list.clear, r"ego_pose.json: no row '\w+', to which sample_data '\w+' points"),
+    ("ego_pose", lambda rows: rows[0].update(rotation=[0, 0, 0, 0]), r"ego_pose.json: row .* rotation: a zero quater"),
+    ("ego_pose", lambda rows: rows[0].pop("rotation"), r"ego_pose.json: .*missing required field `rotation`"),
+    ("calibrated_sensor", list.clear, r"calibrated_sensor.json: no row '\w+', to which sample_data '\w+' points"),
+    ("sensor", list.clear, r"sensor.json: no row '\w+', to which calibrated_sensor '\w+' points"),
+    ("instance", list.clear, r"instance.json: no row '\w+', to which sample_annotation '\w+' points"),
+    ("category", list.clear, r"category.json: no row '\w+', to which instance '\w+' points"),
+    ("attribute", list.clear, r"attribute.json: no row '\w+', to which sample_annotation '\w+' points"),
+    ("sample_annotation", lambda rows: rows[0].update(size="big"), r"sample_annotation.json: .*Expected `array`"),
+]
+
+
+@pytest.mark.parametrize(("table", "change", "message"), BROKEN)
+def test_broken_table_is_named(
+    broken: Callable[..., Path], table: str, change: Callable[[Rows], object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        read_scenes(broken(table, change), VERSION)
+    assert "\n" not in str(caught.value)
+
+
+def test_camera_that_cannot_be_inverted_is_named(broken: Callable[..., Path]) -> None:
+    def flatten(rows: Rows) -> None:
+        for row in rows:
+            if row["camera_intrinsic"]:
+                row["camera_intrinsic"] = [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
+
+    with pytest.raises(InputError, match="key camera_intrinsic: not an invertible 3x3 matrix"):
+        read_scenes(broken("calibrated_sensor", flatten), VERSION)
+
+
+def test_missing_folders_and_tables_are_named(plain_city: Path, tmp_path: Path, broken: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match="nowhere: no such data root"):
+        read_scenes(tmp_path / "nowhere", VERSION)
+    with pytest.raises(InputError, match="v9: no such folder of tables"):
+        read_scenes(plain_city, "v9")
+    root = broken("sample", lambda rows: None)
+    (root / VERSION / "sample.json").unlink()
+    with pytest.raises(InputError, match=r"sample.json: the table is missing"):
+        read_scenes(root, VERSION)
+    (root / VERSION / "sample.json").write_text('[{"token": ')
+    with pytest.raises(InputError, match=r"sample.json: .*truncated"):
+        read_scenes(root, VERSION)
+
+
+def test_split_that_is_not_here_is_named(plain_city: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("scene-0001\n")
+    with pytest.raises(InputError, match=r"scene.json: no scene 'scene-0001', which split '.*names.txt' lists"):
+        read_scenes(plain_city, VERSION, str(names))
