@@ -129,7 +129,7 @@ def write_pages(
     All scenes are judged at the same operating points. See `write_scene_page`; with more than one worker a
     script that calls this needs the usual `if __name__ == "__main__":`.
     """
-    points = find_operating_points(scenes, tracks)
+    points = find_operating_points(scenes, tracks, workers)
     jobs = [
         (
             scene,
