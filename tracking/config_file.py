@@ -53,7 +53,7 @@ def tracker_config_from_dict(given: Mapping[str, Any], source: str = "tracker") 
     Raises:
         InputError: see `load_tracker_config`; the message begins with `source`.
     """
-    given = dict(given)
+    given = dict(_mapping(given, source))
     for_all = _mapping(given.pop("every_class", {}), f"{source}: every_class")
     by_class = _mapping(given.pop("classes", {}), f"{source}: classes")
     noise = _mapping(given.pop("noise", {}), f"{source}: noise")

@@ -1,0 +1,259 @@
+"""`tools/track.py` as a user runs it: what comes out, and what is said of bad input."""
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evaluation.tracking import tracking_metrics
+from scenes import read_scenes, read_tracks
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / "tools" / "track.py"
+TOKENS = [f"sample-{index}" for index in range(3)]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The tool in a process of its own."""
+    command = [sys.executable, str(TOOL), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def refused(small_root: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., str]:
+    """Runs the tool here, which is quick, and asserts that it ends in one line; returns the line."""
+
+    def run_and_check(path: Path, root: Path = small_root, **options: object) -> str:
+        out = tmp_path / "out" / "tracks.json"
+        given = {"dataroot": root, "version": "v1.0-small", "split": "all", "out": out, **options}
+        flags = [str(word) for name, value in given.items() for word in (f"--{name}", value)]
+        monkeypatch.setattr(sys, "argv", [str(TOOL), str(path), *flags])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(TOOL), run_name="__main__")
+        printed = capsys.readouterr()
+        assert ended.value.code == 2
+        assert printed.out == "" and printed.err.count("\n") == 1 and "Traceback" not in printed.err
+        assert not out.parent.exists()
+        return printed.err
+
+    return run_and_check
+
+
+@pytest.fixture(scope="module")
+def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root of one scene of three frames, without sensors' files or annotations; split `all`."""
+    root = tmp_path_factory.mktemp("root")
+    write_tables(root, [1_500_000_000_000_000 + 500_000 * index for index in range(len(TOKENS))])
+    return root
+
+
+def write_tables(root: Path, times_us: list[int]) -> None:
+    identity = {"translation": [0.0, 0.0, 0.0], "rotation": [1.0, 0.0, 0.0, 0.0]}
+    samples = [
+        {"token": token, "timestamp": time_us, "scene_token": "drive"}
+        | {"prev": TOKENS[index - 1] if index else "", "next": TOKENS[index + 1] if index + 1 < len(TOKENS) else ""}
+        for index, (token, time_us) in enumerate(zip(TOKENS, times_us, strict=True))
+    ]
+    tables: dict[str, list[dict[str, Any]]] = {
+        "scene": [
+            {"token": "drive", "name": "drive-0", "description": "", "log_token": "log", "nbr_samples": len(TOKENS)}
+            | {"first_sample_token": TOKENS[0], "last_sample_token": TOKENS[-1]}
+        ],
+        "log": [{"token": "log", "location": "nowhere", "logfile": "", "vehicle": "", "date_captured": ""}],
+        "sample": samples,
+        "sensor": [{"token": "lidar", "channel": "LIDAR_TOP", "modality": "lidar"}],
+        "calibrated_sensor": [{"token": "lidar", "sensor_token": "lidar", "camera_intrinsic": [], **identity}],
+        "ego_pose": [{"token": row["token"], "timestamp": row["timestamp"], **identity} for row in samples],
+        "sample_data": [
+            {"token": row["token"], "sample_token": row["token"], "ego_pose_token": row["token"]}
+            | {"calibrated_sensor_token": "lidar", "timestamp": row["timestamp"], "is_key_frame": True}
+            | {"filename": "sweep.bin", "fileformat": "pcd", "prev": "", "next": "", "height": 0, "width": 0}
+            for row in samples
+        ],
+    }
+    folder = root / "v1.0-small"
+    folder.mkdir()
+    for name, rows in tables.items():
+        (folder / f"{name}.json").write_text(json.dumps(rows))
+    (folder / "splits.json").write_text(json.dumps({"all": ["drive-0"]}))
+
+
+def box(token: str, **changes: object) -> dict[str, Any]:
+    ordinary = {
+        "sample_token": token,
+        "translation": [10.0, 4.0, 1.0],
+        "size": [1.9, 4.5, 1.6],
+        "rotation": [1.0, 0.0, 0.0, 0.0],
+        "velocity": [0.0, 0.0],
+        "detection_name": "car",
+        "detection_score": 0.7,
+        "attribute_name": "vehicle.parked",
+    }
+    return {**ordinary, **changes}
+
+
+def content(**changes: object) -> dict[str, Any]:
+    """Detections of `small_root`; the changes go to the second frame's second box."""
+    results = {token: [box(token), box(token, translation=[30.0, 4.0, 1.0])] for token in TOKENS}
+    results[TOKENS[1]][1].update(changes)
+    return {"meta": {"use_camera": True}, "results": results}
+
+
+def without(key: str) -> dict[str, Any]:
+    data = content()
+    del data["results"][TOKENS[1]][1][key]
+    return data
+
+
+def with_results(**samples: object) -> dict[str, Any]:
+    data = content()
+    data["results"].update(samples)
+    return data
+
+
+def track(root: Path, path: Path, out: Path, *more: object, split: object = "all", version: str = "v1.0-small") -> Any:
+    return run(path, "--dataroot", root, "--version", version, "--split", split, "--out", out, *more)
+
+
+BOX = "sample 'sample-1', box 1, key "
+MANY = [box(TOKENS[1])] * 501
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("not JSON at all", "not JSON"),
+        (json.dumps(content())[:-40], "not JSON"),
+        ("", "not JSON"),
+        ("[" * 100_000, "not a result file"),
+        ([], "not a result file: expected an object"),
+        ({"results": {}}, "key 'meta': missing"),
+        ({"meta": {}}, "key 'results': missing"),
+        ({"meta": {}, "results": []}, "key 'results': expected an object"),
+        (with_results(**{TOKENS[1]: {}}), "sample 'sample-1': expected a list of boxes"),
+        (with_results(**{TOKENS[1]: [1]}), "sample 'sample-1', box 0: expected an object"),
+        (without("translation"), BOX + "translation: missing"),
+        (without("detection_name"), BOX + "detection_name: missing"),
+        (content(translation=[1.0, 2.0]), BOX + "translation: expected 3 finite numbers"),
+        (content(translation=[1.0, float("nan"), 2.0]), "sample 'sample-1', box 1, key translation"),
+        (content(velocity=[float("inf"), 0.0]), "sample 'sample-1', box 1, key velocity"),
+        (content(detection_score=float("nan")), "sample 'sample-1', box 1, key detection_score"),
+        (content(detection_score="high"), BOX + "detection_score: expected a finite number"),
+        (content(size=[0.0, 4.0, 1.0]), BOX + "size: must be positive"),
+        (content(size=[-1.0, 4.0, 1.0]), BOX + "size: must be positive"),
+        (content(rotation=[2.0, 0.0, 0.0, 0.0]), BOX + "rotation: not a unit quaternion"),
+        (content(rotation=[0.0, 0.0, 0.0, 0.0]), BOX + "rotation: not a unit quaternion"),
+        (content(detection_name="cart"), BOX + "detection_name: unknown class 'cart'"),
+        (content(attribute_name="vehicle.flying"), BOX + "attribute_name: unknown attribute"),
+        (content(query_id="seven"), BOX + "query_id: expected an integer"),
+        (content(sample_token=TOKENS[0]), BOX + "sample_token: 'sample-0' is not the sample"),
+        (with_results(**{TOKENS[1]: MANY}), "sample 'sample-1': 501 boxes, more than the 500"),
+        (with_results(foreign=[]), "sample 'foreign' does not belong to the split"),
+        ({"meta": {}, "results": {TOKENS[0]: [], TOKENS[2]: []}}, "sample 'sample-1' of the split is missing"),
+    ],
+)
+def test_bad_detections_end_in_one_line(data: object, message: str, refused, tmp_path: Path) -> None:
+    path = tmp_path / "detections.json"
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    line = refused(path)
+    assert str(path) in line and message in line
+
+
+def test_bad_detections_end_with_exit_code_2(small_root: Path, tmp_path: Path) -> None:
+    path, out = tmp_path / "detections.json", tmp_path / "out" / "tracks.json"
+    path.write_text("{")
+    done = track(small_root, path, out)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {path}: not JSON")
+    assert done.stderr.count("\n") == 1 and done.stdout == "" and not out.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda root: shutil.rmtree(root / "v1.0-small"), "v1.0-small"),
+        (lambda root: (root / "v1.0-small" / "sample.json").unlink(), "sample.json"),
+        (lambda root: (root / "v1.0-small" / "sample_data.json").write_text("[{"), "sample_data.json"),
+        (lambda root: dangle(root / "v1.0-small" / "sample_data.json", "ego_pose_token"), "nowhere-to-be-found"),
+        (lambda root: dangle(root / "v1.0-small" / "sample.json", "next"), "nowhere-to-be-found"),
+    ],
+)
+def test_bad_tables_end_in_one_line(damage, message: str, refused, small_root: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(small_root, root)
+    damage(root)
+    path = tmp_path / "detections.json"
+    path.write_text(json.dumps(content()))
+    assert message in refused(path, root)
+
+
+def dangle(table: Path, key: str) -> None:
+    rows = json.loads(table.read_text())
+    rows[1][key] = "nowhere-to-be-found"
+    table.write_text(json.dumps(rows))
+
+
+def test_other_bad_arguments_end_in_one_line(refused, tmp_path: Path) -> None:
+    path, config = tmp_path / "detections.json", tmp_path / "own.py"
+    path.write_text(json.dumps(content()))
+    config.write_text("tracker = dict(gate_sigma=3.0)")
+    before = path.read_bytes()
+    assert "nothing.json: No such file" in refused(tmp_path / "nothing.json")
+    assert "night" in refused(path, split="night")
+    assert "v1.0-other" in refused(path, version="v1.0-other")
+    assert f"{config}: no setting 'gate_sigma'" in refused(path, config=config)
+    assert "no such config file" in refused(path, config=tmp_path / "none.py")
+    assert "would overwrite the detections" in refused(path, out=path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("times_us", "message"),
+    [
+        ([0, 0, 500_000], "time repeats"),
+        ([0, 500_000, 200_000], "runs backwards by 0.300 s"),
+        ([0, 500_000, 30_500_000], "a gap of 30.0 s"),
+    ],
+)
+def test_odd_time_is_named_and_tracked(times_us: list[int], message: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    write_tables(root, [1_500_000_000_000_000 + time_us for time_us in times_us])
+    path, out = tmp_path / "detections.json", tmp_path / "tracks.json"
+    path.write_text(json.dumps(content()))
+    done = track(root, path, out)
+    assert done.returncode == 0 and message in done.stderr, done.stderr
+    assert [len(boxes) for boxes in read_tracks(out).boxes.values()] == [2, 2, 2]
+
+
+def test_queries_ride_along(small_root: Path, tmp_path: Path) -> None:
+    path, out = tmp_path / "detections.json", tmp_path / "deep" / "tracks.json"
+    data = content()
+    for boxes in data["results"].values():
+        for index, row in enumerate(boxes):
+            row["query_id"] = 40 + index
+    path.write_text(json.dumps(data))
+    done = track(small_root, path, out)
+    assert done.returncode == 0, done.stderr
+    assert "1 scenes, 3 frames: 6 boxes of 2 tracks" in done.stdout
+    for boxes in read_tracks(out).boxes.values():
+        assert np.array_equal(boxes.query_id, [40, 41]) and boxes.track_id.tolist() == ["1", "2"]
+
+
+@pytest.mark.parametrize(("detector", "least"), [("fastbev", 0.50), ("cc_3dt", 0.30)])
+def test_real_detections_in_one_process_and_in_two(detector, least, shared, mini_val, tmp_path) -> None:
+    detections = shared / "detections" / f"{detector}.json"
+    outputs = []
+    for workers in (1, 2):
+        outputs.append(tmp_path / f"{workers}.json")
+        done = track(mini_val, detections, outputs[-1], "--workers", workers, split="mini_val", version="v1.0-mini")
+        assert done.returncode == 0, done.stderr
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    scenes = read_scenes(mini_val, "v1.0-mini", "mini_val")
+    assert tracking_metrics(read_tracks(outputs[0]), scenes).summary["amota"] >= least

@@ -1,0 +1,78 @@
+"""Config files, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import pytest
+
+from scenes import InputError
+from tracking import TrackerConfig, load_tracker_config, tracker_config_from_dict
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "tracking"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_config_loads(path: Path) -> None:
+    assert set(load_tracker_config(path).classes) == set(TrackerConfig().classes)
+
+
+def test_default_config_is_the_default() -> None:
+    assert load_tracker_config(CONFIGS / "default.py") == TrackerConfig() == tracker_config_from_dict({})
+
+
+def test_settings_of_all_classes_then_of_one() -> None:
+    given = {"every_class": {"gate_m": 7, "max_unseen_s": 2.0}, "classes": {"bus": {"gate_m": 9.5}}}
+    config = tracker_config_from_dict(given)
+    assert (config.classes["car"].gate_m, config.classes["bus"].gate_m) == (7.0, 9.5)
+    assert config.classes["bus"].max_unseen_s == 2.0
+    assert config.classes["pedestrian"].speed_mps == TrackerConfig().classes["pedestrian"].speed_mps
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"gate_sigma": 3.0}, "tracker: no setting 'gate_sigma', did you mean 'gate_sigmas'?"),
+        ({"xyzzy": 3.0}, "tracker: no setting 'xyzzy' (there are classes"),
+        ({"classes": {"cart": {}}}, "tracker: classes: no setting 'cart', did you mean 'car'?"),
+        ({"classes": {"car": {"gate": 1.0}}}, "tracker: classes.car: no setting 'gate', did you mean 'gate_m'?"),
+        ({"classes": ["car"]}, "tracker: classes: expected a dict, got ['car']"),
+        ({"classes": {"car": 4.0}}, "tracker: classes.car: expected a dict, got 4.0"),
+        ({"every_class": 1}, "tracker: every_class: expected a dict, got 1"),
+        ({"noise": {"along": 1.0}}, "tracker: noise: no setting 'along', did you mean 'along_m'?"),
+        ({"assignment": "hungarian"}, "tracker: assignment is 'hungarian', expected one of optimal, greedy, nearest"),
+        ({"classes": {"car": {"motion": "ctra"}}}, "tracker: classes.car: motion is 'ctra', expected one of"),
+        ({"gate_sigmas": "3"}, "tracker: gate_sigmas is '3', expected float"),
+        ({"gate_sigmas": True}, "tracker: gate_sigmas is True, expected float"),
+        ({"gate_sigmas": -1.0}, "tracker: gate_sigmas is -1.0, expected a finite number, not negative"),
+        ({"gate_sigmas": float("nan")}, "tracker: gate_sigmas is nan, expected a finite number, not negative"),
+        ({"gate_sigmas": float("inf")}, "tracker: gate_sigmas is inf, expected a finite number, not negative"),
+        ({"max_tracks": 10.5}, "tracker: max_tracks is 10.5, expected int"),
+        ({"use_identity": 1}, "tracker: use_identity is 1, expected bool"),
+    ],
+)
+def test_wrong_settings_are_named(given: dict, message: str) -> None:
+    with pytest.raises(InputError) as raised:
+        tracker_config_from_dict(given)
+    assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tracker = dict(", "not a config: "),
+        ("tracker = 1 / 0", "not a config: ZeroDivisionError"),
+        ("model = dict()", "no `tracker = dict(...)` in it"),
+        ("tracker = 3", ": expected a dict, got 3"),
+        ("tracker = dict(cost='iou')", "cost is 'iou', expected one of"),
+    ],
+)
+def test_wrong_files_are_named(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(text)
+    with pytest.raises(InputError) as raised:
+        load_tracker_config(path)
+    assert str(raised.value).startswith(str(path)) and message in str(raised.value)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such config file"):
+        load_tracker_config(tmp_path / "nothing.py")

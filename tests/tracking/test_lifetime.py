@@ -1,0 +1,46 @@
+"""Patience, dormancy, the bound on live tracks, and scores."""
+
+import numpy as np
+import pytest
+
+from tracking import TrackerConfig
+from tracking.lifetime import evidence_score, patience_s, survivors
+from tracking.settings import ClassTable
+from tracking.tracks import Tracks
+
+CONFIG = TrackerConfig(newborn_unseen_s=0.6, unseen_share=0.5, identity_memory_s=3.0)
+TABLE = ClassTable.from_config(CONFIG)
+
+
+def tracks(count: int, **columns: object) -> Tracks:
+    """Cars seen once, without a query."""
+    default = {
+        name: np.zeros((count, *column.shape[1:]), column.dtype) for name, column in Tracks.none().columns().items()
+    }
+    ordinary = {"number": np.arange(1, count + 1), "query_id": np.full(count, -1), "hits": np.ones(count, np.int64)}
+    return Tracks.from_columns({**default, **ordinary, **{name: np.array(value) for name, value in columns.items()}})
+
+
+def test_patience_grows_with_observation_up_to_the_class_limit() -> None:
+    patience = patience_s(tracks(3, observed_s=[0.0, 1.0, 60.0]), CONFIG, TABLE)
+    np.testing.assert_allclose(patience, [0.6, 1.1, CONFIG.classes["car"].max_unseen_s])
+
+
+def test_tracks_die_when_their_patience_ends_and_sleep_while_their_query_may_return() -> None:
+    rows = tracks(3, query_id=[-1, -1, 7])
+    alive = survivors(rows, CONFIG, TABLE, unseen_s=np.array([0.5, 0.7, 2.9]))
+    assert alive.tolist() == [True, False, True]
+    assert survivors(rows, CONFIG, TABLE, unseen_s=np.array([0.0, 0.0, 3.1])).tolist() == [True, True, False]
+
+
+def test_beyond_the_bound_those_unseen_longest_then_the_weakest_die() -> None:
+    config = TrackerConfig(max_tracks=2)
+    rows = tracks(4, score=[0.1, 0.9, 0.5, 0.8])
+    alive = survivors(rows, config, TABLE, unseen_s=np.array([0.0, 0.5, 0.0, 0.0]))
+    assert alive.tolist() == [False, False, True, True]
+
+
+def test_score_is_the_mean_probability_times_a_share_of_time() -> None:
+    log_odds = np.log(0.8 / 0.2)
+    score = evidence_score(tracks(2, hits=[1, 4], evidence=[log_odds, 4 * log_odds], observed_s=[0.0, 1.5]), 2.0)
+    assert score.tolist() == pytest.approx([0.8 * (1 - np.exp(-0.25)), 0.8 * (1 - np.exp(-1.0))])

@@ -1,0 +1,109 @@
+"""Whole files: scenes apart, identities unique, the numbers that are promised."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.tracking import tracking_metrics
+from scenes import Boxes3D, Results, Scene, read_detections, read_scenes, select_samples
+from scenes.city.simulated_detector import simulate_detections
+from tracking import TrackerConfig, load_tracker_config, track_results, tracker_config_from_dict
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "tracking"
+
+
+@pytest.fixture(scope="module")
+def real_scenes(mini_val: Path) -> list[Scene]:
+    return read_scenes(mini_val, "v1.0-mini", "mini_val")
+
+
+def real_detections(shared: Path, scenes: list[Scene], detector: str) -> Results:
+    path = shared / "detections" / f"{detector}.json"
+    return select_samples(read_detections(path), [token for scene in scenes for token in scene.sample_tokens], (), path)
+
+
+def identities(results: Results, scene: Scene) -> set[str]:
+    return {identity for token in scene.sample_tokens for identity in results.boxes[token].track_id.tolist()}
+
+
+def same(first: Results, second: Results) -> bool:
+    columns = ("center_m", "size_wlh_m", "rotation", "velocity_mps", "label", "score", "track_id")
+    return list(first.boxes) == list(second.boxes) and all(
+        np.array_equal(getattr(first.boxes[token], name), getattr(second.boxes[token], name))
+        for token in first.boxes
+        for name in columns
+    )
+
+
+@pytest.mark.parametrize(
+    ("detector", "config", "least", "most"),
+    [
+        ("fastbev", "default", 0.50, 1.0),
+        ("cc_3dt", "default", 0.30, 1.0),
+        ("fastbev", "centerpoint", 0.408 - 0.02, 0.408 + 0.02),
+    ],
+)
+def test_amota_on_real_detections(detector, config, least, most, shared, real_scenes) -> None:
+    detections = real_detections(shared, real_scenes, detector)
+    tracks = track_results(detections, real_scenes, load_tracker_config(CONFIGS / f"{config}.py"))
+    assert least <= tracking_metrics(tracks, real_scenes).summary["amota"] <= most
+
+
+def test_increasing_changes_of_a_detectors_scores_change_no_track(shared, real_scenes) -> None:
+    detections = real_detections(shared, real_scenes, "fastbev")
+    squeezed = {token: boxes.replace(score=0.85 + 0.06 * boxes.score) for token, boxes in detections.boxes.items()}
+    plain, other = (track_results(Results(boxes), real_scenes) for boxes in (detections.boxes, squeezed))
+    for token, boxes in plain.boxes.items():
+        assert boxes.track_id.tolist() == other.boxes[token].track_id.tolist()
+        np.testing.assert_allclose(boxes.score, other.boxes[token].score, atol=0.01)
+
+
+def test_workers_change_nothing_and_identities_are_unique(city_scenes) -> None:
+    once = simulate_detections(city_scenes)
+    # Enough frames for a run in several processes.
+    marks = [f"drive-{copy}" for copy in range(9)]
+    scenes = [repeated(scene, mark) for mark in marks for scene in city_scenes]
+    detections = Results({f"{token}-{mark}": boxes for mark in marks for token, boxes in once.boxes.items()})
+    one, two = (track_results(detections, scenes, workers=workers) for workers in (1, 2))
+    assert same(one, two)
+    seen: set[str] = set()
+    for scene in scenes:
+        own = identities(one, scene)
+        assert own and not own & seen
+        seen |= own
+
+
+def repeated(scene: Scene, mark: str) -> Scene:
+    """The same drive under other tokens."""
+    frames = tuple(replace(frame, token=f"{frame.token}-{mark}") for frame in scene.frames)
+    return replace(scene, token=f"{scene.token}-{mark}", frames=frames)
+
+
+def test_fewer_switches_with_queries_than_without(city_scenes) -> None:
+    switches = {True: 0.0, False: 0.0}
+    for seed in range(3):
+        detections = simulate_detections(city_scenes, seed=seed)
+        for use_identity in switches:
+            tracks = track_results(detections, city_scenes, TrackerConfig(use_identity=use_identity))
+            switches[use_identity] += tracking_metrics(tracks, city_scenes).summary["ids"]
+    assert switches[True] < switches[False]
+
+
+def test_scene_of_one_frame_and_empty_frames(city_scenes) -> None:
+    scene = city_scenes[0]
+    short = Scene(scene.token, scene.name, "", "", scene.frames[:1])
+    detections = simulate_detections([short])
+    assert len(track_results(detections, [short]).boxes[scene.frames[0].token]) > 0
+    nothing = Results({token: Boxes3D.empty() for token in scene.sample_tokens})
+    tracks = track_results(nothing, [scene])
+    assert [len(boxes) for boxes in tracks.boxes.values()] == [0] * len(scene.frames)
+
+
+def test_a_class_that_is_not_configured_is_left_out(city_scenes) -> None:
+    detections = simulate_detections(city_scenes[:1])
+    config = tracker_config_from_dict({"every_class": {"min_score": 0.3}})
+    tracks = track_results(detections, city_scenes[:1], config)
+    assert tracks.meta == detections.meta
+    assert list(tracks.boxes) == list(city_scenes[0].sample_tokens)

@@ -1,0 +1,273 @@
+"""The online tracker, frame by frame."""
+
+import logging
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D
+from scenes.geometry import rotation_from_yaw
+from tracking import Tracker, TrackerConfig, tracker_config_from_dict
+
+KEY_FRAME_US = 500_000
+START_US = 1_500_000_000_000_000
+EGO = np.eye(4)
+TRACKED_LABELS = {LABEL_OF_CLASS[name] for name in TRACKING_CLASSES}
+LONGEST_MEMORY_S = 10.0
+
+
+def track(frames: list[Boxes3D], config: TrackerConfig | None = None, gap_us: int = KEY_FRAME_US) -> list[Boxes3D]:
+    tracker = Tracker(config)
+    return [tracker.step(boxes, START_US + index * gap_us, EGO) for index, boxes in enumerate(frames)]
+
+
+def moving(boxes_at, steps: int, speed_mps: float = 10.0, gap_s: float = 0.5, **columns) -> list[Boxes3D]:
+    velocity = np.array([[speed_mps, 0.0]])
+    return [
+        boxes_at([(speed_mps * gap_s * step, 5.0)], **{"velocity_mps": velocity, **columns}) for step in range(steps)
+    ]
+
+
+def same(first: Boxes3D, second: Boxes3D) -> bool:
+    columns = ("center_m", "size_wlh_m", "rotation", "velocity_mps", "label", "score", "track_id")
+    return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in columns)
+
+
+def test_a_moving_object_keeps_its_identity_and_gets_a_velocity(boxes_at) -> None:
+    outputs = track(moving(boxes_at, 8, speed_mps=6.0, velocity_mps=np.zeros((1, 2))))
+    assert [boxes.track_id.tolist() for boxes in outputs] == [["1"]] * 8
+    np.testing.assert_allclose(outputs[-1].velocity_mps, [[6.0, 0.0]], atol=0.5)
+
+
+def test_time_counts_and_not_frames(boxes_at) -> None:
+    """The same drive at 2 Hz and at 20 Hz ends in the same place at the same speed, under one identity."""
+    slow = track(moving(boxes_at, 9, gap_s=0.5))
+    fast = track(moving(boxes_at, 81, gap_s=0.05), gap_us=KEY_FRAME_US // 10)
+    assert {identity for boxes in fast for identity in boxes.track_id.tolist()} == {"1"}
+    np.testing.assert_allclose(fast[-1].center_m, slow[-1].center_m, atol=0.3)
+    np.testing.assert_allclose(fast[-1].velocity_mps, slow[-1].velocity_mps, atol=0.5)
+
+
+def test_measured_velocity_is_used(boxes_at) -> None:
+    """Twelve metres in a key frame lie outside the gate of a track that is thought to stand."""
+    frames = moving(boxes_at, 2, speed_mps=24.0, velocity_mps=[[24.0, 0.0]])
+    assert [boxes.track_id.tolist()[-1] for boxes in track(frames)] == ["1", "1"]
+    unknown = [boxes.replace(velocity_mps=np.zeros((1, 2))) for boxes in frames]
+    assert track(unknown)[-1].track_id.tolist()[-1] == "2"
+
+
+def test_two_objects_that_pass_each_other_keep_their_identities(boxes_at) -> None:
+    times = 0.5 * np.arange(20)
+    frames = [boxes_at([(-30 + 6 * time, 0.0), (30 - 6 * time, 3.2)]) for time in times]
+    for boxes in track(frames):
+        near, far = boxes.center_m[:, 1].argmin(), boxes.center_m[:, 1].argmax()
+        assert boxes.track_id[[near, far]].tolist() == ["1", "2"]
+
+
+def test_an_object_that_is_not_seen_for_a_while_comes_back_as_itself(boxes_at) -> None:
+    frames = moving(boxes_at, 12)
+    frames[8] = frames[9] = Boxes3D.empty()
+    outputs = track(frames)
+    assert outputs[-1].track_id.tolist() == ["1"]
+
+
+def test_an_object_that_is_not_seen_for_long_is_forgotten(boxes_at) -> None:
+    frames = [boxes_at([(0.0, 5.0)])] * 6 + [Boxes3D.empty()] * 8 + [boxes_at([(0.0, 5.0)])]
+    outputs = track(frames)
+    assert outputs[-1].track_id.tolist() == ["2"]
+    assert len(outputs[-2]) == 0
+
+
+def test_coasting_tracks_are_reported_where_they_are_predicted(boxes_at) -> None:
+    outputs = track([*moving(boxes_at, 7), Boxes3D.empty(), Boxes3D.empty()])
+    assert [len(boxes) for boxes in outputs[-2:]] == [1, 0]
+    np.testing.assert_allclose(outputs[-2].center_m[0, :2], [35.0, 5.0], atol=1.0)
+
+
+def test_a_query_leads_its_track_through_a_crowd(boxes_at) -> None:
+    """Two walkers who turn back where they meet: only their queries tell who is who."""
+    meeting = [-1.5, -0.9, -0.3, -0.9, -1.5]
+    frames = [
+        boxes_at([(x, 0.0), (-x, 0.2)], label=np.full(2, LABEL_OF_CLASS["pedestrian"]), query_id=np.array([5, 9]))
+        for x in meeting
+    ]
+    outputs = track(frames, TrackerConfig(suppress_duplicates=False))
+    left = [boxes.track_id[boxes.query_id == 5].tolist() for boxes in outputs]
+    assert left == [left[0]] * len(meeting)
+
+
+def test_a_query_is_not_believed_where_motion_disagrees(boxes_at) -> None:
+    first = boxes_at([(0.0, 0.0), (0.0, 12.0)], query_id=np.array([1, 2]))
+    swapped = boxes_at([(0.0, 0.0), (0.0, 12.0)], query_id=np.array([2, 1]))
+    outputs = track([first, first, swapped])
+    assert same(outputs[-1].select(outputs[-1].center_m[:, 1] < 6.0).replace(query_id=None), outputs[-1].select([0]))
+    assert outputs[-1].track_id.tolist() == outputs[-2].track_id.tolist()
+    np.testing.assert_allclose(outputs[-1].center_m, outputs[-2].center_m, atol=1.0)
+
+
+def test_identity_can_be_switched_off(boxes_at) -> None:
+    frames = [boxes_at([(0.0, 0.0)], query_id=np.array([query])) for query in (1, 2, 3)]
+    plain = [boxes.replace(query_id=None) for boxes in frames]
+    config = TrackerConfig(use_identity=False)
+    assert all(same(a, b) for a, b in zip(track(frames, config), track(plain, config), strict=True))
+
+
+def test_heading_that_flips_is_kept_and_a_lasting_flip_is_followed(boxes_at) -> None:
+    def facing(yaw: float) -> Boxes3D:
+        return boxes_at([(0.0, 5.0)], rotation=rotation_from_yaw(yaw))
+
+    outputs = track([facing(0.0)] * 4 + [facing(np.pi)] + [facing(0.0)] + [facing(np.pi)] * 8)
+    assert abs(outputs[4].yaw_rad[0]) < 0.1
+    assert abs(outputs[-1].yaw_rad[0]) > np.pi - 0.1
+
+
+def test_size_and_height_are_filtered(boxes_at) -> None:
+    sizes = [1.8, 2.2, 1.8, 2.2, 1.8, 2.2]
+    outputs = track([boxes_at([(0.0, 5.0)], size_wlh_m=[[2.0, size * 2, 1.5]]) for size in sizes])
+    assert abs(outputs[-1].size_wlh_m[0, 1] - 4.0) < 0.15
+
+
+def test_evidence_grows_with_time_and_detection_scores_are_passed_on(boxes_at) -> None:
+    frames = [boxes_at([(0.0, 5.0)], score=np.array([score])) for score in (0.9, 0.3, 0.9, 0.5)]
+    grown = [boxes.score[0] for boxes in track([frames[0]] * 6)]
+    assert (np.diff(grown) > 0.0).all() and 0.0 < grown[0] < grown[-1] < 1.0
+    passed = track(frames, TrackerConfig(track_score="detection"))
+    assert [boxes.score[0] for boxes in passed] == [0.9, 0.3, 0.9, 0.5]
+
+
+def test_births_confirmation_and_least_scores(boxes_at) -> None:
+    def scored(score: float) -> Boxes3D:
+        return boxes_at([(0.0, 5.0)], score=np.array([score]))
+
+    birth = tracker_config_from_dict({"every_class": {"birth_score": 0.5}})
+    assert [len(boxes) for boxes in track([scored(0.4), scored(0.6), scored(0.4)], birth)] == [0, 1, 1]
+    used = tracker_config_from_dict({"every_class": {"min_score": 0.5}, "report_unseen_s": 0.0})
+    assert [len(boxes) for boxes in track([scored(0.6), scored(0.4)], used)] == [1, 0]
+    confirmed = tracker_config_from_dict({"every_class": {"confirm_hits": 3}})
+    assert [len(boxes) for boxes in track([scored(0.6)] * 4, confirmed)] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("gap_us", "message"),
+    [
+        (0, "time repeats at"),
+        (-3 * KEY_FRAME_US, "time runs backwards by 1.500 s"),
+        (30_000_000, "a gap of 30.0 s before"),
+    ],
+)
+def test_odd_time_is_named_and_survived(gap_us: int, message: str, boxes_at, caplog) -> None:
+    tracker = Tracker()
+    now_us = START_US
+    for boxes in [boxes_at([(0.0, 5.0)])] * 4:
+        tracker.step(boxes, now_us, EGO)
+        now_us += KEY_FRAME_US
+    now_us += gap_us - KEY_FRAME_US
+    with caplog.at_level(logging.WARNING):
+        output = tracker.step(boxes_at([(0.0, 5.0)]), now_us, EGO)
+    assert message in caplog.text
+    assert output.track_id.tolist() == (["2"] if gap_us > 0 else ["1"])
+    after = tracker.step(boxes_at([(0.0, 5.0)]), now_us + KEY_FRAME_US, EGO)
+    assert after.track_id.tolist() == output.track_id.tolist()
+
+
+def test_unusable_boxes_are_named_and_left_out(boxes_at, caplog) -> None:
+    boxes = boxes_at([(0.0, 5.0), (np.nan, 0.0), (0.0, 20.0), (1e200, 0.0), (0.0, 40.0)])
+    sizes = boxes.size_wlh_m.copy()
+    sizes[2] = -1.0
+    rotation = boxes.rotation.copy()
+    rotation[4] = 0.0
+    with caplog.at_level(logging.WARNING):
+        output = Tracker().step(boxes.replace(size_wlh_m=sizes, rotation=rotation), START_US, EGO)
+    assert len(output) == 1
+    assert "4 of 5 boxes left out" in caplog.text
+
+
+def test_classes_that_the_config_does_not_name_are_left_out(boxes_at) -> None:
+    labels = np.arange(len(DETECTION_CLASSES))
+    boxes = boxes_at(np.column_stack([30.0 * labels, labels]), label=labels)
+    assert set(Tracker().step(boxes, START_US, EGO).label.tolist()) == TRACKED_LABELS
+    only_cars = TrackerConfig(classes={"car": TrackerConfig().classes["car"]})
+    assert Tracker(only_cars).step(boxes, START_US, EGO).label.tolist() == [LABEL_OF_CLASS["car"]]
+
+
+def test_a_crowd_on_one_metre_stays_bounded(boxes_at) -> None:
+    rng = np.random.default_rng(0)
+    config = TrackerConfig(suppress_duplicates=False, max_tracks=600)
+    frames = [boxes_at(rng.random((500, 2)), score=rng.random(500)) for _ in range(6)]
+    outputs = track(frames, config)
+    assert all(len(set(boxes.track_id.tolist())) == len(boxes) <= 600 for boxes in outputs)
+    assert all(np.isfinite(boxes.center_m).all() for boxes in outputs)
+
+
+def test_an_ego_that_jumps_moves_no_track(boxes_at) -> None:
+    tracker = Tracker()
+    for index in range(4):
+        tracker.step(boxes_at([(0.0, 5.0)]), START_US + index * KEY_FRAME_US, EGO)
+    far = EGO.copy()
+    far[:2, 3] = 5000.0
+    output = tracker.step(boxes_at([(0.0, 5.0)]), START_US + 4 * KEY_FRAME_US, far)
+    assert output.track_id.tolist() == ["1"]
+    np.testing.assert_allclose(output.center_m[0, :2], [0.0, 5.0], atol=1.0)
+
+
+@st.composite
+def drives(draw: st.DrawFn, boxes: st.SearchStrategy[Boxes3D]) -> list[tuple[Boxes3D, int, np.ndarray]]:
+    """Frames with gaps of any kind and an ego that may jump."""
+    now_us = START_US
+    frames = []
+    for _ in range(draw(st.integers(1, 6))):
+        ego = EGO.copy()
+        ego[:2, 3] = draw(st.sampled_from([0.0, 3.0, 1e4]))
+        frames.append((draw(boxes), now_us, ego))
+        now_us += draw(st.sampled_from([KEY_FRAME_US, 50_000, 0, -700_000, 30_000_000]))
+    return frames
+
+
+PRESETS = st.sampled_from(
+    [
+        TrackerConfig(),
+        TrackerConfig(suppress_duplicates=False, cost="distance", assignment="greedy"),
+        tracker_config_from_dict({"every_class": {"motion": "constant_turn_rate"}}),
+        tracker_config_from_dict({"every_class": {"motion": "bicycle"}, "suppress_duplicates": False}),
+        tracker_config_from_dict({"every_class": {"motion": "last_box"}, "cost": "backtracked_distance"}),
+    ]
+)
+
+
+@settings(max_examples=60)
+@given(data=st.data(), config=PRESETS)
+def test_whatever_comes_in_sound_tracks_come_out(data, config, random_boxes) -> None:
+    label_of: dict[str, int] = {}
+    tracker = Tracker(config)
+    for boxes, now_us, ego in data.draw(drives(random_boxes)):
+        output = tracker.step(boxes, now_us, ego)
+        identities = output.track_id.tolist()
+        assert len(set(identities)) == len(identities) <= config.max_tracks
+        for identity, label in zip(identities, output.label.tolist(), strict=True):
+            assert label_of.setdefault(identity, label) == label
+        for name in ("center_m", "size_wlh_m", "rotation", "velocity_mps", "score"):
+            assert np.isfinite(getattr(output, name)).all()
+        assert (output.size_wlh_m > 0.0).all()
+        np.testing.assert_allclose(np.linalg.norm(output.rotation, axis=1), 1.0)
+
+
+@settings(max_examples=40)
+@given(data=st.data(), config=PRESETS, seed=st.integers(0, 99))
+def test_the_order_of_the_boxes_does_not_matter(data, config, seed: int, random_boxes) -> None:
+    rng = np.random.default_rng(seed)
+    given_order, other_order = Tracker(config), Tracker(config)
+    for boxes, now_us, ego in data.draw(drives(random_boxes)):
+        shuffled = boxes.select(rng.permutation(len(boxes)))
+        assert same(given_order.step(boxes, now_us, ego), other_order.step(shuffled, now_us, ego))
+
+
+@settings(max_examples=30)
+@given(data=st.data(), empty=st.integers(1, 30))
+def test_an_empty_history_equals_a_fresh_tracker(data, empty: int, random_boxes) -> None:
+    waited, fresh = Tracker(), Tracker()
+    for index in range(empty):
+        assert len(waited.step(Boxes3D.empty(), START_US - (empty - index) * KEY_FRAME_US, EGO)) == 0
+    for boxes, now_us, ego in data.draw(drives(random_boxes)):
+        assert same(waited.step(boxes, now_us, ego), fresh.step(boxes, now_us, ego))
