@@ -3,7 +3,7 @@
 from evaluation.evaluate import (
     DEFAULT_ENGINE,
     ENGINES,
-    compare_tracking,
+    compare,
     evaluate_detection,
     evaluate_tracking,
     report_detection,
@@ -17,7 +17,7 @@ __all__ = [
     "ENGINES",
     "Evaluation",
     "NotAnnotatedError",
-    "compare_tracking",
+    "compare",
     "evaluate_detection",
     "evaluate_tracking",
     "report_detection",

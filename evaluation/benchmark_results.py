@@ -60,7 +60,7 @@ def _tracks(scene: Scene, clutter_per_frame: int, rng: np.random.Generator) -> I
             renamed[identity] = f"{identity}-{index}"
         names = [renamed.get(identity, identity) for identity in found.track_id.tolist()]
         clutter = _clutter(frame, clutter_per_frame, len(LABEL_OF_CLASS), rng)
-        clutter = clutter.replace(label=rng.choice(tracked, len(clutter)))
+        clutter = clutter.replace(label=np.resize(tracked, len(clutter)))
         block = index // _CLUTTER_TRACK_FRAMES
         names += [f"{scene.token}-clutter-{block}-{number}" for number in range(len(clutter))]
         boxes = Boxes3D.concatenate([found.replace(track_id=None), clutter])

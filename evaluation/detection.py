@@ -186,21 +186,41 @@ def precision_recall_curves(class_: ClassDetections, match: IntArray) -> Curves:
         InputError: negative scores stand where the devkit wants them to fall towards 0.
     """
     is_match = match >= 0
+    truth, guess = class_.annotated.boxes.select(match[is_match]), class_.predicted.boxes.select(is_match)
+    errors = detection_errors(truth, guess, class_.name)
+    curves = curves_of_matches(class_.predicted.boxes.score, is_match, errors, len(class_.annotated))
+    if (np.diff(curves["confidence"]) > 0).any():
+        raise InputError(f"class '{class_.name}': negative scores, where the evaluation wants them between 0 and 1")
+    return curves
+
+
+def curves_of_matches(
+    score: FloatArray, is_match: BoolArray, errors: Mapping[str, FloatArray], n_annotations: int
+) -> Curves:
+    """The curves of one class.
+
+    Args:
+        score: (P,) of the predictions, descending.
+        is_match: (P,) which of them are true positives.
+        errors: of the M true positives, (M,) each.
+        n_annotations: how many there are to find.
+    """
     if not is_match.any():
         return _no_matches()
-    score = class_.predicted.boxes.score
     true_positives = np.cumsum(is_match).astype(np.float64)
-    recall = true_positives / len(class_.annotated)
+    recall = true_positives / n_annotations
     recalls = np.linspace(0, 1, N_RECALLS)
-    precision = np.interp(recalls, recall, true_positives / np.arange(1, len(match) + 1), right=0)
     confidence = np.interp(recalls, recall, score, right=0)
-    if (np.diff(confidence) > 0).any():
-        raise InputError(f"class '{class_.name}': negative scores, where the evaluation wants them between 0 and 1")
+    matched_score = score[is_match]
     return {
         "recall": recalls,
-        "precision": precision,
+        "precision": np.interp(recalls, recall, true_positives / np.arange(1, len(score) + 1), right=0),
         "confidence": confidence,
-        **_error_curves(class_, match, is_match, confidence),
+        **{
+            # Interpolation wants ascending scores.
+            name: np.interp(confidence[::-1], matched_score[::-1], running_mean(values)[::-1])[::-1]
+            for name, values in errors.items()
+        },
     }
 
 
@@ -263,17 +283,4 @@ def _no_matches() -> Curves:
         "precision": np.zeros(N_RECALLS),
         "confidence": np.zeros(N_RECALLS),
         **{error: np.ones(N_RECALLS) for error in ERRORS},
-    }
-
-
-def _error_curves(
-    class_: ClassDetections, match: IntArray, is_match: BoolArray, confidence: FloatArray
-) -> dict[str, FloatArray]:
-    """The running means of the errors of all matches, interpolated at the confidences (101,) of the recalls."""
-    ascending_score = class_.predicted.boxes.score[is_match][::-1]
-    truth = class_.annotated.boxes.select(match[is_match])
-    errors = detection_errors(truth, class_.predicted.boxes.select(is_match), class_.name)
-    return {
-        name: np.interp(confidence[::-1], ascending_score, running_mean(values)[::-1])[::-1]
-        for name, values in errors.items()
     }

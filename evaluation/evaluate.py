@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from evaluation.evaluation import Evaluation, Interpolation
+from evaluation.evaluation import Evaluation, Interpolation, Task
 from evaluation.identity_warnings import identity_warnings
 from evaluation.inputs import Split, read_inputs
 from scenes import InputError, Results, read_detections, read_tracks
@@ -118,19 +118,23 @@ def report_detection(
     return evaluation
 
 
-def compare_tracking(tracks: Sequence[Path | str], dataroot: Path | str, version: str, split: str) -> str:
-    """A table of how several tracking result files differ from the first, with intervals from a paired bootstrap.
+def compare(task: Task, paths: Sequence[Path | str], dataroot: Path | str, version: str, split: str) -> str:
+    """A table of how several result files differ from the first, with intervals from a paired bootstrap.
 
     Errors as for `evaluate_tracking`.
     """
-    from evaluation.comparison import compare_tracks, comparison_table
+    from evaluation.bootstrap import comparison_table
+    from evaluation.detection_comparison import compare_detections
+    from evaluation.tracking_comparison import compare_tracks
 
     where = Split(Path(dataroot), version, split)
-    inputs = {name: read_inputs(path, where, read_tracks) for name, path in _names(tracks).items()}
+    read_results = read_tracks if task == "tracking" else read_detections
+    inputs = {name: read_inputs(path, where, read_results) for name, path in _names(paths).items()}
     first = next(iter(inputs))
     scenes = inputs[first].scenes
-    differences = compare_tracks({name: of_run.results for name, of_run in inputs.items()}, scenes)
-    return comparison_table(differences, first, len(scenes))
+    compare_runs = compare_tracks if task == "tracking" else compare_detections
+    compared = compare_runs({name: of_run.results for name, of_run in inputs.items()}, scenes)
+    return comparison_table(compared, first, len(scenes))
 
 
 def _names(paths: Sequence[Path | str]) -> dict[str, Path]:

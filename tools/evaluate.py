@@ -2,7 +2,7 @@
 
     python tools/evaluate.py tracking RESULTS --dataroot D --version V --split S --out DIR [--report]
     python tools/evaluate.py detection RESULTS --dataroot D --version V --split S --out DIR [--report]
-    python tools/evaluate.py compare TRACKS TRACKS [TRACKS ...] --dataroot D --version V --split S
+    python tools/evaluate.py compare RESULTS RESULTS [...] [--task detection] --dataroot D --version V --split S
 
 Prints a table and writes `metrics_summary.json` and `metrics_details.json`, in the schema of nuscenes-devkit, to DIR.
 """
@@ -17,7 +17,7 @@ from evaluation import (
     DEFAULT_ENGINE,
     ENGINES,
     NotAnnotatedError,
-    compare_tracking,
+    compare,
     evaluate_detection,
     evaluate_tracking,
     report_detection,
@@ -52,9 +52,10 @@ def _parse_arguments() -> argparse.Namespace:
         default="devkit",
         help="weights of boxes in the gaps of tracks; the devkit's are the wrong way round; default: %(default)s",
     )
-    compare = commands.add_parser("compare", help="how tracking result files differ, with confidence intervals")
-    compare.add_argument("results", type=Path, nargs="+", help="tracking result files; the first is compared with")
-    _add_split(compare)
+    comparison = commands.add_parser("compare", help="how result files differ, with confidence intervals")
+    comparison.add_argument("results", type=Path, nargs="+", help="result files; the others are set against the first")
+    comparison.add_argument("--task", choices=list(_EVALUATE), default="tracking", help="default: %(default)s")
+    _add_split(comparison)
     return parser.parse_args()
 
 
@@ -70,7 +71,7 @@ def main() -> int:
     where = (arguments.dataroot, arguments.version, arguments.split)
     try:
         if arguments.command == "compare":
-            print(compare_tracking(arguments.results, *where))
+            print(compare(arguments.task, arguments.results, *where))
             return 0
         return _evaluate(arguments, where)
     except NotAnnotatedError as notice:

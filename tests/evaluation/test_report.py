@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from evaluation import Evaluation, compare_tracking, report_detection, report_tracking
+from evaluation import Evaluation, compare, report_detection, report_tracking
 from evaluation.report import html_report, markdown_report
 
 
@@ -73,6 +73,6 @@ def test_warnings_stand_in_the_reports(recorded) -> None:
 
 def test_comparison_of_files(recorded, where) -> None:
     paths = [recorded("fastbev", name)[0] for name in ("tracks_centerpoint", "tracks_polymot")]
-    table = compare_tracking(paths, *where)
+    table = compare("tracking", paths, *where)
     assert "tracks_centerpoint" in table and "tracks_polymot" in table
     assert re.search(r"AMOTA +0\.4084 +0\.5350 +\+0\.1266", table)

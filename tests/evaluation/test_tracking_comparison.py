@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from evaluation.comparison import HIGHER_IS_BETTER, compare_tracks, comparison_table
+from evaluation.bootstrap import comparison_table
 from evaluation.tracking import tracking_metrics
+from evaluation.tracking_comparison import HIGHER_IS_BETTER, compare_tracks
 from scenes import Annotations, Boxes3D, Frame, Results, Scene, read_scenes, read_tracks
 
 N_SCENES = 30

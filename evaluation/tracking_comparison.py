@@ -1,10 +1,6 @@
-"""Runs side by side, with the uncertainty that comes from having evaluated these scenes and not others.
+"""Tracking runs side by side, by a paired bootstrap over scenes (`evaluation.bootstrap`).
 
-Paired bootstrap: as many scenes as there are are drawn with replacement, the same for every run, again and again; the
-spread of a metric's difference over the draws is its uncertainty. The score thresholds stay those of the whole set, so
-that a draw of every scene once gives the official number. The interval holds the middle 95% of the differences.
-
-Source: B. Efron and R. Tibshirani, "An introduction to the bootstrap", 1993.
+The score thresholds stay those of the whole set, so that a draw of every scene once gives the official number.
 """
 
 from __future__ import annotations
@@ -16,17 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.bootstrap import Difference, differences, draw_scenes
 from evaluation.box_table import IntArray
 from evaluation.clear_events import Count, count_events
-from evaluation.table import number, text_table
 from evaluation.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
 from evaluation.tracking import best_threshold_index, class_curves
 from scenes import TRACKING_CLASSES, Results, Scene
 from scenes.geometry import FloatArray
 
 N_DRAWS = 2000
-CONFIDENCE = 0.95
-_FEW_SCENES = 20
 
 HIGHER_IS_BETTER = {"amota": True, "amotp": False, "mota": True, "recall": True, "ids": False}
 """The metrics that are compared."""
@@ -51,30 +45,6 @@ class ClassCounts:
     best: int
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How a metric of one run differs from that of the first.
-
-    Attributes:
-        metric: its name.
-        first, other: its values.
-        low, high: interval of `other - first`.
-        probability_better: share of the draws in which the other run is better.
-    """
-
-    metric: str
-    first: float
-    other: float
-    low: float
-    high: float
-    probability_better: float
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low > 0 or self.high < 0
-
-
 def compare_tracks(
     runs: Mapping[str, Results], scenes: Sequence[Scene], *, draws: int = N_DRAWS, seed: int = 0
 ) -> dict[str, list[Difference]]:
@@ -89,60 +59,14 @@ def compare_tracks(
     Returns:
         For every run but the first, the difference of each metric.
     """
-    weights = np.random.default_rng(seed).multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)), size=draws)
+    weights = draw_scenes(len(scenes), draws, seed)
     once = np.ones((1, len(scenes)), np.int64)
     classes = {name: _count_classes(results, scenes) for name, results in runs.items()}
-    values = {name: _metrics(of_run, once) for name, of_run in classes.items()}
-    drawn = {name: _metrics(of_run, weights) for name, of_run in classes.items()}
-    first, *others = runs
-    return {
-        other: [
-            _difference(metric, values[first], values[other], drawn[first], drawn[other]) for metric in HIGHER_IS_BETTER
-        ]
-        for other in others
+    values = {
+        name: {metric: float(value[0]) for metric, value in _metrics(of_run, once).items()}
+        for name, of_run in classes.items()
     }
-
-
-def comparison_table(differences: Mapping[str, Sequence[Difference]], first: str, n_scenes: int) -> str:
-    """The comparison as text."""
-    blocks = []
-    for other, rows in differences.items():
-        header = ["", first, other, "difference", f"{CONFIDENCE:.0%} interval", "better in", ""]
-        body = [
-            [
-                row.metric.upper(),
-                *(number(value, _decimals(row.metric)) for value in (row.first, row.other)),
-                f"{row.other - row.first:+.{_decimals(row.metric)}f}",
-                f"{row.low:+.{_decimals(row.metric)}f} to {row.high:+.{_decimals(row.metric)}f}",
-                f"{row.probability_better:.0%}",
-                "" if row.is_certain else "not certain",
-            ]
-            for row in rows
-        ]
-        blocks.append(text_table(header, body))
-    if n_scenes < _FEW_SCENES:
-        blocks.append(f"{n_scenes} scenes are few: the intervals are rough, and more likely too narrow than too wide")
-    return "\n\n".join(blocks)
-
-
-def _decimals(metric: str) -> int:
-    return 0 if metric == "ids" else 4
-
-
-def _difference(
-    metric: str,
-    first: Mapping[str, FloatArray],
-    other: Mapping[str, FloatArray],
-    first_drawn: Mapping[str, FloatArray],
-    other_drawn: Mapping[str, FloatArray],
-) -> Difference:
-    spread = other_drawn[metric] - first_drawn[metric]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(spread, [tail, 1 - tail])
-    better = spread > 0 if HIGHER_IS_BETTER[metric] else spread < 0
-    return Difference(
-        metric, float(first[metric][0]), float(other[metric][0]), float(low), float(high), float(better.mean())
-    )
+    return differences(values, {name: _metrics(of_run, weights) for name, of_run in classes.items()}, HIGHER_IS_BETTER)
 
 
 def _count_classes(results: Results, scenes: Sequence[Scene]) -> list[ClassCounts]:
