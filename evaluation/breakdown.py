@@ -1,7 +1,8 @@
 """Tracking metrics of parts: by distance from the ego vehicle, by speed, by visibility.
 
 All boxes are matched as a whole; then each annotation, with its match, miss or switch, belongs to the part of its own
-distance, speed or visibility, each false positive to that of the prediction. Visibility is known of annotations only.
+distance, speed or visibility, each false positive to that of the prediction. Visibility is known of annotations only:
+its parts have no false positives and no MOTA.
 
     recall = (TP + IDS) / n        MOTA = 1 - (FN + IDS + FP) / n (may be negative)        MOTP = sum d / (TP + IDS)
 """
@@ -35,10 +36,7 @@ def breakdown(tracked: TrackedScenes, matched: MatchedClass) -> dict[str, dict[s
     return {
         "range_m": _by_interval(matched, ranges, RANGE_EDGES_M),
         "speed_mps": _by_interval(matched, speeds, SPEED_EDGES_MPS),
-        "visibility": {
-            name: _metrics(matched, visibility == level, np.zeros(len(predicted), np.bool_))
-            for level, name in VISIBILITY.items()
-        },
+        "visibility": {name: _metrics(matched, visibility == level, None) for level, name in VISIBILITY.items()},
     }
 
 
@@ -54,10 +52,11 @@ def _by_interval(
     return parts
 
 
-def _metrics(matched: MatchedClass, annotated: BoolArray, predicted: BoolArray) -> dict[str, float]:
+def _metrics(matched: MatchedClass, annotated: BoolArray, predicted: BoolArray | None) -> dict[str, float]:
     is_found = annotated & (matched.partner != NONE)
     count, found, switches = int(annotated.sum()), int(is_found.sum()), int((annotated & matched.switched).sum())
-    false_positives = int((predicted & matched.takes_part & ~matched.is_partner).sum())
+    unmatched = matched.takes_part & ~matched.is_partner
+    false_positives = np.nan if predicted is None else int((predicted & unmatched).sum())
     errors = count - found + switches + false_positives
     return {
         "gt": count,

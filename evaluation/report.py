@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ def _breakdown_parts(breakdown: Mapping[str, Any]) -> list[str]:
             [class_name, *(_breakdown_cell(by_part[key][name]) for name in names)]
             for class_name, by_part in breakdown.items()
         ]
-        note = '<p class="note">Recall / MOTA (annotated boxes).</p>'
+        meaning = "Recall" if key == "visibility" else "Recall / MOTA"
+        note = f'<p class="note">{meaning} (annotated boxes).</p>'
         parts += [f"<h2>{title}</h2>", note, _table(["class", *names], rows)]
     return parts
 
@@ -122,7 +124,8 @@ def _breakdown_parts(breakdown: Mapping[str, Any]) -> list[str]:
 def _breakdown_cell(metrics: Mapping[str, float]) -> str:
     if not metrics["gt"]:
         return "-"
-    return f"{number(metrics['recall'], 2)} / {number(metrics['mota'], 2)} ({metrics['gt']})"
+    values = [number(metrics[name], 2) for name in ("recall", "mota") if not math.isnan(metrics[name])]
+    return f"{' / '.join(values)} ({metrics['gt']})"
 
 
 def _metric_table(

@@ -52,7 +52,8 @@ class TrackedScenes:
     """Annotated and predicted tracks of S scenes with F key frames in all.
 
     Attributes:
-        frames: the key frames, scene after scene.
+        scenes: the scenes.
+        frames: their key frames, scene after scene.
         first_frame: (S + 1,) the frames of scene s are `first_frame[s]` to `first_frame[s + 1]`.
         annotated, predicted: the tracks.
     """

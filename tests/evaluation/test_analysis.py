@@ -46,6 +46,14 @@ def test_parts_add_up_to_the_official_counts(part, analysed) -> None:
                 assert counted == evaluation.summary["label_metrics"][metric][name]
 
 
+def test_visibility_has_no_false_positives(analysed) -> None:
+    evaluation, analysis = analysed
+    for name, by_part in analysis["breakdown"].items():
+        parts = by_part["visibility"].values()
+        assert sum(part["gt"] for part in parts) == evaluation.summary["label_metrics"]["gt"][name]
+        assert all(np.isnan(part["fp"]) and np.isnan(part["mota"]) for part in parts)
+
+
 def test_mending_nothing_gives_amota_and_mending_something_never_less(analysed) -> None:
     evaluation, analysis = analysed
     for name, oracles in analysis["oracles"].items():
