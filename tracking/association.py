@@ -1,6 +1,6 @@
-"""Which box belongs to which track: pairwise costs, and assignment within gates.
+"""Which box belongs to which track: pairs that are near enough, their costs, and assignment.
 
-Costs are (T, B) arrays over T tracks and B boxes; `inf` forbids a pair.
+Pairs are sparse: two index arrays of equal length, rows (tracks) and columns (boxes), in row-major order.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
 from scenes.geometry import FloatArray
 
@@ -19,77 +20,96 @@ Pairs = tuple[IndexArray, IndexArray]
 """Rows (tracks) and columns (boxes) that belong together."""
 
 
-def centre_distance(tracks_xy_m: FloatArray, boxes_xy_m: FloatArray) -> FloatArray:
-    """(T, B) distances in the ground plane, metres."""
-    offset = tracks_xy_m[:, None, :] - boxes_xy_m[None, :, :]
-    return np.hypot(offset[:, :, 0], offset[:, :, 1])
+def near_pairs(
+    rows_xy_m: FloatArray, rows_label: IndexArray, columns_xy_m: FloatArray, columns_label: IndexArray, radius_m: float
+) -> Pairs:
+    """All pairs of one class whose places (T, 2) and (B, 2) lie within `radius_m`."""
+    if not len(rows_label) or not len(columns_label):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    # On a third axis classes lie farther apart than the radius.
+    class_gap_m = 2.0 * radius_m + 1.0
+    rows, columns = (
+        cKDTree(np.column_stack([xy_m, class_gap_m * label]), compact_nodes=False, balanced_tree=False)
+        for xy_m, label in ((rows_xy_m, rows_label), (columns_xy_m, columns_label))
+    )
+    found = rows.sparse_distance_matrix(columns, radius_m, output_type="ndarray")
+    row, column = found["i"].astype(np.int64), found["j"].astype(np.int64)
+    order = np.argsort(row * len(columns_label) + column)
+    return row[order], column[order]
 
 
-def mahalanobis_distance(
-    tracks_xy_m: FloatArray, tracks_cov: FloatArray, boxes_xy_m: FloatArray, boxes_cov: FloatArray
-) -> FloatArray:
-    """(T, B) Mahalanobis distances in the ground plane under the sum of both covariances (T, 2, 2), (B, 2, 2)."""
-    dx = tracks_xy_m[:, None, 0] - boxes_xy_m[None, :, 0]
-    dy = tracks_xy_m[:, None, 1] - boxes_xy_m[None, :, 1]
-    xx = tracks_cov[:, None, 0, 0] + boxes_cov[None, :, 0, 0]
-    yy = tracks_cov[:, None, 1, 1] + boxes_cov[None, :, 1, 1]
-    xy = tracks_cov[:, None, 0, 1] + boxes_cov[None, :, 0, 1]
+def mahalanobis_distance(offset_m: FloatArray, cov: FloatArray) -> FloatArray:
+    """(P,) lengths of offsets (P, 2) in standard deviations of their covariances (P, 2, 2)."""
+    dx, dy = offset_m[:, 0], offset_m[:, 1]
+    xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
     squared = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / (xx * yy - xy * xy)
     distance: FloatArray = np.sqrt(np.maximum(squared, 0.0))
     return distance
 
 
-def assign_optimal(cost: FloatArray, gate: FloatArray | float) -> Pairs:
-    """Pairs of least total cost, where leaving a pair apart costs as much as its gate.
+def assign_optimal(rows: IndexArray, columns: IndexArray, cost: FloatArray, gate: float) -> IndexArray:
+    """Pairs of least total cost, where leaving a pair apart costs as much as the gate.
 
     Args:
-        cost: (T, B).
-        gate: scalar or (T, 1); only pairs cheaper than it may form.
+        rows, columns: (P,) the pairs that may form. cost: (P,).
+        gate: only pairs cheaper than it form.
+
+    Returns:
+        Positions, in `rows` and `columns`, of the pairs that form: each row and each column at most once.
     """
-    # A pair is worth what it saves against its gate. Pairs beyond it save nothing, so the assignment that saves most
+    # A pair is worth what it saves against the gate. Pairs beyond it save nothing, so the assignment that saves most
     # never prefers two poor pairs to one good one.
-    saving = np.maximum(gate - cost, 0.0)
-    rows = np.flatnonzero(saving.any(axis=1))
-    columns = np.flatnonzero(saving.any(axis=0))
-    saving = saving[np.ix_(rows, columns)]
-    picked_rows, picked_columns = linear_sum_assignment(saving, maximize=True)
-    paired = saving[picked_rows, picked_columns] > 0.0
-    return rows[picked_rows[paired]], columns[picked_columns[paired]]
+    useful = np.flatnonzero(cost < gate)
+    if not len(useful):
+        return useful
+    row, n_rows = _without_gaps(rows[useful])
+    column, n_columns = _without_gaps(columns[useful])
+    saving = np.zeros((n_rows, n_columns))
+    saving[row, column] = gate - cost[useful]
+    position = np.full(saving.shape, -1, dtype=np.int64)
+    position[row, column] = useful
+    picked: IndexArray = position[linear_sum_assignment(saving, maximize=True)]
+    return picked[picked >= 0]
 
 
-def assign_greedy(cost: FloatArray, gate: FloatArray | float) -> Pairs:
-    """Cheapest pair first, each track and box once. Arguments as in `assign_optimal`."""
-    rows, columns = np.nonzero(cost < gate)
-    order = np.argsort(cost[rows, columns], kind="stable")
-    return _take_in_order(rows[order].tolist(), columns[order].tolist())
+def assign_greedy(rows: IndexArray, columns: IndexArray, cost: FloatArray, gate: float) -> IndexArray:
+    """Cheapest pair first. Arguments and result as in `assign_optimal`."""
+    useful = np.flatnonzero(cost < gate)
+    return _take_in_order(rows, columns, useful[np.argsort(cost[useful], kind="stable")])
 
 
-def assign_nearest(cost: FloatArray, gate: FloatArray | float) -> Pairs:
-    """Boxes one after another, each takes its cheapest free track. Arguments as in `assign_optimal`.
+def assign_nearest(rows: IndexArray, columns: IndexArray, cost: FloatArray, gate: float) -> IndexArray:
+    """Boxes one after another, each takes its cheapest free track. Arguments and result as in `assign_optimal`.
 
     This is the assignment of the tracker that CenterPoint and StreamPETR ship.
     """
-    columns, rows = np.nonzero((cost < gate).T)
-    order = np.lexsort((cost[rows, columns], columns))
-    return _take_in_order(rows[order].tolist(), columns[order].tolist())
+    useful = np.flatnonzero(cost < gate)
+    return _take_in_order(rows, columns, useful[np.lexsort((rows[useful], cost[useful], columns[useful]))])
 
 
-ASSIGNMENTS: dict[str, Callable[[FloatArray, FloatArray | float], Pairs]] = {
+ASSIGNMENTS: dict[str, Callable[[IndexArray, IndexArray, FloatArray, float], IndexArray]] = {
     "optimal": assign_optimal,
     "greedy": assign_greedy,
     "nearest": assign_nearest,
 }
 
 
-def _take_in_order(rows: list[int], columns: list[int]) -> Pairs:
-    """Of candidate pairs in order of preference, those whose track and box are still free."""
+def _without_gaps(index: IndexArray) -> tuple[IndexArray, int]:
+    """Indices renumbered from 0 without the unused ones, and how many are used."""
+    used = np.zeros(int(index.max()) + 1, dtype=np.bool_)
+    used[index] = True
+    number = np.cumsum(used) - 1
+    return number[index], int(number[-1]) + 1
+
+
+def _take_in_order(rows: IndexArray, columns: IndexArray, order: IndexArray) -> IndexArray:
+    """Of pairs in order of preference, those whose row and column are still free."""
     taken_rows: set[int] = set()
     taken_columns: set[int] = set()
-    pairs = []
-    for row, column in zip(rows, columns, strict=True):
+    picked = []
+    for position, row, column in zip(order.tolist(), rows[order].tolist(), columns[order].tolist(), strict=True):
         if row not in taken_rows and column not in taken_columns:
             taken_rows.add(row)
             taken_columns.add(column)
-            pairs.append((row, column))
-    picked = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return picked[:, 0], picked[:, 1]
+            picked.append(position)
+    return np.array(picked, dtype=np.int64)

@@ -77,9 +77,12 @@ class TrackerConfig:
         suppress_duplicates: leave out boxes that see again what a better box of their class stands for.
         duplicate_reach: how far a body reaches for that, as a multiple of its own footprint.
         duplicate_ray_sigmas: how many standard deviations along the viewing ray are added to the reach.
-        cost: by what pairs are chosen: `mahalanobis` (standard deviations), `distance` (share of the gate), or
-            `backtracked_distance` (the same, from a track's last place to the box moved back by its own velocity).
+        cost: by what pairs are chosen: `mahalanobis` (standard deviations), `giou` (1 - overlap seen from above),
+            `distance` (share of the gate), or `backtracked_distance` (the same, from a track's last place to the box
+            moved back by its own velocity).
         gate_sigmas: with `mahalanobis`, the greatest distance of a pair, besides `gate_m`.
+        gate_giou: with `giou`, the greatest 1 - GIoU of a pair, besides `gate_m`.
+        second_pass_below: boxes that are less probable only continue tracks that no better box took.
         assignment: one of `tracking.association.ASSIGNMENTS`.
         use_identity: whether `query_id`s count.
         identity_gate_scale: stage 1, how much of the gates a pair may use that shares a `query_id`.
@@ -104,6 +107,8 @@ class TrackerConfig:
     duplicate_ray_sigmas: float = 1.25
     cost: str = "mahalanobis"
     gate_sigmas: float = 3.0
+    gate_giou: float = 1.5
+    second_pass_below: float = 0.0
     assignment: str = "optimal"
     use_identity: bool = True
     identity_gate_scale: float = 0.5

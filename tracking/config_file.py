@@ -21,7 +21,7 @@ _SettingsT = TypeVar("_SettingsT", ClassConfig, MeasurementNoise, TrackerConfig)
 _CHOICES = {
     "motion": (*MOTION_MODELS, "last_box"),
     "assignment": tuple(ASSIGNMENTS),
-    "cost": ("mahalanobis", "distance", "backtracked_distance"),
+    "cost": ("mahalanobis", "giou", "distance", "backtracked_distance"),
     "track_score": ("detection", "evidence"),
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.geometry import FloatArray
-from tracking.association import mahalanobis_distance
+from tracking.association import mahalanobis_distance, near_pairs
 
 
 def duplicates(
@@ -31,24 +31,29 @@ def duplicates(
         ray_cov: (B, 2, 2) measurement covariance of the places.
         reach: multiple of the footprint. ray_sigmas: multiple of the uncertainty that is added to it.
     """
-    footprint = reach**2 * _inscribed_ellipse(yaw_rad, size_wl_m)
-    near = mahalanobis_distance(xy_m, footprint, xy_m, ray_sigmas**2 * ray_cov) < 1.0
-    # Rows are the boxes stood upon, columns those that stand.
-    better, worse = np.nonzero(np.triu(near & (label[:, None] == label), k=1))
     duplicate = np.zeros(len(xy_m), dtype=np.bool_)
-    for upper, lower in zip(better.tolist(), worse.tolist(), strict=True):
+    if len(xy_m) < 2:
+        return duplicate
+    footprint = reach**2 * _inscribed_ellipse(yaw_rad, size_wl_m)
+    stretch = ray_sigmas**2 * ray_cov
+    # No ellipse reaches farther than the root of its matrix's trace.
+    widest_m = np.sqrt(np.trace(footprint, axis1=1, axis2=2).max() + np.trace(stretch, axis1=1, axis2=2).max())
+    upper, lower = near_pairs(xy_m, label, xy_m, label, float(widest_m))
+    upper, lower = upper[upper < lower], lower[upper < lower]
+    near = mahalanobis_distance(xy_m[lower] - xy_m[upper], footprint[upper] + stretch[lower]) < 1.0
+    for better, worse in zip(upper[near].tolist(), lower[near].tolist(), strict=True):
         # Pairs come in the order of the better box, so whether that one counts is settled before it is asked.
-        if not duplicate[upper]:
-            duplicate[lower] = True
+        if not duplicate[better]:
+            duplicate[worse] = True
     return duplicate
 
 
 def _inscribed_ellipse(yaw_rad: FloatArray, size_wl_m: FloatArray) -> FloatArray:
     """(B, 2, 2) covariance-like shape: at distance 1 of it lie the middles of a footprint's sides."""
-    half = 0.5 * size_wl_m
-    along = np.stack([np.cos(yaw_rad), np.sin(yaw_rad)], axis=1)
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    length_var, width_var = half[:, 1, None, None] ** 2, half[:, 0, None, None] ** 2
-    shape: FloatArray = length_var * along[:, :, None] * along[:, None, :]
-    shape += width_var * across[:, :, None] * across[:, None, :]
+    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
+    length_var, width_var = (0.5 * size_wl_m[:, 1]) ** 2, (0.5 * size_wl_m[:, 0]) ** 2
+    shape = np.empty((len(yaw_rad), 2, 2))
+    shape[:, 0, 0] = length_var * cos**2 + width_var * sin**2
+    shape[:, 1, 1] = length_var * sin**2 + width_var * cos**2
+    shape[:, 0, 1] = shape[:, 1, 0] = (length_var - width_var) * sin * cos
     return shape

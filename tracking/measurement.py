@@ -13,6 +13,7 @@ from scenes.geometry import FloatArray
 from tracking.config import MeasurementNoise, TrackerConfig
 from tracking.duplicates import duplicates
 from tracking.motion import MEASUREMENT_SIZE
+from tracking.score_scale import ScoreScale
 from tracking.settings import ClassTable
 
 _logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ class Measured:
 
     Attributes:
         boxes: the boxes, global frame.
+        log_odds: (B,) of being true.
         planar: (B, 5) x, y, yaw, vx, vy.
         planar_cov: (B, 5, 5) its covariance.
         has_velocity: (B,) whether the velocity is known.
@@ -31,6 +33,7 @@ class Measured:
     """
 
     boxes: Boxes3D
+    log_odds: FloatArray
     planar: FloatArray
     planar_cov: FloatArray
     has_velocity: NDArray[np.bool_]
@@ -40,25 +43,40 @@ class Measured:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def probability(self) -> FloatArray:
+        """(B,) of being true."""
+        probability: FloatArray = 1.0 / (1.0 + np.exp(-self.log_odds))
+        return probability
 
-def measure(boxes: Boxes3D, config: TrackerConfig, table: ClassTable, sensor_xy_m: FloatArray) -> Measured:
+
+def measure(
+    boxes: Boxes3D, config: TrackerConfig, table: ClassTable, scale: ScoreScale, sensor_xy_m: FloatArray
+) -> Measured:
     """Measurements of the boxes that can be tracked.
 
     Args:
         boxes: in global coordinates.
         config: settings. table: its class settings.
+        scale: what the boxes' scores mean.
         sensor_xy_m: (2,) where the viewing rays start.
     """
     noise = config.noise
-    boxes = _in_fixed_order(_usable(boxes, table))
+    boxes = boxes.select(_in_fixed_order(boxes, np.flatnonzero(_usable(boxes, table))))
+    place_cov = ray_covariance(boxes.center_m[:, :2], noise, sensor_xy_m)
     if config.suppress_duplicates:
-        boxes = _without_duplicates(boxes, config, sensor_xy_m)
+        single = np.flatnonzero(~_duplicates(boxes, place_cov, config))
+        boxes, place_cov = boxes.select(single), place_cov[single]
     velocity, has_velocity = _believable_velocity(boxes, table)
-    planar = np.column_stack([boxes.center_m[:, :2], boxes.yaw_rad, velocity])
+    planar_cov = np.zeros((len(boxes), MEASUREMENT_SIZE, MEASUREMENT_SIZE))
+    planar_cov[:, :2, :2] = place_cov
+    planar_cov[:, 2, 2] = noise.yaw_rad**2
+    planar_cov[:, 3, 3] = planar_cov[:, 4, 4] = noise.velocity_mps**2
     return Measured(
         boxes=boxes,
-        planar=planar,
-        planar_cov=_planar_covariance(planar, noise, sensor_xy_m),
+        log_odds=scale.of(boxes.score),
+        planar=np.column_stack([boxes.center_m[:, :2], boxes.yaw_rad, velocity]),
+        planar_cov=planar_cov,
         has_velocity=has_velocity,
         body=np.column_stack([boxes.center_m[:, 2], boxes.size_wlh_m]),
         body_var=np.column_stack([np.full(len(boxes), noise.height_m**2), (noise.size_share * boxes.size_wlh_m) ** 2]),
@@ -68,47 +86,59 @@ def measure(boxes: Boxes3D, config: TrackerConfig, table: ClassTable, sensor_xy_
 def ray_covariance(xy_m: FloatArray, noise: MeasurementNoise, sensor_xy_m: FloatArray) -> FloatArray:
     """(B, 2, 2) covariance of places (B, 2) seen from `sensor_xy_m`: long along the ray, narrow across."""
     offset = xy_m - sensor_xy_m
-    range_m = np.hypot(offset[:, 0], offset[:, 1])
-    ray = np.where(range_m[:, None] > 1e-6, offset / np.maximum(range_m, 1e-6)[:, None], [1.0, 0.0])
+    squared = offset[:, 0] ** 2 + offset[:, 1] ** 2
+    range_m = np.sqrt(squared)
     along_var = (noise.along_m + noise.along_per_m * range_m) ** 2
     across_var = (noise.across_m + noise.across_per_m * range_m) ** 2
-    outer = ray[:, :, None] * ray[:, None, :]
-    covariance: FloatArray = (along_var - across_var)[:, None, None] * outer + across_var[:, None, None] * np.eye(2)
+    # Where the sensor stands itself no direction is the ray's; there both are uncertain alike.
+    longer = (along_var - across_var) / np.maximum(squared, 1e-12)
+    covariance: FloatArray = longer[:, None, None] * offset[:, :, None] * offset[:, None, :]
+    covariance[:, 0, 0] += across_var
+    covariance[:, 1, 1] += across_var
     return covariance
 
 
-def _usable(boxes: Boxes3D, table: ClassTable) -> Boxes3D:
-    """Boxes of tracked classes with enough score; broken ones are named in the log and left out."""
-    numbers = np.column_stack([boxes.center_m, boxes.size_wlh_m, boxes.rotation, boxes.score])
-    whole = np.isfinite(numbers).all(axis=1) & (boxes.size_wlh_m > 0).all(axis=1)
-    whole &= (np.abs(boxes.center_m) < 1e9).all(axis=1) & np.any(boxes.rotation != 0, axis=1)
+_LARGEST = 1e9
+"""Coordinates and sizes beyond it are no measurements, in metres."""
+
+
+def _usable(boxes: Boxes3D, table: ClassTable) -> NDArray[np.bool_]:
+    """(B,) boxes of tracked classes with enough score; broken ones are named in the log and left out."""
+    turn = np.abs(boxes.rotation).max(axis=1)
+    # Comparisons with NaN are false.
+    whole = (np.abs(boxes.center_m) < _LARGEST).all(axis=1) & np.isfinite(boxes.score) & (turn > 0) & (turn < _LARGEST)
+    whole &= ((boxes.size_wlh_m > 0) & (boxes.size_wlh_m < _LARGEST)).all(axis=1)
     if not whole.all():
         _logger.warning("%d of %d boxes left out: not finite, or of no size", np.sum(~whole), len(boxes))
     known = (boxes.label >= 0) & (boxes.label < len(table.tracked))
     label = np.where(known, boxes.label, 0)
-    return boxes.select(whole & known & table.tracked[label] & (boxes.score >= table.min_score[label]))
+    usable: NDArray[np.bool_] = whole & known & table.tracked[label] & (boxes.score >= table.min_score[label])
+    return usable
 
 
-def _in_fixed_order(boxes: Boxes3D) -> Boxes3D:
-    """Best score first; ties by what the boxes are, so that the order of the input does not matter."""
-    keys = [boxes.rotation, boxes.size_wlh_m, np.nan_to_num(boxes.velocity_mps), boxes.center_m]
+def _in_fixed_order(boxes: Boxes3D, picked: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`picked`, best score first; ties by what the boxes are, so that the order of the input does not matter."""
+    score = boxes.score[picked]
+    order = np.argsort(-score, kind="stable")
+    if (np.diff(score[order]) < 0.0).all():
+        return picked[order]
     ids = np.zeros(len(boxes)) if boxes.query_id is None else boxes.query_id
-    columns = np.column_stack([*keys, ids, boxes.label, -boxes.score])
-    return boxes.select(np.lexsort(columns.T))
+    columns = [boxes.rotation, boxes.size_wlh_m, np.nan_to_num(boxes.velocity_mps), boxes.center_m]
+    keys = np.column_stack([*columns, ids, boxes.label, -boxes.score])[picked]
+    order = np.lexsort(keys.T)
+    return picked[order]
 
 
-def _without_duplicates(boxes: Boxes3D, config: TrackerConfig, sensor_xy_m: FloatArray) -> Boxes3D:
-    xy_m = boxes.center_m[:, :2]
-    duplicate = duplicates(
-        xy_m,
+def _duplicates(boxes: Boxes3D, place_cov: FloatArray, config: TrackerConfig) -> NDArray[np.bool_]:
+    return duplicates(
+        boxes.center_m[:, :2],
         boxes.yaw_rad,
         boxes.size_wlh_m[:, :2],
         boxes.label,
-        ray_covariance(xy_m, config.noise, sensor_xy_m),
+        place_cov,
         config.duplicate_reach,
         config.duplicate_ray_sigmas,
     )
-    return boxes.select(~duplicate)
 
 
 def _believable_velocity(boxes: Boxes3D, table: ClassTable) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -121,11 +151,3 @@ def _believable_velocity(boxes: Boxes3D, table: ClassTable) -> tuple[FloatArray,
         speed = np.hypot(velocity[:, 0], velocity[:, 1])
         known = (speed > 0.0) & (speed <= table.max_speed_mps[boxes.label])
     return np.where(known[:, None], velocity, 0.0), known
-
-
-def _planar_covariance(planar: FloatArray, noise: MeasurementNoise, sensor_xy_m: FloatArray) -> FloatArray:
-    covariance = np.zeros((len(planar), MEASUREMENT_SIZE, MEASUREMENT_SIZE))
-    covariance[:, :2, :2] = ray_covariance(planar[:, :2], noise, sensor_xy_m)
-    covariance[:, 2, 2] = noise.yaw_rad**2
-    covariance[:, [3, 4], [3, 4]] = noise.velocity_mps**2
-    return covariance

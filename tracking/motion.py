@@ -43,7 +43,7 @@ _REAR_SHARE = 0.3
 
 
 class MotionModel(Protocol):
-    """Stateless arithmetic over the states of N tracks; `noise` columns are standard deviations a track."""
+    """Stateless arithmetic over the states of N tracks. Every state begins with x, y."""
 
     size: int
 
@@ -59,14 +59,18 @@ class MotionModel(Protocol):
             speed_std_mps: (N,) spread of speeds in the class, the prior of an unmeasured velocity.
         """
 
-    def predict(
-        self, mean: FloatArray, cov: FloatArray, elapsed_s: float, noise: FloatArray, length_m: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Mean and covariance after `elapsed_s`.
+    def move(self, mean: FloatArray, elapsed_s: float, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The mean after `elapsed_s`, and its Jacobian by the mean: (N, STATE_SIZE, STATE_SIZE), or one for all.
+
+        Args:
+            length_m: (N,) body lengths.
+        """
+
+    def process_noise(self, mean: FloatArray, elapsed_s: float, noise: FloatArray) -> FloatArray:
+        """(N, STATE_SIZE, STATE_SIZE) covariance that `elapsed_s` add to states that started as `mean`.
 
         Args:
             noise: (N, 2) standard deviations of acceleration (m/s2) and of yaw acceleration (rad/s2).
-            length_m: (N,) body lengths.
         """
 
     def observe(self, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -97,17 +101,18 @@ class ConstantVelocity:
         cov[:, 4, 4] = measured_cov[:, 2, 2]
         return mean, cov
 
-    def predict(
-        self, mean: FloatArray, cov: FloatArray, elapsed_s: float, noise: FloatArray, length_m: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """See `MotionModel.predict`."""
+    def move(self, mean: FloatArray, elapsed_s: float, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See `MotionModel.move`."""
         transition = np.eye(STATE_SIZE)
-        transition[:4, :4] = np.kron(kinematic_state_transition(1, elapsed_s), np.eye(2))
-        motion = Q_discrete_white_noise(2, elapsed_s, block_size=2, order_by_dim=False)
-        added = np.zeros_like(cov)
-        added[:, :4, :4] = noise[:, 0, None, None] ** 2 * motion
+        transition[:4, :4] = _in_both_directions(kinematic_state_transition(1, elapsed_s))
+        return mean @ transition.T, transition
+
+    def process_noise(self, mean: FloatArray, elapsed_s: float, noise: FloatArray) -> FloatArray:
+        """See `MotionModel.process_noise`."""
+        added = np.zeros((len(mean), STATE_SIZE, STATE_SIZE))
+        added[:, :4, :4] = noise[:, 0, None, None] ** 2 * _in_both_directions(Q_discrete_white_noise(2, elapsed_s))
         added[:, 4, 4] = (noise[:, 1] * elapsed_s) ** 2
-        return mean @ transition.T, transition @ cov @ transition.T + added
+        return added
 
     def observe(self, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `MotionModel.observe`."""
@@ -172,8 +177,9 @@ class _ArcModel:
         """Direction of motion (N,), and how it changes with yaw and with the fifth state."""
         raise NotImplementedError
 
-    def _added_noise(self, direction: FloatArray, elapsed_s: float, noise: FloatArray) -> FloatArray:
-        """White jerk along the path and white yaw acceleration, in the state's coordinates."""
+    def process_noise(self, mean: FloatArray, elapsed_s: float, noise: FloatArray) -> FloatArray:
+        """See `MotionModel.process_noise`: white jerk along the path, white yaw acceleration."""
+        direction, _, _ = self._direction(mean)
         along = Q_discrete_white_noise(3, elapsed_s)
         turning = Q_discrete_white_noise(2, elapsed_s)
         count = len(direction)
@@ -194,10 +200,8 @@ class _ArcModel:
 class ConstantTurnRateAcceleration(_ArcModel):
     """x, y, yaw, speed, yaw rate, acceleration: the body moves where it looks."""
 
-    def predict(
-        self, mean: FloatArray, cov: FloatArray, elapsed_s: float, noise: FloatArray, length_m: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """See `MotionModel.predict`."""
+    def move(self, mean: FloatArray, elapsed_s: float, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See `MotionModel.move`."""
         yaw, speed, acceleration = mean[:, 2], mean[:, 3], mean[:, 5]
         yaw_rate = np.clip(mean[:, 4], -_MOST_TURN_RADPS, _MOST_TURN_RADPS)
         moved, by_arc = _arc(yaw, speed, yaw_rate, acceleration, elapsed_s)
@@ -206,11 +210,10 @@ class ConstantTurnRateAcceleration(_ArcModel):
         predicted[:, 2] += yaw_rate * elapsed_s
         predicted[:, 3] += acceleration * elapsed_s
         predicted[:, 4] = yaw_rate
-        transition = np.broadcast_to(np.eye(STATE_SIZE), cov.shape).copy()
+        transition = np.tile(np.eye(STATE_SIZE), (len(mean), 1, 1))
         transition[:, :2, 2:6] = by_arc
         transition[:, 2, 4] = transition[:, 3, 5] = elapsed_s
-        added = self._added_noise(yaw, elapsed_s, noise)
-        return predicted, transition @ cov @ transition.transpose(0, 2, 1) + added
+        return predicted, transition
 
     def _direction(self, mean: FloatArray) -> tuple[FloatArray, float, float]:
         return mean[:, 2], 1.0, 0.0
@@ -221,10 +224,8 @@ class Bicycle(_ArcModel):
 
     turning_std = 0.1
 
-    def predict(
-        self, mean: FloatArray, cov: FloatArray, elapsed_s: float, noise: FloatArray, length_m: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """See `MotionModel.predict`."""
+    def move(self, mean: FloatArray, elapsed_s: float, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See `MotionModel.move`."""
         rear_m = _REAR_SHARE * length_m
         speed, acceleration = mean[:, 3], mean[:, 5]
         slip = np.clip(mean[:, 4], -0.5, 0.5)
@@ -237,15 +238,14 @@ class Bicycle(_ArcModel):
         predicted[:, 3] += acceleration * elapsed_s
         predicted[:, 4] = slip
         rate_by_speed, rate_by_slip = np.sin(slip) / rear_m, speed * np.cos(slip) / rear_m
-        transition = np.broadcast_to(np.eye(STATE_SIZE), cov.shape).copy()
+        transition = np.tile(np.eye(STATE_SIZE), (len(mean), 1, 1))
         transition[:, :2, 2] = by_arc[:, :, 0]
         transition[:, :2, 3] = by_arc[:, :, 1] + by_arc[:, :, 2] * rate_by_speed[:, None]
         transition[:, :2, 4] = by_arc[:, :, 0] + by_arc[:, :, 2] * rate_by_slip[:, None]
         transition[:, :2, 5] = by_arc[:, :, 3]
         transition[:, 2, 3], transition[:, 2, 4] = rate_by_speed * elapsed_s, rate_by_slip * elapsed_s
         transition[:, 3, 5] = elapsed_s
-        added = self._added_noise(direction, elapsed_s, noise)
-        return predicted, transition @ cov @ transition.transpose(0, 2, 1) + added
+        return predicted, transition
 
     def _direction(self, mean: FloatArray) -> tuple[FloatArray, float, float]:
         return mean[:, 2] + mean[:, 4], 1.0, 1.0
@@ -256,6 +256,12 @@ MOTION_MODELS: dict[str, MotionModel] = {
     "constant_turn_rate": ConstantTurnRateAcceleration(),
     "bicycle": Bicycle(),
 }
+
+
+def kalman_predict(cov: FloatArray, transition: FloatArray, process_noise: FloatArray) -> FloatArray:
+    """The Kalman filter's prediction of N covariances (N, D, D); `transition` is (N, D, D), or one for all."""
+    predicted: FloatArray = transition @ cov @ np.swapaxes(transition, -1, -2) + process_noise
+    return predicted
 
 
 def kalman_update(
@@ -271,14 +277,37 @@ def kalman_update(
     Returns:
         Mean and covariance given the measurements.
     """
-    transposed = jacobian.transpose(0, 2, 1)
-    cross = cov @ transposed
-    innovation_cov = jacobian @ cross + measured_cov
-    gain = np.linalg.solve(innovation_cov, cross.transpose(0, 2, 1)).transpose(0, 2, 1)
+    cross = jacobian @ cov
+    innovation_cov = cross @ jacobian.transpose(0, 2, 1) + measured_cov
+    gain = solve_positive(innovation_cov, cross).transpose(0, 2, 1)
     updated = mean + (gain @ residual[:, :, None])[:, :, 0]
     kept = np.eye(mean.shape[1]) - gain @ jacobian
     updated_cov = kept @ cov @ kept.transpose(0, 2, 1) + gain @ measured_cov @ gain.transpose(0, 2, 1)
     return updated, updated_cov
+
+
+def solve_positive(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """(N, M, K) solutions of `matrix @ x = right` for symmetric positive definite (N, M, M) and (N, M, K).
+
+    Gauss-Jordan elimination, which needs no pivots here. LAPACK would be called N times for a few numbers each, and
+    its threads would take longer to meet than to work.
+    """
+    rows = np.concatenate([matrix, right], axis=2)
+    size = matrix.shape[1]
+    for pivot in range(size):
+        rest = rows[:, :, pivot + 1 :]
+        pivot_row = rest[:, pivot] / rows[:, pivot, pivot, None]
+        factor = rows[:, :, pivot].copy()
+        factor[:, pivot] = 0.0
+        rest -= factor[:, :, None] * pivot_row[:, None]
+        rest[:, pivot] = pivot_row
+    return rows[:, :, size:]
+
+
+def _in_both_directions(matrix: FloatArray) -> FloatArray:
+    """(4, 4) for x, y and their rates, from the (2, 2) of one direction."""
+    both: FloatArray = (matrix[:, None, :, None] * np.eye(2)[None, :, None, :]).reshape(4, 4)
+    return both
 
 
 def _velocity_prior(yaw_rad: FloatArray, speed_std_mps: FloatArray) -> FloatArray:

@@ -1,10 +1,11 @@
-"""Which box continues which track, in three stages.
+"""Which box continues which track, in stages.
 
 A query's identity is a strong hint, not proof: detectors are trained on single frames, and queries drift to neighbours.
 
 1. Identity: a track and a box that share a `query_id` pair where the motion agrees closely.
 2. Place: what remains pairs by cost within the class's gates. A shared `query_id` makes a pair cheaper, differing ones
-   make it dearer, so that identity decides between places that are about equally good.
+   make it dearer, so that identity decides between places that are about equally good. Improbable boxes wait: they
+   only continue tracks that no better box took (ByteTrack's second pass, Zhang et al. 2022).
 3. Recovery: boxes that nobody took go, within wider gates, first to tracks of the same `query_id`, also to those that
    are too long unseen for their place to count, then to tracks that missed a frame, by place.
 """
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 
 from scenes import NO_QUERY
 from scenes.geometry import FloatArray
-from tracking.association import ASSIGNMENTS, Pairs, centre_distance, mahalanobis_distance
+from tracking.association import ASSIGNMENTS, IndexArray, Pairs, mahalanobis_distance, near_pairs
 from tracking.config import TrackerConfig
 from tracking.filtering import observe
+from tracking.footprints import giou, rectangle_corners
 from tracking.lifetime import patience_s
 from tracking.measurement import Measured
 from tracking.settings import ClassTable
@@ -30,41 +32,50 @@ _BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class _Motion:
-    """How well places agree: `cost` (T, B) within `bound`, and `share` (T, B) of the allowed distance."""
+class _Candidates:
+    """P pairs of a track and a box that are near enough to be looked at.
 
+    Attributes:
+        row, column: (P,) track and box.
+        cost: (P,) how badly they agree. bound: the greatest cost that the gate lets pass.
+        share: (P,) of the allowed distance in the ground plane.
+    """
+
+    row: IndexArray
+    column: IndexArray
     cost: FloatArray
     bound: float
     share: FloatArray
 
     def within(self, scale: float) -> _BoolArray:
-        """(T, B) pairs inside the gates widened by `scale`."""
+        """(P,) pairs inside the gates widened by `scale`."""
         return (self.cost < self.bound * scale) & (self.share < scale)
 
 
 class _Pairing:
     """The pairs made so far, and who is still free."""
 
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self._free_rows = np.ones(shape[0], dtype=np.bool_)
-        self._free_columns = np.ones(shape[1], dtype=np.bool_)
-        self._rows: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-        self._columns: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+    def __init__(self, candidates: _Candidates, n_tracks: int, n_boxes: int) -> None:
+        self._candidates = candidates
+        self._free_rows = np.ones(n_tracks, dtype=np.bool_)
+        self._free_columns = np.ones(n_boxes, dtype=np.bool_)
+        self._made: list[IndexArray] = [np.zeros(0, dtype=np.int64)]
 
     def stage(self, assignment: str, cost: FloatArray, allowed: _BoolArray, gate: float) -> None:
         """Pair by cost what is allowed and still free; `gate` is what leaving a pair apart costs."""
-        open_ = allowed & self._free_rows[:, None] & self._free_columns
-        if not open_.any():
+        row, column = self._candidates.row, self._candidates.column
+        open_ = np.flatnonzero(allowed & self._free_rows[row] & self._free_columns[column])
+        if not len(open_):
             return
-        rows, columns = ASSIGNMENTS[assignment](np.where(open_, cost, np.inf), gate)
-        self._free_rows[rows] = False
-        self._free_columns[columns] = False
-        self._rows.append(rows)
-        self._columns.append(columns)
+        made = open_[ASSIGNMENTS[assignment](row[open_], column[open_], cost[open_], gate)]
+        self._free_rows[row[made]] = False
+        self._free_columns[column[made]] = False
+        self._made.append(made)
 
     def pairs(self) -> Pairs:
         """All pairs that were made."""
-        return np.concatenate(self._rows), np.concatenate(self._columns)
+        made = np.concatenate(self._made)
+        return self._candidates.row[made], self._candidates.column[made]
 
 
 def associate(
@@ -85,31 +96,32 @@ def associate(
         now_us: the frame's time.
         elapsed_s: since the frame before.
     """
-    pairing = _Pairing((len(tracks), len(measured)))
-    same_class = tracks.label[:, None] == measured.boxes.label
-    if not same_class.any():
-        return pairing.pairs()
     # Without this frame, how long a track has been unseen.
-    missed_s = (now_us - tracks.seen_us) * 1e-6 - elapsed_s
-    motion = _motion(tracks, measured, table, config, last_xy_m, missed_s, elapsed_s)
-    same_query, other_query = _identity(tracks, measured, config)
-    awake = (missed_s <= patience_s(tracks, config, table))[:, None]
-    coasting = (missed_s > 1e-9)[:, None]
-    wide = config.recovery_gate_scale
+    missed_s = np.maximum((now_us - tracks.seen_us) * 1e-6 - elapsed_s, 0.0)
+    found = _candidates(tracks, measured, table, config, last_xy_m, missed_s, elapsed_s)
+    pairing = _Pairing(found, len(tracks), len(measured))
+    awake = (missed_s <= patience_s(tracks, config, table))[found.row]
+    inside, wide = awake & found.within(1.0), config.recovery_gate_scale
+    same_query = np.zeros(len(found.row), dtype=np.bool_)
+    hinted = found.cost
+    if config.use_identity and measured.boxes.query_id is not None:
+        same_query, other_query = _identity(tracks.query_id[found.row], measured.boxes.query_id[found.column])
+        hinted = found.cost - config.identity_bonus * same_query + config.identity_penalty * other_query
+        pairing.stage("greedy", found.cost, inside & same_query & found.within(config.identity_gate_scale), found.bound)
 
-    agreeing = same_class & same_query & awake & motion.within(config.identity_gate_scale)
-    pairing.stage("greedy", motion.cost, agreeing, motion.bound)
+    probable = (measured.probability >= config.second_pass_below)[found.column]
+    pairing.stage(config.assignment, hinted, inside & probable, found.bound)
+    pairing.stage(config.assignment, hinted, inside & ~probable, found.bound)
 
-    hinted = motion.cost - config.identity_bonus * same_query + config.identity_penalty * other_query
-    pairing.stage(config.assignment, hinted, same_class & awake & motion.within(1.0), motion.bound)
-
-    reachable = same_class & motion.within(wide)
-    pairing.stage("greedy", motion.cost, reachable & same_query, motion.bound * wide)
-    pairing.stage(config.assignment, motion.cost, reachable & coasting & awake, motion.bound * wide)
+    if wide > 0.0:
+        reachable = found.within(wide)
+        pairing.stage("greedy", found.cost, reachable & same_query, found.bound * wide)
+        coasting = (missed_s > 1e-9)[found.row]
+        pairing.stage(config.assignment, found.cost, reachable & coasting & awake, found.bound * wide)
     return pairing.pairs()
 
 
-def _motion(
+def _candidates(
     tracks: Tracks,
     measured: Measured,
     table: ClassTable,
@@ -117,29 +129,35 @@ def _motion(
     last_xy_m: FloatArray,
     missed_s: FloatArray,
     elapsed_s: float,
-) -> _Motion:
-    boxes_xy_m = measured.planar[:, :2]
-    expected, jacobian = observe(tracks, table)
+) -> _Candidates:
+    tracks_xy_m, boxes_xy_m = tracks.mean[:, :2], measured.planar[:, :2]
     if config.cost == "backtracked_distance":
-        distance_m = centre_distance(last_xy_m, boxes_xy_m - elapsed_s * measured.planar[:, 3:5])
-    else:
-        distance_m = centre_distance(expected[:, :2], boxes_xy_m)
-    reach_m = table.gate_m[tracks.label] + table.gate_growth_mps[tracks.label] * np.maximum(missed_s, 0.0)
-    share = distance_m / reach_m[:, None]
-    if config.cost != "mahalanobis":
-        return _Motion(share, 1.0, share)
-    place = jacobian[:, :2]
-    place_cov = place @ tracks.cov @ place.transpose(0, 2, 1)
-    sigmas = mahalanobis_distance(expected[:, :2], place_cov, boxes_xy_m, measured.planar_cov[:, :2, :2])
-    return _Motion(sigmas, config.gate_sigmas, share)
+        tracks_xy_m, boxes_xy_m = last_xy_m, boxes_xy_m - elapsed_s * measured.planar[:, 3:5]
+    reach_m = table.gate_m[tracks.label] + table.gate_growth_mps[tracks.label] * missed_s
+    widest_m = max(1.0, config.recovery_gate_scale) * float(reach_m.max(initial=0.0))
+    row, column = near_pairs(tracks_xy_m, tracks.label, boxes_xy_m, measured.boxes.label, widest_m)
+    offset_m = boxes_xy_m[column] - tracks_xy_m[row]
+    share = np.sqrt(offset_m[:, 0] ** 2 + offset_m[:, 1] ** 2) / reach_m[row]
+    if config.cost == "mahalanobis":
+        cov = tracks.cov[row, :2, :2] + measured.planar_cov[column, :2, :2]
+        return _Candidates(row, column, mahalanobis_distance(offset_m, cov), config.gate_sigmas, share)
+    if config.cost == "giou":
+        return _Candidates(row, column, _overlap_cost(tracks, measured, table, row, column), config.gate_giou, share)
+    return _Candidates(row, column, share, 1.0, share)
 
 
-def _identity(tracks: Tracks, measured: Measured, config: TrackerConfig) -> tuple[_BoolArray, _BoolArray]:
-    """(T, B) pairs that share a `query_id`, and pairs whose `query_id`s differ."""
-    boxes_query = measured.boxes.query_id
-    if boxes_query is None or not config.use_identity:
-        nothing = np.zeros((len(tracks), len(measured)), dtype=np.bool_)
-        return nothing, nothing
-    known = (tracks.query_id[:, None] != NO_QUERY) & (boxes_query != NO_QUERY)
-    same = tracks.query_id[:, None] == boxes_query
+def _overlap_cost(
+    tracks: Tracks, measured: Measured, table: ClassTable, row: IndexArray, column: IndexArray
+) -> FloatArray:
+    """(P,) 1 - GIoU seen from above, in [0, 2)."""
+    expected, _ = observe(tracks.mean, tracks.label, table)
+    predicted = rectangle_corners(expected[:, :2], expected[:, 2], tracks.body[:, 1:3])
+    detected = rectangle_corners(measured.planar[:, :2], measured.planar[:, 2], measured.body[:, 1:3])
+    return 1.0 - giou(predicted[row], detected[column])
+
+
+def _identity(tracks_query: IndexArray, boxes_query: IndexArray) -> tuple[_BoolArray, _BoolArray]:
+    """(P,) pairs that share a `query_id`, and pairs whose `query_id`s differ."""
+    known = (tracks_query != NO_QUERY) & (boxes_query != NO_QUERY)
+    same = tracks_query == boxes_query
     return known & same, known & ~same

@@ -63,7 +63,7 @@ class Tracker:
         """
         elapsed_s = self._advance_clock(timestamp_us)
         sensor_xy_m = np.asarray(ego, dtype=np.float64)[:2, 3]
-        measured = measure(boxes, self._config, self._table, sensor_xy_m)
+        measured = measure(boxes, self._config, self._table, self._scale, sensor_xy_m)
         last_xy_m = self._tracks.mean[:, :2].copy()
         predict(self._tracks, self._table, elapsed_s)
         rows, columns = associate(self._tracks, measured, self._table, self._config, last_xy_m, timestamp_us, elapsed_s)
@@ -96,7 +96,7 @@ class Tracker:
         tracks.seen_us[rows] = self._now_us
         tracks.hits[rows] += 1
         tracks.score[rows] = measured.boxes.score[columns]
-        tracks.evidence[rows] += self._scale.of(measured.boxes.score[columns])
+        tracks.evidence[rows] += measured.log_odds[columns]
         if measured.boxes.query_id is not None:
             tracks.query_id[rows] = measured.boxes.query_id[columns]
 
@@ -124,7 +124,7 @@ class Tracker:
                 born_us=np.full(count, self._now_us),
                 seen_us=np.full(count, self._now_us),
                 hits=np.ones(count, dtype=np.int64),
-                evidence=self._scale.of(boxes.score),
+                evidence=measured.log_odds[columns],
                 observed_s=np.zeros(count),
                 missed_s=np.zeros(count),
                 score=boxes.score,
@@ -144,7 +144,7 @@ class Tracker:
         confirmed = self._tracks.hits >= self._table.confirm_hits[self._tracks.label]
         # New tracks are appended, so the rows are in the order of their numbers.
         tracks = self._tracks.select(((unseen_s == 0.0) | coasting) & confirmed)
-        expected, _ = observe(tracks, self._table)
+        expected, _ = observe(tracks.mean, tracks.label, self._table)
         return Boxes3D(
             center_m=np.column_stack([expected[:, :2], tracks.body[:, 0]]),
             size_wlh_m=tracks.body[:, 1:],

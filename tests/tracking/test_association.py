@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist, mahalanobis
 
-from tracking.association import (
-    ASSIGNMENTS,
-    assign_greedy,
-    assign_nearest,
-    assign_optimal,
-    centre_distance,
-    mahalanobis_distance,
-)
+from tracking.association import ASSIGNMENTS, mahalanobis_distance, near_pairs
 
 costs = st.tuples(st.integers(0, 5), st.integers(0, 5)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.one_of(st.floats(0, 10), st.just(np.inf)))
@@ -28,33 +21,41 @@ def random_cov(rng: np.random.Generator, count: int) -> np.ndarray:
     return root @ root.transpose(0, 2, 1) + 0.1 * np.eye(2)
 
 
-def test_centre_distance_equals_scipys() -> None:
-    rng = np.random.default_rng(0)
-    tracks, boxes = rng.normal(0.0, 30.0, (7, 2)), rng.normal(0.0, 30.0, (9, 2))
-    np.testing.assert_allclose(centre_distance(tracks, boxes), cdist(tracks, boxes))
+@given(seed=st.integers(0, 999), counts=st.tuples(st.integers(0, 30), st.integers(0, 30)), radius_m=st.floats(0.1, 40))
+def test_near_pairs_are_all_pairs_of_a_class_within_reach(seed: int, counts: tuple, radius_m: float) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = (rng.integers(-30, 30, (count, 2)).astype(np.float64) for count in counts)
+    rows_label, columns_label = (rng.integers(0, 10, count) for count in counts)
+    near = (cdist(rows, columns) <= radius_m) & (rows_label[:, None] == columns_label)
+    found = near_pairs(rows, rows_label, columns, columns_label, radius_m)
+    assert [index.tolist() for index in found] == [index.tolist() for index in np.nonzero(near)]
 
 
 def test_mahalanobis_distance_equals_scipys() -> None:
     rng = np.random.default_rng(0)
-    tracks, boxes = rng.normal(0.0, 3.0, (7, 2)), rng.normal(0.0, 3.0, (9, 2))
-    tracks_cov, boxes_cov = random_cov(rng, 7), random_cov(rng, 9)
-    distance = mahalanobis_distance(tracks, tracks_cov, boxes, boxes_cov)
-    for row, column in np.ndindex(7, 9):
-        inverse = np.linalg.inv(tracks_cov[row] + boxes_cov[column])
-        assert distance[row, column] == pytest.approx(mahalanobis(tracks[row], boxes[column], inverse))
+    offset, cov = rng.normal(0.0, 3.0, (9, 2)), random_cov(rng, 9)
+    expected = [mahalanobis(row, [0.0, 0.0], np.linalg.inv(own)) for row, own in zip(offset, cov, strict=True)]
+    np.testing.assert_allclose(mahalanobis_distance(offset, cov), expected)
+
+
+def assign(name: str, cost: np.ndarray, gate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns that an assignment picks from a matrix in which `inf` is no pair."""
+    rows, columns = np.nonzero(np.isfinite(cost))
+    picked = ASSIGNMENTS[name](rows, columns, cost[rows, columns], gate)
+    return rows[picked], columns[picked]
 
 
 @pytest.mark.parametrize("name", ASSIGNMENTS)
 @given(cost=costs, gate=st.floats(0.1, 12))
 def test_each_track_and_box_once_and_within_the_gate(name: str, cost: np.ndarray, gate: float) -> None:
-    rows, columns = ASSIGNMENTS[name](cost, gate)
+    rows, columns = assign(name, cost, gate)
     assert len(set(rows.tolist())) == len(rows) == len(columns) == len(set(columns.tolist()))
     assert (cost[rows, columns] < gate).all()
 
 
 @given(cost=costs, gate=st.floats(0.1, 12))
 def test_optimal_assignment_saves_as_much_as_any(cost: np.ndarray, gate: float) -> None:
-    rows, columns = assign_optimal(cost, gate)
+    rows, columns = assign("optimal", cost, gate)
     saved = float(np.sum(gate - cost[rows, columns]))
     assert saved == pytest.approx(most_saved(np.maximum(gate - cost, 0.0)), abs=1e-9)
 
@@ -78,7 +79,7 @@ def test_greedy_takes_the_cheapest_pair_that_is_left(cost: np.ndarray, gate: flo
         row, column = np.unravel_index(left.argmin(), left.shape)
         expected.append((int(row), int(column)))
         left[row], left[:, column] = np.inf, np.inf
-    rows, columns = assign_greedy(cost, gate)
+    rows, columns = assign("greedy", cost, gate)
     assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == expected
 
 
@@ -91,11 +92,11 @@ def test_nearest_serves_the_boxes_in_turn(cost: np.ndarray, gate: float) -> None
         if len(left) and left[row, column] < gate:
             expected.append((row, column))
             left[row] = np.inf
-    rows, columns = assign_nearest(cost, gate)
+    rows, columns = assign("nearest", cost, gate)
     assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == expected
 
 
 def test_optimal_pairs_both_where_greedy_pairs_one() -> None:
     cost = np.array([[1.0, 2.0], [2.0, 9.0]])
-    assert len(assign_greedy(cost, 4.0)[0]) == 1
-    assert len(assign_optimal(cost, 4.0)[0]) == 2
+    assert len(assign("greedy", cost, 4.0)[0]) == 1
+    assert len(assign("optimal", cost, 4.0)[0]) == 2

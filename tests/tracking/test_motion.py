@@ -8,7 +8,16 @@ from filterpy.common import Q_discrete_white_noise
 from filterpy.kalman import ExtendedKalmanFilter, KalmanFilter
 from scipy.integrate import solve_ivp
 
-from tracking.motion import MEASUREMENT_SIZE, MOTION_MODELS, STATE_SIZE, Bicycle, MotionModel, kalman_update
+from tracking.motion import (
+    MEASUREMENT_SIZE,
+    MOTION_MODELS,
+    STATE_SIZE,
+    Bicycle,
+    MotionModel,
+    kalman_predict,
+    kalman_update,
+    solve_positive,
+)
 
 COUNT = 40
 LENGTH_M = 4.5
@@ -46,7 +55,8 @@ def random_measurements(seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
 
 
 def predict(model: MotionModel, mean: np.ndarray, cov: np.ndarray, elapsed_s: float, noise: np.ndarray) -> tuple:
-    return model.predict(mean, cov, elapsed_s, noise, np.full(len(mean), LENGTH_M))
+    moved, transition = model.move(mean, elapsed_s, np.full(len(mean), LENGTH_M))
+    return moved, kalman_predict(cov, transition, model.process_noise(mean, elapsed_s, noise))
 
 
 @pytest.mark.parametrize("elapsed_s", [0.0, 0.05, 0.5, 1.7])
@@ -87,11 +97,12 @@ def test_turning_models_step_as_filterpy_does(name: str, elapsed_s: float) -> No
     predicted, predicted_cov = predict(model, mean, cov, elapsed_s, noise)
     expected, jacobian = model.observe(predicted)
     updated, updated_cov = kalman_update(predicted, predicted_cov, residual, jacobian, measured_cov)
-    _, process_noise = predict(model, mean, np.zeros_like(cov), elapsed_s, noise)
+    _, transition = model.move(mean, elapsed_s, np.full(COUNT, LENGTH_M))
+    process_noise = model.process_noise(mean, elapsed_s, noise)
     for track in range(COUNT):
         extended = _Extended(lambda state: driven(name, state, elapsed_s))
         extended.x, extended.P = mean[track].copy(), cov[track].copy()
-        extended.F = transition(model, mean[track : track + 1], elapsed_s)
+        extended.F = transition[track]
         extended.Q = process_noise[track]
         extended.R = measured_cov[track]
         extended.predict()
@@ -115,20 +126,6 @@ class _Extended(ExtendedKalmanFilter):
 
     def predict_x(self, u: float = 0) -> None:
         self.x = self._transition(self.x)
-
-
-def transition(model: MotionModel, mean: np.ndarray, elapsed_s: float) -> np.ndarray:
-    """The Jacobian of one track, read off how the covariances e e' of its states are carried over."""
-    columns = []
-    still = np.zeros((1, 2))
-    _, added = predict(model, mean, np.zeros((1, STATE_SIZE, STATE_SIZE)), elapsed_s, still)
-    for index in range(STATE_SIZE):
-        unit = np.zeros((1, STATE_SIZE, STATE_SIZE))
-        unit[0, index, index] = 1.0
-        outer = (predict(model, mean, unit, elapsed_s, still)[1] - added)[0]
-        # Each state keeps itself with weight 1, which fixes the sign of the column.
-        columns.append(outer[:, index])
-    return np.stack(columns, axis=1)
 
 
 def driven(name: str, state: np.ndarray, elapsed_s: float) -> np.ndarray:
@@ -155,12 +152,12 @@ def test_jacobians_equal_numeric_derivatives(name: str) -> None:
     step = 1e-6
     for row in mean[:10]:
         shifted = np.concatenate([row + step * np.eye(STATE_SIZE), row - step * np.eye(STATE_SIZE)])
-        nothing = np.zeros((2 * STATE_SIZE, STATE_SIZE, STATE_SIZE))
-        moved, _ = predict(model, shifted, nothing, 0.5, np.zeros((2 * STATE_SIZE, 2)))
+        moved, _ = model.move(shifted, 0.5, np.full(2 * STATE_SIZE, LENGTH_M))
         seen, _ = model.observe(shifted)
         numeric_transition = (moved[:STATE_SIZE] - moved[STATE_SIZE:]).T / (2 * step)
         numeric_jacobian = (seen[:STATE_SIZE] - seen[STATE_SIZE:]).T / (2 * step)
-        np.testing.assert_allclose(transition(model, row[None], 0.5), numeric_transition, atol=2e-7)
+        _, transition = model.move(row[None], 0.5, np.full(1, LENGTH_M))
+        np.testing.assert_allclose(transition[0], numeric_transition, atol=2e-7)
         np.testing.assert_allclose(model.observe(row[None])[1][0], numeric_jacobian, atol=2e-7)
 
 
@@ -190,6 +187,13 @@ def test_tracks_begin_where_and_as_fast_as_their_box(name: str) -> None:
     np.testing.assert_allclose(seen[1], [*measured[1, :3], 0.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(cov[:, :2, :2], measured_cov[:2, :2, :2])
     assert np.linalg.eigvalsh(cov[:, : model.size, : model.size]).min() > 0.0
+
+
+def test_solving_equals_numpys() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.normal(0.0, 1.0, (COUNT, 5, 5))
+    matrix, right = root @ root.transpose(0, 2, 1) + 0.01 * np.eye(5), rng.normal(0.0, 1.0, (COUNT, 5, 6))
+    np.testing.assert_allclose(solve_positive(matrix, right), np.linalg.solve(matrix, right), rtol=1e-8, atol=1e-10)
 
 
 def test_unknown_velocity_lies_along_the_body() -> None:
