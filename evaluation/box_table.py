@@ -92,23 +92,23 @@ def _in_bike_racks(table: BoxTable, frames: Sequence[Frame]) -> BoolArray:
     inside = np.zeros(len(table), dtype=np.bool_)
     candidates = np.flatnonzero(np.isin(table.boxes.label, _RACKED_LABELS))
     first, last = (np.searchsorted(table.frame[candidates], np.arange(len(frames)), side) for side in ("left", "right"))
-    for index in np.flatnonzero(last > first):
-        racks = _annotations(frames[index]).bike_racks
-        if len(racks):
-            here = candidates[first[index] : last[index]]
-            inside[here] = _inside_any(racks, table.boxes.center_m[here])
+    racks = [_annotations(frame).bike_racks for frame in frames]
+    first_rack = np.cumsum([0, *map(len, racks)])
+    corners_m = Boxes3D.concatenate(racks).corners()
+    for index in np.flatnonzero((last > first) & (np.diff(first_rack) > 0)):
+        here = candidates[first[index] : last[index]]
+        inside[here] = _inside_any(corners_m[first_rack[index] : first_rack[index + 1]], table.boxes.center_m[here])
     return inside
 
 
-def _inside_any(boxes: Boxes3D, points_m: FloatArray) -> BoolArray:
-    """(P,) whether a point lies in one of the boxes or on its surface.
+def _inside_any(corners_m: FloatArray, points_m: FloatArray) -> BoolArray:
+    """(P,) whether a point lies in one of the boxes with corners (B, 8, 3) or on its surface.
 
     As in the devkit's `points_in_box`: three edges that meet in a corner span the box, and a point is inside if its
     projection on each lies between the edge's ends.
     """
-    corners = boxes.corners()
-    edges = corners[:, [4, 1, 3]] - corners[:, :1]
-    along = np.einsum("bei,bpi->bpe", edges, points_m[None] - corners[:, :1])
+    edges = corners_m[:, [4, 1, 3]] - corners_m[:, :1]
+    along = np.einsum("bei,bpi->bpe", edges, points_m[None] - corners_m[:, :1])
     within = (along >= 0) & (along <= np.einsum("bei,bei->be", edges, edges)[:, None])
     inside: BoolArray = within.all(axis=2).any(axis=0)
     return inside

@@ -71,12 +71,30 @@ class ClassDetections:
     Attributes:
         name: the class.
         annotated: annotations, frame after frame.
-        predicted: predictions in the order in which they are matched.
+        predicted: predictions of all classes, which are many: they are not copied class by class.
+        rows: (P,) those of this class, in the order in which they are matched.
     """
 
     name: str
     annotated: BoxTable
     predicted: BoxTable
+    rows: IntArray
+
+    @property
+    def score(self) -> FloatArray:
+        """(P,) scores of the predictions, descending."""
+        return self.predicted.boxes.score[self.rows]
+
+    @property
+    def frame(self) -> IntArray:
+        """(P,) index of each prediction's key frame."""
+        return self.predicted.frame[self.rows]
+
+    def errors(self, match: IntArray) -> dict[str, FloatArray]:
+        """The errors (M,) of the true positives, for the annotation (P,) that each prediction takes, -1 for none."""
+        is_match = match >= 0
+        truth = self.annotated.boxes.select(match[is_match])
+        return detection_errors(truth, self.predicted.boxes.select(self.rows[is_match]), self.name)
 
 
 def detection_metrics(results: Results, scenes: Sequence[Scene]) -> Evaluation:
@@ -118,19 +136,19 @@ def prepare_detections(results: Results, scenes: Sequence[Scene]) -> list[ClassD
         label = LABEL_OF_CLASS[name]
         rows = np.flatnonzero(evaluated & (predicted.boxes.label == label))
         descending = rows[np.argsort(predicted.boxes.score[rows], kind="stable")[::-1]]
-        return ClassDetections(name, annotated.select(annotated.boxes.label == label), predicted.select(descending))
+        return ClassDetections(name, annotated.select(annotated.boxes.label == label), predicted, descending)
 
     return [of_class(name) for name in CLASSES]
 
 
 def match_detections(class_: ClassDetections, distances_m: Sequence[float]) -> IntArray:
     """(D, P) the annotation that each prediction takes at each matching distance, -1 for none."""
-    n_frames = 1 + max(class_.annotated.frame.max(initial=0), class_.predicted.frame.max(initial=0))
+    n_frames = 1 + max(class_.annotated.frame.max(initial=0), class_.frame.max(initial=0))
     matches: IntArray = _match(
         np.searchsorted(class_.annotated.frame, np.arange(n_frames + 1)),
         np.ascontiguousarray(class_.annotated.boxes.center_m[:, :2]),
-        class_.predicted.frame,
-        np.ascontiguousarray(class_.predicted.boxes.center_m[:, :2]),
+        class_.frame,
+        class_.predicted.boxes.center_m[class_.rows, :2],
         np.array(distances_m, dtype=np.float64),
         product_rounding().norm,
     )
@@ -185,10 +203,7 @@ def precision_recall_curves(class_: ClassDetections, match: IntArray) -> Curves:
     Raises:
         InputError: negative scores stand where the devkit wants them to fall towards 0.
     """
-    is_match = match >= 0
-    truth, guess = class_.annotated.boxes.select(match[is_match]), class_.predicted.boxes.select(is_match)
-    errors = detection_errors(truth, guess, class_.name)
-    curves = curves_of_matches(class_.predicted.boxes.score, is_match, errors, len(class_.annotated))
+    curves = curves_of_matches(class_.score, match >= 0, class_.errors(match), len(class_.annotated))
     if (np.diff(curves["confidence"]) > 0).any():
         raise InputError(f"class '{class_.name}': negative scores, where the evaluation wants them between 0 and 1")
     return curves

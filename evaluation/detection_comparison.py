@@ -24,7 +24,6 @@ from evaluation.detection import (
     prepare_detections,
     summarise,
 )
-from evaluation.detection_errors import detection_errors
 from scenes import Results, Scene
 from scenes.geometry import FloatArray
 
@@ -92,17 +91,10 @@ def _match_class(class_: ClassDetections, scene_of_frame: IntArray, n_scenes: in
     matches = match_detections(class_, MATCHING_DISTANCES_M)
     return ClassMatches(
         n_annotations=np.bincount(scene_of_frame[class_.annotated.frame], minlength=n_scenes),
-        score=class_.predicted.boxes.score,
-        scene=scene_of_frame[class_.predicted.frame],
+        score=class_.score,
+        scene=scene_of_frame[class_.frame],
         is_match=matches >= 0,
-        errors=tuple(
-            detection_errors(
-                class_.annotated.boxes.select(match[match >= 0]),
-                class_.predicted.boxes.select(match >= 0),
-                class_.name,
-            )
-            for match in matches
-        ),
+        errors=tuple(class_.errors(match) for match in matches),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -91,7 +92,7 @@ def read_inputs(
     """
     path = None if isinstance(results, Results) else Path(results)
     source = "results" if path is None else path
-    with _started(read_results, results) as content_of_results:
+    with _without_garbage_collection(), _started(read_results, results) as content_of_results:
         all_scenes = read_scenes(split.dataroot, split.version, split.name, cameras=False)
         content = content_of_results()
     scenes = _complete_scenes(all_scenes, content, source) if partial else all_scenes
@@ -117,6 +118,18 @@ def _complete_scenes(scenes: Sequence[Scene], results: Results, source: object) 
     if not complete:
         raise InputError(f"{source}: holds all samples of none of the split's {len(scenes)} scenes")
     return complete
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Reading makes millions of objects, none of them garbage: looking through them takes a fifth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager

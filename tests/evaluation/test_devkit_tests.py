@@ -123,7 +123,7 @@ def accumulate_adapter(gt_boxes, pred_boxes, class_name, dist_fcn, dist_th) -> D
     label = LABEL_OF_CLASS[class_name]
     annotated, predicted = (table.select(table.boxes.label == label) for table in (annotated, predicted))
     order = np.argsort(predicted.boxes.score, kind="stable")[::-1]
-    class_ = ClassDetections(class_name, annotated, predicted.select(order))
+    class_ = ClassDetections(class_name, annotated, predicted, order)
     return DetectionMetricData(**precision_recall_curves(class_, match_detections(class_, [dist_th])[0]))
 
 
