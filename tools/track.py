@@ -20,6 +20,9 @@ def main() -> None:
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
     parser.add_argument("--out", type=Path, required=True, help="tracking result file to write")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    parser.add_argument(
+        "--offline", action="store_true", help="look at each drive as a whole: better, not causal, not for a live car"
+    )
     arguments = parser.parse_args()
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
     scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split, annotations=False)
@@ -28,7 +31,7 @@ def main() -> None:
     detections = select_samples(read_detections(arguments.detections), wanted, known, arguments.detections)
     if arguments.out.resolve() == arguments.detections.resolve():
         raise InputError(f"{arguments.out}: would overwrite the detections")
-    tracks = track_results(detections, scenes, config, arguments.workers)
+    tracks = track_results(detections, scenes, config, arguments.workers, offline=arguments.offline)
     write_tracks(arguments.out, tracks)
     boxes = sum(len(frame) for frame in tracks.boxes.values())
     identities = len({identity for frame in tracks.boxes.values() for identity in frame.track_id.tolist()})

@@ -97,6 +97,8 @@ class TrackerConfig:
         track_score: `detection` reports a box's own score; `evidence` the mean probability of the track's boxes, times
             a share that grows with the time it has been observed.
         evidence_time_s: the time in which that share reaches 63%.
+        link_gap_s: offline, the longest time between two fragments that are put together.
+        link_sigmas: offline, how badly place and velocity of two fragments may agree at most.
         max_tracks: upper bound of live tracks; beyond it those unseen for longest, then the weakest, die.
     """
 
@@ -121,4 +123,6 @@ class TrackerConfig:
     report_unseen_s: float = 0.6
     track_score: str = "evidence"
     evidence_time_s: float = 2.0
+    link_gap_s: float = 3.0
+    link_sigmas: float = 1.0
     max_tracks: int = 2000

@@ -31,9 +31,17 @@ def survivors(tracks: Tracks, config: TrackerConfig, table: ClassTable, unseen_s
     return alive
 
 
-def evidence_score(tracks: Tracks, evidence_time_s: float) -> FloatArray:
-    """(T,) mean probability of the tracks' boxes, times a share that grows with the time they span."""
-    probability = 1.0 / (1.0 + np.exp(-tracks.evidence / tracks.hits))
-    share = 1.0 - np.exp(-(tracks.observed_s + _KEY_FRAME_S) / evidence_time_s)
+def evidence_score(
+    evidence: FloatArray, hits: NDArray[np.int64], observed_s: FloatArray, evidence_time_s: float
+) -> FloatArray:
+    """(T,) mean probability of the tracks' boxes, times a share that grows with the time they span.
+
+    Args:
+        evidence: (T,) sum of the boxes' log odds. hits: (T,) number of boxes.
+        observed_s: (T,) time with boxes since birth.
+        evidence_time_s: the time in which the share reaches 63%.
+    """
+    probability = 1.0 / (1.0 + np.exp(-evidence / hits))
+    share = 1.0 - np.exp(-(observed_s + _KEY_FRAME_S) / evidence_time_s)
     score: FloatArray = probability * share
     return score

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,15 @@ class Measured:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Measured]) -> Measured:
+        """The boxes of several frames, one after the other."""
+        arrays = [field.name for field in fields(cls) if field.name != "boxes"]
+        return cls(
+            boxes=Boxes3D.concatenate([part.boxes for part in parts]),
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},
+        )
 
     @property
     def probability(self) -> FloatArray:
@@ -125,8 +135,8 @@ def _in_fixed_order(boxes: Boxes3D, picked: NDArray[np.int64]) -> NDArray[np.int
     ids = np.zeros(len(boxes)) if boxes.query_id is None else boxes.query_id
     columns = [boxes.rotation, boxes.size_wlh_m, np.nan_to_num(boxes.velocity_mps), boxes.center_m]
     keys = np.column_stack([*columns, ids, boxes.label, -boxes.score])[picked]
-    order = np.lexsort(keys.T)
-    return picked[order]
+    tie_free: NDArray[np.int64] = np.lexsort(keys.T)
+    return picked[tie_free]
 
 
 def _duplicates(boxes: Boxes3D, place_cov: FloatArray, config: TrackerConfig) -> NDArray[np.bool_]:

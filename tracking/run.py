@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from scenes import Boxes3D, Results, Scene
 from scenes.geometry import FloatArray
 from tracking.config import TrackerConfig
+from tracking.offline import track_offline
 from tracking.score_scale import ScoreScale
 from tracking.tracker import Tracker
 
@@ -29,7 +31,12 @@ class _Drive:
 
 
 def track_results(
-    detections: Results, scenes: Sequence[Scene], config: TrackerConfig | None = None, workers: int = 1
+    detections: Results,
+    scenes: Sequence[Scene],
+    config: TrackerConfig | None = None,
+    workers: int = 1,
+    *,
+    offline: bool = False,
 ) -> Results:
     """Track all scenes of a detection file.
 
@@ -38,6 +45,7 @@ def track_results(
         scenes: the drives, in the order in which identities are numbered.
         config: the tracker's settings.
         workers: processes.
+        offline: look at each drive as a whole (`tracking.offline`); not causal.
 
     Returns:
         Tracks of every frame; `track_id` counts from 1 and is unique over all scenes. The result does not depend on
@@ -49,9 +57,9 @@ def track_results(
     frames = sum(len(drive.tokens) for drive in drives)
     tracked: dict[str, Boxes3D] = {}
     offset = 0
-    for drive, outputs in zip(
-        drives, _track_drives(drives, config, scale, workers if frames >= _SMALLEST_PARALLEL_RUN else 1), strict=True
-    ):
+    track_drive = partial(_track_drive, config=config, scale=scale, offline=offline)
+    outputs_of_drives = _track_drives(drives, track_drive, workers if frames >= _SMALLEST_PARALLEL_RUN else 1)
+    for drive, outputs in zip(drives, outputs_of_drives, strict=True):
         numbers = [_numbers(boxes) for boxes in outputs]
         for token, boxes, number in zip(drive.tokens, outputs, numbers, strict=True):
             tracked[token] = boxes.replace(track_id=(number + offset).astype(np.str_))
@@ -69,24 +77,21 @@ def _drive(scene: Scene, boxes: Mapping[str, Boxes3D]) -> _Drive:
 
 
 def _track_drives(
-    drives: Sequence[_Drive], config: TrackerConfig, scale: ScoreScale, workers: int
+    drives: Sequence[_Drive], track_drive: Callable[[_Drive], list[Boxes3D]], workers: int
 ) -> Iterator[list[Boxes3D]]:
     if workers <= 1 or len(drives) <= 1:
-        yield from (_track_drive(drive, config, scale) for drive in drives)
+        yield from map(track_drive, drives)
         return
     with ProcessPoolExecutor(min(workers, len(drives))) as pool:
-        count = len(drives)
-        yield from pool.map(_track_drive, drives, [config] * count, [scale] * count, chunksize=max(1, count // 32))
+        yield from pool.map(track_drive, drives, chunksize=max(1, len(drives) // 32))
 
 
-def _track_drive(drive: _Drive, config: TrackerConfig, scale: ScoreScale) -> list[Boxes3D]:
+def _track_drive(drive: _Drive, config: TrackerConfig, scale: ScoreScale, offline: bool) -> list[Boxes3D]:
+    if offline:
+        return track_offline(drive.boxes, drive.timestamps_us, drive.global_from_ego, config, scale)
     tracker = Tracker(config, scale)
-    return [
-        tracker.step(boxes, timestamp_us, global_from_ego)
-        for boxes, timestamp_us, global_from_ego in zip(
-            drive.boxes, drive.timestamps_us, drive.global_from_ego, strict=True
-        )
-    ]
+    frames = zip(drive.boxes, drive.timestamps_us, drive.global_from_ego, strict=True)
+    return [tracker.step(*frame) for frame in frames]
 
 
 def _numbers(boxes: Boxes3D) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

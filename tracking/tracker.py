@@ -1,4 +1,4 @@
-"""The online tracker: boxes of one frame in, boxes with identities out.
+"""The online tracker: boxes of one frame in, boxes with identities out. It never looks ahead.
 
 Each step leaves out duplicates, predicts all tracks to the frame's time, assigns boxes in three stages
 (`tracking.stages`), corrects the tracks, starts new ones with the boxes that are left, and lets those die that
@@ -8,10 +8,14 @@ were not seen for too long.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scenes import NO_QUERY, Boxes3D
+from scenes import NO_QUERY, Boxes3D, InputError
 from scenes.geometry import FloatArray, rotation_from_yaw
 from tracking.association import IndexArray
 from tracking.config import TrackerConfig
@@ -25,8 +29,23 @@ from tracking.tracks import Tracks
 
 _logger = logging.getLogger(__name__)
 
+_STATE_VERSION = 1
+
 _LONGEST_PREDICTION_S = 10.0
 """Nothing lives through a longer gap; bounds the prediction of tracks that die right after."""
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """The measured boxes of one frame, and the track that each went to.
+
+    Attributes:
+        measured: B boxes; duplicates and unusable ones are left out.
+        number: (B,) identity of the track, 0 for a box that neither continued nor started one.
+    """
+
+    measured: Measured
+    number: IndexArray
 
 
 class Tracker:
@@ -61,16 +80,90 @@ class Tracker:
             Time that repeats or runs backwards, and boxes that cannot be used, are named in the log; the tracker goes
             on.
         """
+        self.assign(boxes, timestamp_us, ego)
+        return self.report()
+
+    def assign(self, boxes: Boxes3D, timestamp_us: int, ego: FloatArray) -> Assigned:
+        """The first half of `step`: update all tracks with the boxes of one frame, and tell which went where."""
         elapsed_s = self._advance_clock(timestamp_us)
         sensor_xy_m = np.asarray(ego, dtype=np.float64)[:2, 3]
         measured = measure(boxes, self._config, self._table, self._scale, sensor_xy_m)
         last_xy_m = self._tracks.mean[:, :2].copy()
         predict(self._tracks, self._table, elapsed_s)
         rows, columns = associate(self._tracks, measured, self._table, self._config, last_xy_m, timestamp_us, elapsed_s)
+        number = np.zeros(len(measured), dtype=np.int64)
+        number[columns] = self._tracks.number[rows]
         self._continue_tracks(rows, columns, measured, elapsed_s)
-        self._start_tracks(columns, measured)
+        born = np.flatnonzero((number == 0) & self._may_start(measured))
+        number[born] = np.arange(self._next_number, self._next_number + len(born))
+        self._start_tracks(born, measured)
         self._end_tracks()
-        return self._reported_boxes()
+        return Assigned(measured, number)
+
+    def report(self) -> Boxes3D:
+        """The second half of `step`: the tracks seen in the last frame, or just before it."""
+        config = self._config
+        unseen_s = self._unseen_s()
+        coasting = (unseen_s <= config.report_unseen_s) & (self._tracks.observed_s >= config.report_unseen_s)
+        confirmed = self._tracks.hits >= self._table.confirm_hits[self._tracks.label]
+        # New tracks are appended, so the rows are in the order of their numbers.
+        tracks = self._tracks.select(((unseen_s == 0.0) | coasting) & confirmed)
+        expected, _ = observe(tracks.mean, tracks.label, self._table)
+        return Boxes3D(
+            center_m=np.column_stack([expected[:, :2], tracks.body[:, 0]]),
+            size_wlh_m=tracks.body[:, 1:],
+            rotation=rotation_from_yaw(expected[:, 2]),
+            velocity_mps=expected[:, 3:],
+            label=tracks.label,
+            score=tracks.score
+            if config.track_score == "detection"
+            else evidence_score(tracks.evidence, tracks.hits, tracks.observed_s, config.evidence_time_s),
+            query_id=tracks.query_id if (tracks.query_id != NO_QUERY).any() else None,
+            track_id=tracks.number.astype(np.str_),
+        )
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that the tracker remembers, as arrays that `np.savez` writes and `Tracker.from_state` reads."""
+        return {
+            "version": np.array(_STATE_VERSION),
+            "now_us": np.array(self._now_us),
+            "started": np.array(self._started),
+            "next_number": np.array(self._next_number),
+            "scale.score": self._scale.score,
+            "scale.log_odds": self._scale.log_odds,
+            **{f"tracks.{name}": column.copy() for name, column in self._tracks.columns().items()},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, NDArray[Any]], config: TrackerConfig | None = None) -> Tracker:
+        """A tracker that goes on where the one that gave `state` was.
+
+        Args:
+            state: what `state()` returned, also as `np.load` reads it back.
+            config: settings, those of the first tracker as a rule: the state does not hold them.
+
+        Raises:
+            InputError: not a state, or one of another version.
+        """
+        version = int(state["version"]) if "version" in state else None
+        if version != _STATE_VERSION:
+            raise InputError(f"tracker state: version is {version}, this tracker reads version {_STATE_VERSION}")
+        tracker = cls(config)
+        expected = tracker.state()
+        for name, own in expected.items():
+            if name not in state:
+                raise InputError(f"tracker state: '{name}' is missing")
+            given = state[name]
+            if given.dtype != own.dtype or given.ndim != own.ndim or given.shape[1:] != own.shape[1:]:
+                raise InputError(f"tracker state: '{name}' has shape {given.shape} of {given.dtype}")
+        columns = {name: np.array(state[f"tracks.{name}"]) for name in tracker._tracks.columns()}
+        if len({len(column) for column in columns.values()}) != 1:
+            raise InputError("tracker state: the columns of the tracks differ in length")
+        tracker._tracks = Tracks.from_columns(columns)
+        tracker._scale = ScoreScale(np.array(state["scale.score"]), np.array(state["scale.log_odds"]))
+        tracker._now_us, tracker._started = int(state["now_us"]), bool(state["started"])
+        tracker._next_number = int(state["next_number"])
+        return tracker
 
     def _advance_clock(self, timestamp_us: int) -> float:
         """Seconds since the frame before; never negative."""
@@ -100,12 +193,13 @@ class Tracker:
         if measured.boxes.query_id is not None:
             tracks.query_id[rows] = measured.boxes.query_id[columns]
 
-    def _start_tracks(self, taken: IndexArray, measured: Measured) -> None:
-        """Start a track for each box that no track took."""
-        free = np.ones(len(measured), dtype=np.bool_)
-        free[taken] = False
-        free &= measured.boxes.score >= self._table.birth_score[measured.boxes.label]
-        columns = np.flatnonzero(free)
+    def _may_start(self, measured: Measured) -> NDArray[np.bool_]:
+        """(B,) which boxes are good enough to start a track."""
+        label = measured.boxes.label
+        good: NDArray[np.bool_] = measured.boxes.score >= self._table.birth_score[label]
+        return good & (measured.probability >= self._config.second_pass_below)
+
+    def _start_tracks(self, columns: IndexArray, measured: Measured) -> None:
         if not len(columns):
             return
         count = len(columns)
@@ -136,25 +230,6 @@ class Tracker:
         alive = survivors(self._tracks, self._config, self._table, self._unseen_s())
         if not alive.all():
             self._tracks = self._tracks.select(alive)
-
-    def _reported_boxes(self) -> Boxes3D:
-        config = self._config
-        unseen_s = self._unseen_s()
-        coasting = (unseen_s <= config.report_unseen_s) & (self._tracks.observed_s >= config.report_unseen_s)
-        confirmed = self._tracks.hits >= self._table.confirm_hits[self._tracks.label]
-        # New tracks are appended, so the rows are in the order of their numbers.
-        tracks = self._tracks.select(((unseen_s == 0.0) | coasting) & confirmed)
-        expected, _ = observe(tracks.mean, tracks.label, self._table)
-        return Boxes3D(
-            center_m=np.column_stack([expected[:, :2], tracks.body[:, 0]]),
-            size_wlh_m=tracks.body[:, 1:],
-            rotation=rotation_from_yaw(expected[:, 2]),
-            velocity_mps=expected[:, 3:],
-            label=tracks.label,
-            score=tracks.score if config.track_score == "detection" else evidence_score(tracks, config.evidence_time_s),
-            query_id=tracks.query_id if (tracks.query_id != NO_QUERY).any() else None,
-            track_id=tracks.number.astype(np.str_),
-        )
 
     def _unseen_s(self) -> FloatArray:
         unseen_s: FloatArray = (self._now_us - self._tracks.seen_us) * 1e-6

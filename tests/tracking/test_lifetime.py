@@ -42,5 +42,5 @@ def test_beyond_the_bound_those_unseen_longest_then_the_weakest_die() -> None:
 
 def test_score_is_the_mean_probability_times_a_share_of_time() -> None:
     log_odds = np.log(0.8 / 0.2)
-    score = evidence_score(tracks(2, hits=[1, 4], evidence=[log_odds, 4 * log_odds], observed_s=[0.0, 1.5]), 2.0)
+    score = evidence_score(np.array([log_odds, 4 * log_odds]), np.array([1, 4]), np.array([0.0, 1.5]), 2.0)
     assert score.tolist() == pytest.approx([0.8 * (1 - np.exp(-0.25)), 0.8 * (1 - np.exp(-1.0))])
