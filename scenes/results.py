@@ -151,7 +151,7 @@ def _read(path: Path, format_: ResultFormat) -> Results:
     try:
         file = msgspec.json.decode(content, type=_File)
         boxes = _decode_boxes(file.results, format_)
-    except (msgspec.DecodeError, RecursionError, _UnusableError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _UnusableError) as error:
         # The fast path only knows that something is wrong. Look again, slowly, for a person to mend it.
         raise InputError(f"{path}: {find_fault(content, format_) or error}") from error
     return Results(boxes, file.meta)

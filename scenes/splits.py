@@ -88,7 +88,7 @@ def _names_in_custom_splits(path: Path, split: str) -> tuple[str, ...]:
         raise InputError(f"split '{split}' is none of {known}, no file of that name, and there is no {path}")
     try:
         custom = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a dictionary from split to scene names: {error}") from error
     if split not in custom:
         raise InputError(f"{path}: no split '{split}' (it has {', '.join(sorted(custom)) or 'none'})")

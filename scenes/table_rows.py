@@ -125,7 +125,7 @@ def read_table(path: Path, row: type[RowT], keep: Callable[[RowT], bool] | None 
         if keep is None:
             return Table(path, msgspec.json.decode(content, type=list[row]))  # type: ignore[valid-type]
         return Table(path, _kept_rows(content, row, keep))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.loaders import load_prediction
@@ -196,6 +196,7 @@ def test_fault_of_a_box_is_named(tmp_path: Path, changes: dict[str, Any], fault:
         (b"hello", "not JSON: Expecting value at line 1, column 1"),
         (b'{"meta": {}, "results": {"s": [', "(is the file truncated?)"),
         (b"\xff\xfe\x80", "not JSON"),
+        (b'{"meta": {}, "results": {"\x80": []}}', "not JSON: not UTF-8 text at byte 26"),
         (b"[" * 100_000, "nested too deeply"),
         (b"[]", "expected an object with the keys 'meta' and 'results'"),
         (b'{"results": {}}', "key 'meta': missing"),
@@ -257,6 +258,7 @@ def test_any_value_is_read_or_named(tmp_path_factory: pytest.TempPathFactory, ke
 
 
 @given(cut=st.integers(0, 10_000), garbage=st.binary(max_size=3))
+@example(cut=2, garbage=b"\x80")
 def test_damaged_file_is_read_or_named(tmp_path_factory: pytest.TempPathFactory, cut: int, garbage: bytes) -> None:
     whole = json.dumps({"meta": {}, "results": {"s": [detection(), detection()]}}).encode()
     position = cut % len(whole)

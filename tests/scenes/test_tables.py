@@ -188,6 +188,9 @@ def test_missing_folders_and_tables_are_named(plain_city: Path, tmp_path: Path, 
     (root / VERSION / "sample.json").unlink()
     with pytest.raises(InputError, match=r"sample.json: the table is missing"):
         read_scenes(root, VERSION)
+    (root / VERSION / "sample.json").write_bytes(b'[{"token": "\x80"}]')
+    with pytest.raises(InputError, match=r"sample.json: .*can't decode byte 0x80"):
+        read_scenes(root, VERSION)
     (root / VERSION / "sample.json").write_text('[{"token": ')
     with pytest.raises(InputError, match=r"sample.json: .*truncated"):
         read_scenes(root, VERSION)
