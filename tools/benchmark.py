@@ -1,6 +1,7 @@
 """Measure how fast parts of the project are.
 
     python tools/benchmark.py evaluation [--scenes 15 50 150] [--devkit-scenes 15]
+    python tools/benchmark.py tracker [--boxes 10 30 120 300 1000]
 
 One sub-command a benchmark; each is a module with `add_arguments(parser)` and `run(arguments)`.
 """
@@ -9,8 +10,9 @@ import argparse
 
 from evaluation import benchmark as evaluation_benchmark
 from scenes.command import run_command
+from tracking import benchmark as tracker_benchmark
 
-_BENCHMARKS = {"evaluation": evaluation_benchmark}
+_BENCHMARKS = {"evaluation": evaluation_benchmark, "tracker": tracker_benchmark}
 
 
 def main() -> None:
