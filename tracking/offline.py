@@ -46,6 +46,8 @@ def track_offline(
     Returns:
         For each frame its tracks, ordered by identity; identities count from 1.
     """
+    if not boxes:
+        return []
     tracker = Tracker(config, scale)
     assigned = [tracker.assign(*frame) for frame in zip(boxes, timestamps_us, global_from_ego, strict=True)]
     measured = Measured.concatenate([frame.measured for frame in assigned])

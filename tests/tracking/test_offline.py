@@ -1,0 +1,93 @@
+"""Tracks with hindsight."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluation.tracking import tracking_metrics
+from scenes import Boxes3D, read_detections, read_scenes, select_samples
+from scenes.city.simulated_detector import simulate_detections
+from tracking import ScoreScale, TrackerConfig, track_results, tracker_config_from_dict
+from tracking.offline import track_offline
+
+EGO = np.eye(4)
+
+
+def track(
+    frames: list[Boxes3D], config: TrackerConfig | None = None, times_us: list[int] | None = None
+) -> list[Boxes3D]:
+    times_us = times_us or [500_000 * index for index in range(len(frames))]
+    scale = ScoreScale.calibrated()
+    return track_offline(frames, times_us, [EGO] * len(frames), config or TrackerConfig(), scale)
+
+
+def test_gaps_are_filled_and_scores_are_those_of_the_whole_track(boxes_at) -> None:
+    frames = [boxes_at([(3.0 * index, 5.0)], velocity_mps=[[6.0, 0.0]]) for index in range(10)]
+    frames[4] = frames[5] = Boxes3D.empty()
+    outputs = track(frames)
+    assert [boxes.track_id.tolist() for boxes in outputs] == [["1"]] * 10
+    assert len({boxes.score[0] for boxes in outputs}) == 1
+    np.testing.assert_allclose(outputs[4].center_m[0, :2], [12.0, 5.0], atol=0.2)
+
+
+def test_fragments_of_one_object_are_linked(boxes_at) -> None:
+    """The online tracker gives a newborn track up before the object is seen again; later its motion tells."""
+    frames = [boxes_at([(4.0 * index, 5.0)], velocity_mps=[[8.0, 0.0]]) for index in range(12)]
+    frames[2:6] = [Boxes3D.empty()] * 4
+    assert {identity for boxes in track(frames) for identity in boxes.track_id.tolist()} == {"1"}
+    apart = track(frames, TrackerConfig(link_sigmas=0.0))
+    assert {identity for boxes in apart for identity in boxes.track_id.tolist()} == {"1", "2"}
+
+
+def test_fragments_that_move_apart_are_not_linked(boxes_at) -> None:
+    there = [boxes_at([(4.0 * index, 5.0)], velocity_mps=[[8.0, 0.0]]) for index in range(3)]
+    back = [boxes_at([(20.0 - 4.0 * index, 5.0)], velocity_mps=[[-8.0, 0.0]]) for index in range(3)]
+    outputs = track([*there, *[Boxes3D.empty()] * 3, *back])
+    assert {identity for boxes in outputs for identity in boxes.track_id.tolist()} == {"1", "2"}
+
+
+def test_no_boxes_no_tracks() -> None:
+    assert [len(boxes) for boxes in track([Boxes3D.empty()] * 3)] == [0, 0, 0]
+    assert track([]) == []
+
+
+@settings(max_examples=40)
+@given(data=st.data(), motion=st.sampled_from(["constant_velocity", "constant_turn_rate", "bicycle", "last_box"]))
+def test_whatever_comes_in_sound_tracks_come_out(data, motion: str, random_boxes) -> None:
+
+    config = tracker_config_from_dict({"every_class": {"motion": motion}})
+    frames = data.draw(st.lists(random_boxes, min_size=1, max_size=5))
+    gaps = data.draw(st.lists(st.sampled_from([500_000, 0, -300_000, 30_000_000]), min_size=5, max_size=5))
+    times_us = (1_500_000_000_000_000 + np.cumsum(gaps[: len(frames)])).tolist()
+    label_of: dict[str, int] = {}
+    for boxes in track(frames, config, times_us):
+        identities = boxes.track_id.tolist()
+        assert len(set(identities)) == len(identities)
+        for identity, label in zip(identities, boxes.label.tolist(), strict=True):
+            assert label_of.setdefault(identity, label) == label
+        for name in ("center_m", "size_wlh_m", "rotation", "velocity_mps", "score"):
+            assert np.isfinite(getattr(boxes, name)).all()
+        assert (boxes.size_wlh_m > 0.0).all()
+
+
+@pytest.mark.parametrize(("detector", "gain"), [("fastbev", 0.02), ("cc_3dt", 0.0)])
+def test_gains_on_real_detections(detector: str, gain: float, shared, mini_val) -> None:
+    scenes = read_scenes(mini_val, "v1.0-mini", "mini_val")
+    path = shared / "detections" / f"{detector}.json"
+    tokens = [token for scene in scenes for token in scene.sample_tokens]
+    detections = select_samples(read_detections(path), tokens, (), path)
+    online, offline = (
+        tracking_metrics(track_results(detections, scenes, offline=offline), scenes).summary["amota"]
+        for offline in (False, True)
+    )
+    assert offline >= online + gain
+
+
+def test_gains_on_the_city(city_scenes) -> None:
+    detections = simulate_detections(city_scenes)
+    online, offline = (
+        tracking_metrics(track_results(detections, city_scenes, offline=offline), city_scenes).summary["amota"]
+        for offline in (False, True)
+    )
+    assert offline >= online + 0.02
