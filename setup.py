@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 RERUN = ["rerun-sdk>=0.23,<0.24", "pyarrow<26"]  # later ones need numpy 2
+DETECTION = ["torch>=2.4"]
 ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization"]
 
 setup(
@@ -35,8 +36,10 @@ setup(
         "rich>=13",
     ],
     extras_require={
+        "detection": DETECTION,
         "rerun": RERUN,
         "test": [
+            *DETECTION,
             *RERUN,
             "pytest>=8",
             "pytest-xdist>=3.5",
