@@ -110,7 +110,7 @@ class TrackerConfig:
     cost: str = "mahalanobis"
     gate_sigmas: float = 3.0
     gate_giou: float = 1.5
-    second_pass_below: float = 0.0
+    second_pass_below: float = 0.25
     assignment: str = "optimal"
     use_identity: bool = True
     identity_gate_scale: float = 0.5

@@ -11,6 +11,7 @@ tracker = dict(
     use_identity=False,
     recovery_gate_scale=1.0,
     suppress_duplicates=False,
+    second_pass_below=0.0,
     track_score="detection",
     newborn_unseen_s=1000.0,
     report_unseen_s=0.0,

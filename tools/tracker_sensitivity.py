@@ -1,0 +1,56 @@
+"""Print how AMOTA and identity switches move when each of the tracker's settings is scaled, one at a time."""
+
+import argparse
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby
+from pathlib import Path
+
+from evaluation.tracking import tracking_metrics
+from scenes import Results, Scene, read_detections, read_sample_tokens, read_scenes, select_samples
+from scenes.command import run_command
+from scenes.splits import is_official_split
+from tracking import TrackerConfig, load_tracker_config, track_results
+from tracking.sensitivity import FACTORS, varied
+
+
+def main() -> None:
+    """Parse the command line, track with every variation, print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("detections", type=Path, nargs="+", help="detection result files of the split")
+    parser.add_argument("--dataroot", type=Path, required=True, help="nuScenes data root with annotations")
+    parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
+    parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
+    parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
+    parser.add_argument("--workers", type=int, help="processes (default: all cores)")
+    arguments = parser.parse_args()
+    config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
+    scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
+    known = () if is_official_split(arguments.split) else read_sample_tokens(arguments.dataroot, arguments.version)
+    wanted = [token for scene in scenes for token in scene.sample_tokens]
+    files = [select_samples(read_detections(path), wanted, known, path) for path in arguments.detections]
+    variations = [("unchanged", 1.0, config), *varied(config)]
+    jobs = [(variation[2], file, scenes) for variation in variations for file in files]
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        cells = pool.map(_cell, *zip(*jobs, strict=True))
+        for line in _lines([name for name, _, _ in variations], [path.stem for path in arguments.detections], cells):
+            print(line, flush=True)
+
+
+def _cell(config: TrackerConfig, detections: Results, scenes: list[Scene]) -> str:
+    summary = tracking_metrics(track_results(detections, scenes, config), scenes).summary
+    return f"{summary['amota']:.3f} ({summary['ids']:.0f})"
+
+
+def _lines(names: list[str], files: list[str], cells: Iterator[str]) -> Iterator[str]:
+    """A Markdown table: a row a setting, for each factor one column a file: AMOTA (identity switches)."""
+    columns = [f"{file} x{factor:g}" for factor in FACTORS for file in files]
+    yield "| setting | " + " | ".join(columns) + " |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for name, group in groupby(names):
+        row = [next(cells) for _ in group for _ in files]
+        yield f"| {name} | " + " | ".join([*row, *[""] * (len(columns) - len(row))]) + " |"
+
+
+if __name__ == "__main__":
+    run_command(main)
