@@ -12,7 +12,7 @@ highest recall.
 Errors of the true positives at 2 m, each the running mean over descending scores, interpolated at the confidences of
 the 101 recalls and averaged from recall 0.11 to the highest; 1 if that is not reached:
 
-    trans, scale, orient, vel, attr: `evaluation.detection_errors`
+    trans, scale, orient, vel, attr: `evaluation.engine.detection_errors`
 
 What an annotation lacks (velocity, attribute) is left out of the mean. Traffic cones have no orientation, velocity and
 attribute errors, barriers no velocity and attribute errors.
@@ -32,7 +32,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from evaluation.box_table import (
+from evaluation.engine.box_table import (
     BoolArray,
     BoxTable,
     IntArray,
@@ -41,9 +41,9 @@ from evaluation.box_table import (
     evaluated_predictions,
     predicted_boxes,
 )
-from evaluation.configuration import DETECTION_CONFIG, range_of_label_m
-from evaluation.detection_errors import detection_errors, running_mean
-from evaluation.distance import product_rounding, rounded_product
+from evaluation.engine.configuration import DETECTION_CONFIG, range_of_label_m
+from evaluation.engine.detection_errors import detection_errors, running_mean
+from evaluation.engine.distance import product_rounding, rounded_product
 from evaluation.evaluation import Evaluation
 from scenes import LABEL_OF_CLASS, InputError, Results, Scene
 from scenes.geometry import FloatArray

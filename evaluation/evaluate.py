@@ -90,9 +90,9 @@ def report_tracking(
     """Evaluate tracks with our engine, analyse them, and write metrics, analysis and report to a folder.
 
     Besides the two files of `Evaluation.write` these are `report.html`, `report.md` and `analysis.json`, which holds
-    what `evaluation.analysis.analyse_tracks` found. Arguments and errors as for `evaluate_tracking`.
+    what `evaluation.analysis.track_analysis.analyse_tracks` found. Arguments and errors as for `evaluate_tracking`.
     """
-    from evaluation.analysis import analyse_tracks
+    from evaluation.analysis.track_analysis import analyse_tracks
     from evaluation.report import write_report
     from evaluation.tracking import tracking_metrics
 
@@ -123,9 +123,9 @@ def compare(task: Task, paths: Sequence[Path | str], dataroot: Path | str, versi
 
     Errors as for `evaluate_tracking`.
     """
-    from evaluation.bootstrap import comparison_table
-    from evaluation.detection_comparison import compare_detections
-    from evaluation.tracking_comparison import compare_tracks
+    from evaluation.comparison.bootstrap import comparison_table
+    from evaluation.comparison.detections import compare_detections
+    from evaluation.comparison.tracks import compare_tracks
 
     where = Split(Path(dataroot), version, split)
     read_results = read_tracks if task == "tracking" else read_detections

@@ -37,7 +37,7 @@ def write_report(
 
     Args:
         evaluation: the official metrics.
-        analysis: what `evaluation.analysis.analyse_tracks` found; None for detections.
+        analysis: what `evaluation.analysis.track_analysis.analyse_tracks` found; None for detections.
         title: what was evaluated.
         folder: where to write.
     """

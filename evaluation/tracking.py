@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.clear_events import Count, count_events, match_scores
-from evaluation.configuration import KEY_FRAME_PERIOD_S, TRACKING_CONFIG
+from evaluation.engine.clear_events import Count, count_events, match_scores
+from evaluation.engine.configuration import KEY_FRAME_PERIOD_S, TRACKING_CONFIG
+from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
 from evaluation.evaluation import Evaluation, Interpolation
-from evaluation.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
 from scenes import TRACKING_CLASSES, InputError, Results, Scene
 from scenes.geometry import FloatArray
 

@@ -15,8 +15,6 @@ from nuscenes.eval.detection.tests import test_utils as error_tests
 from nuscenes.eval.tracking.data_classes import TrackingBox, TrackingMetricData
 from nuscenes.eval.tracking.tests import test_algo as tracking_tests
 
-from evaluation import detection_errors as errors
-from evaluation.box_table import BoxTable
 from evaluation.detection import (
     ClassDetections,
     average_precision,
@@ -24,8 +22,10 @@ from evaluation.detection import (
     mean_error,
     precision_recall_curves,
 )
-from evaluation.track_table import TrackTable, build_tracks, number_tracks
-from evaluation.tracked_scenes import TrackedScenes, Tracks, tracked_class
+from evaluation.engine import detection_errors as errors
+from evaluation.engine.box_table import BoxTable
+from evaluation.engine.track_table import TrackTable, build_tracks, number_tracks
+from evaluation.engine.tracked_scenes import TrackedScenes, Tracks, tracked_class
 from evaluation.tracking import class_curves
 from scenes import LABEL_OF_CLASS, Boxes3D
 

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from evaluation import devkit, evaluate_tracking
-from evaluation.box_table import BoxTable
 from evaluation.check import first_difference
+from evaluation.engine.box_table import BoxTable
+from evaluation.engine.track_table import build_tracks
 from evaluation.inputs import Split, read_inputs
-from evaluation.track_table import build_tracks
 from evaluation.tracking import recall_thresholds, tracking_metrics
 from scenes import Boxes3D, InputError, read_scenes, read_tracks
 

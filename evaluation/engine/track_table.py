@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.box_table import BoxTable, IntArray
+from evaluation.engine.box_table import BoxTable, IntArray
 from evaluation.evaluation import Interpolation
 from scenes.geometry import FloatArray
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.box_table import IntArray
+from evaluation.engine.box_table import IntArray
 from evaluation.table import number, text_table
 from scenes.geometry import FloatArray
 

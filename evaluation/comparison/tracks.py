@@ -1,4 +1,4 @@
-"""Tracking runs side by side, by a paired bootstrap over scenes (`evaluation.bootstrap`).
+"""Tracking runs side by side, by a paired bootstrap over scenes (`evaluation.comparison.bootstrap`).
 
 The score thresholds stay those of the whole set, so that a draw of every scene once gives the official number.
 """
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.bootstrap import Difference, differences, draw_scenes
-from evaluation.box_table import IntArray
-from evaluation.clear_events import Count, count_events
-from evaluation.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
+from evaluation.comparison.bootstrap import Difference, differences, draw_scenes
+from evaluation.engine.box_table import IntArray
+from evaluation.engine.clear_events import Count, count_events
+from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
 from evaluation.tracking import best_threshold_index, class_curves
 from scenes import TRACKING_CLASSES, Results, Scene
 from scenes.geometry import FloatArray

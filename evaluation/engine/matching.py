@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from evaluation.assignment import FREE, minimum_cost_assignment
-from evaluation.box_table import BoolArray, IntArray
-from evaluation.distance import expanded_distance, product_rounding, squared_norms
-from evaluation.track_table import TrackTable
+from evaluation.engine.assignment import FREE, minimum_cost_assignment
+from evaluation.engine.box_table import BoolArray, IntArray
+from evaluation.engine.distance import expanded_distance, product_rounding, squared_norms
+from evaluation.engine.track_table import TrackTable
 from scenes.geometry import FloatArray
 
 NONE = -1

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from evaluation import compare
+from evaluation.comparison.detections import HIGHER_IS_BETTER, compare_detections, match_classes, weighted_metrics
 from evaluation.detection import detection_metrics
-from evaluation.detection_comparison import HIGHER_IS_BETTER, compare_detections, match_classes, weighted_metrics
 from scenes import Results, read_detections, read_scenes
 
 

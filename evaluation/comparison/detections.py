@@ -1,4 +1,4 @@
-"""Detection runs side by side, by a paired bootstrap over scenes (`evaluation.bootstrap`).
+"""Detection runs side by side, by a paired bootstrap over scenes (`evaluation.comparison.bootstrap`).
 
 Every draw is evaluated as the official evaluation would a set in which a scene that is drawn twice stands twice.
 """
@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.bootstrap import Difference, Metrics, differences, draw_scenes
-from evaluation.box_table import BoolArray, IntArray
+from evaluation.comparison.bootstrap import Difference, Metrics, differences, draw_scenes
 from evaluation.detection import (
     CLASSES,
     MATCHING_DISTANCES_M,
@@ -24,6 +23,7 @@ from evaluation.detection import (
     prepare_detections,
     summarise,
 )
+from evaluation.engine.box_table import BoolArray, IntArray
 from scenes import Results, Scene
 from scenes.geometry import FloatArray
 

@@ -23,9 +23,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from evaluation.assignment import FREE, minimum_cost_assignment
-from evaluation.box_table import IntArray
-from evaluation.matching import ClassBoxes
+from evaluation.engine.assignment import FREE, minimum_cost_assignment
+from evaluation.engine.box_table import IntArray
+from evaluation.engine.matching import ClassBoxes
 from scenes.geometry import FloatArray
 
 LEVELS: FloatArray = np.arange(0.05, 0.99, 0.05)

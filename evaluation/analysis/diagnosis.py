@@ -20,8 +20,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from evaluation.box_table import BoolArray, IntArray
-from evaluation.error_kinds import (
+from evaluation.analysis.error_kinds import (
     FALSE_POSITIVES,
     MISSES,
     SWITCHES,
@@ -29,8 +28,9 @@ from evaluation.error_kinds import (
     classify_errors,
     near_other_class,
 )
-from evaluation.matching import ClassBoxes, Pairs, find_pairs, match_scene
-from evaluation.tracked_scenes import GATE_M, TrackedClass, TrackedScenes
+from evaluation.engine.box_table import BoolArray, IntArray
+from evaluation.engine.matching import ClassBoxes, Pairs, find_pairs, match_scene
+from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes
 from scenes.geometry import FloatArray
 
 _N_KINDS = len(Kind)

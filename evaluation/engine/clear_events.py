@@ -11,8 +11,8 @@ from enum import IntEnum
 import numba
 import numpy as np
 
-from evaluation.box_table import BoolArray, IntArray
-from evaluation.matching import NONE, ClassBoxes, Pairs, match_scene
+from evaluation.engine.box_table import BoolArray, IntArray
+from evaluation.engine.matching import NONE, ClassBoxes, Pairs, match_scene
 from scenes.geometry import FloatArray
 
 

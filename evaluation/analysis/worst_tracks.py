@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.box_table import IntArray
-from evaluation.error_kinds import NO_ERROR, Kind
-from evaluation.matched_class import MatchedClass
-from evaluation.matching import ClassBoxes
-from evaluation.tracked_scenes import TrackedScenes, Tracks
+from evaluation.analysis.error_kinds import NO_ERROR, Kind
+from evaluation.analysis.matched_class import MatchedClass
+from evaluation.engine.box_table import IntArray
+from evaluation.engine.matching import ClassBoxes
+from evaluation.engine.tracked_scenes import TrackedScenes, Tracks
 
 
 def worst_tracks(tracked: TrackedScenes, classes: Sequence[MatchedClass], count: int) -> list[dict[str, Any]]:

@@ -25,8 +25,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from evaluation.box_table import BoolArray, IntArray
-from evaluation.matching import NONE, ClassBoxes, Pairs
+from evaluation.engine.box_table import BoolArray, IntArray
+from evaluation.engine.matching import NONE, ClassBoxes, Pairs
 from scenes.geometry import FloatArray
 
 

@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.breakdown import breakdown
-from evaluation.configuration import KEY_FRAME_PERIOD_S
-from evaluation.diagnosis import ORACLES, ErrorCounter, count_kinds, error_counter, oracle_amota
-from evaluation.error_kinds import Kind
+from evaluation.analysis.breakdown import breakdown
+from evaluation.analysis.diagnosis import ORACLES, ErrorCounter, count_kinds, error_counter, oracle_amota
+from evaluation.analysis.error_kinds import Kind
+from evaluation.analysis.hota import identity_metrics
+from evaluation.analysis.matched_class import MatchedClass, match_class
+from evaluation.analysis.worst_tracks import worst_tracks
+from evaluation.engine.configuration import KEY_FRAME_PERIOD_S
+from evaluation.engine.matching import NONE
+from evaluation.engine.tracked_scenes import TrackedScenes, prepare_tracks, tracked_class
 from evaluation.evaluation import Evaluation
-from evaluation.hota import identity_metrics
-from evaluation.matched_class import MatchedClass, match_class
-from evaluation.matching import NONE
-from evaluation.tracked_scenes import TrackedScenes, prepare_tracks, tracked_class
 from evaluation.tracking import best_threshold_index
-from evaluation.worst_tracks import worst_tracks
 from scenes import DETECTION_CLASSES, TRACKING_CLASSES, Results, Scene
 from scenes.geometry import FloatArray
 
@@ -48,7 +48,7 @@ def analyse_tracks(results: Results, scenes: Sequence[Scene], evaluation: Evalua
         `identity`: HOTA, DetA, AssA, LocA, IDF1, sAMOTA by class and over all; `birth_latency_s`: of each class;
         `breakdown`: by range, speed and visibility; `errors`: by kind and class; `oracles`: AMOTA by oracle and class;
         `confusion`: what false positives of kind class lie on; `calibration`: precision by score; `worst_tracks`: the
-        list that `evaluation.worst_tracks` gives.
+        list that `evaluation.analysis.worst_tracks` gives.
     """
     tracked = prepare_tracks(results.boxes, scenes)
     curves = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.box_table import (
+from evaluation.engine.box_table import (
     BoolArray,
     BoxTable,
     IntArray,
@@ -16,10 +16,10 @@ from evaluation.box_table import (
     evaluated_predictions,
     predicted_boxes,
 )
-from evaluation.configuration import TRACKING_CONFIG, range_of_label_m
+from evaluation.engine.configuration import TRACKING_CONFIG, range_of_label_m
+from evaluation.engine.matching import ClassBoxes, Pairs, class_boxes, find_pairs
+from evaluation.engine.track_table import TrackTable, build_tracks, number_tracks
 from evaluation.evaluation import Interpolation
-from evaluation.matching import ClassBoxes, Pairs, class_boxes, find_pairs
-from evaluation.track_table import TrackTable, build_tracks, number_tracks
 from scenes import LABEL_OF_CLASS, Boxes3D, Frame, InputError, Scene
 
 GATE_M: float = TRACKING_CONFIG["dist_th_tp"]

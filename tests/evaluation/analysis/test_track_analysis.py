@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.analysis import analyse_tracks
+from evaluation.analysis.track_analysis import analyse_tracks
 from evaluation.evaluation import Evaluation
 from evaluation.tracking import tracking_metrics
 from scenes import Annotations, Boxes3D, Frame, Results, Scene, read_scenes, read_tracks

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from evaluation.assignment import FREE, minimum_cost_assignment
+from evaluation.engine.assignment import FREE, minimum_cost_assignment
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 TIED_COSTS = st.integers(0, 4).map(float)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import euclidean_distances
 
-from evaluation.distance import expanded_distance, product_rounding, squared_norms
+from evaluation.engine.distance import expanded_distance, product_rounding, squared_norms
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 20])

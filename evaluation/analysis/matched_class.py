@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.box_table import BoolArray, IntArray
-from evaluation.diagnosis import ErrorCounter
-from evaluation.error_kinds import classify_errors
-from evaluation.matching import NONE, match_scene
-from evaluation.tracked_scenes import GATE_M, TrackedClass, TrackedScenes
+from evaluation.analysis.diagnosis import ErrorCounter
+from evaluation.analysis.error_kinds import classify_errors
+from evaluation.engine.box_table import BoolArray, IntArray
+from evaluation.engine.matching import NONE, match_scene
+from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes
 from scenes import DETECTION_CLASSES
 from scenes.geometry import FloatArray
 

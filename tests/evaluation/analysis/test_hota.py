@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from evaluation.hota import ZERO_SIMILARITY_M, identity_metrics
-from evaluation.matching import ClassBoxes
+from evaluation.analysis.hota import ZERO_SIMILARITY_M, identity_metrics
+from evaluation.engine.matching import ClassBoxes
 
 THRESHOLD = 0.3
 RECORDED = json.loads(Path(__file__).with_name("trackeval_hota.json").read_text())

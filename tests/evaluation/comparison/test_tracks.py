@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from evaluation.bootstrap import comparison_table
+from evaluation.comparison.bootstrap import comparison_table
+from evaluation.comparison.tracks import HIGHER_IS_BETTER, compare_tracks
 from evaluation.tracking import tracking_metrics
-from evaluation.tracking_comparison import HIGHER_IS_BETTER, compare_tracks
 from scenes import Annotations, Boxes3D, Frame, Results, Scene, read_scenes, read_tracks
 
 N_SCENES = 30

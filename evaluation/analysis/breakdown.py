@@ -14,10 +14,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.box_table import BoolArray
-from evaluation.matched_class import MatchedClass
-from evaluation.matching import NONE
-from evaluation.tracked_scenes import TrackedScenes, Tracks
+from evaluation.analysis.matched_class import MatchedClass
+from evaluation.engine.box_table import BoolArray
+from evaluation.engine.matching import NONE
+from evaluation.engine.tracked_scenes import TrackedScenes, Tracks
 from scenes.geometry import FloatArray
 
 RANGE_EDGES_M = (0.0, 20.0, 30.0, 40.0, 50.0, np.inf)

@@ -1,0 +1,1 @@
+"""Runs side by side, with what chance alone would do."""
