@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 RERUN = ["rerun-sdk>=0.23,<0.24", "pyarrow<26"]  # later ones need numpy 2
 DETECTION = ["torch>=2.4"]
+TUNE = ["optuna>=4"]
 ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization"]
 
 setup(
@@ -38,9 +39,11 @@ setup(
     extras_require={
         "detection": DETECTION,
         "rerun": RERUN,
+        "tune": TUNE,
         "test": [
             *DETECTION,
             *RERUN,
+            *TUNE,
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
     parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
+    parser.add_argument("--factors", type=float, nargs="+", default=FACTORS, help="what each setting is scaled by")
     parser.add_argument("--workers", type=int, help="processes (default: all cores)")
     arguments = parser.parse_args()
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
@@ -29,11 +30,12 @@ def main() -> None:
     known = () if is_official_split(arguments.split) else read_sample_tokens(arguments.dataroot, arguments.version)
     wanted = [token for scene in scenes for token in scene.sample_tokens]
     files = [select_samples(read_detections(path), wanted, known, path) for path in arguments.detections]
-    variations = [("unchanged", 1.0, config), *varied(config)]
+    variations = [("unchanged", 1.0, config), *varied(config, arguments.factors)]
     jobs = [(variation[2], file, scenes) for variation in variations for file in files]
     with ProcessPoolExecutor(arguments.workers) as pool:
         cells = pool.map(_cell, *zip(*jobs, strict=True))
-        for line in _lines([name for name, _, _ in variations], [path.stem for path in arguments.detections], cells):
+        columns = [f"{path.stem} x{factor:g}" for factor in arguments.factors for path in arguments.detections]
+        for line in _lines([name for name, _, _ in variations], len(files), columns, cells):
             print(line, flush=True)
 
 
@@ -42,13 +44,12 @@ def _cell(config: TrackerConfig, detections: Results, scenes: list[Scene]) -> st
     return f"{summary['amota']:.3f} ({summary['ids']:.0f})"
 
 
-def _lines(names: list[str], files: list[str], cells: Iterator[str]) -> Iterator[str]:
+def _lines(names: list[str], n_files: int, columns: list[str], cells: Iterator[str]) -> Iterator[str]:
     """A Markdown table: a row a setting, for each factor one column a file: AMOTA (identity switches)."""
-    columns = [f"{file} x{factor:g}" for factor in FACTORS for file in files]
     yield "| setting | " + " | ".join(columns) + " |"
     yield "|---" * (len(columns) + 1) + "|"
     for name, group in groupby(names):
-        row = [next(cells) for _ in group for _ in files]
+        row = [next(cells) for _ in group for _ in range(n_files)]
         yield f"| {name} | " + " | ".join([*row, *[""] * (len(columns) - len(row))]) + " |"
 
 

@@ -43,7 +43,7 @@ class ClassConfig:
 
     motion: str = "constant_velocity"
     speed_mps: float = 4.0
-    acceleration_mps2: float = 1.0
+    acceleration_mps2: float = 0.8
     yaw_acceleration_radps2: float = 0.5
     max_speed_mps: float = 40.0
     gate_m: float = 4.0
@@ -62,7 +62,7 @@ DEFAULT_CLASSES: Mapping[str, ClassConfig] = {
     "motorcycle": ClassConfig(),
     "bicycle": ClassConfig(speed_mps=2.5, max_speed_mps=15.0, gate_m=3.0),
     "pedestrian": ClassConfig(
-        speed_mps=1.2, acceleration_mps2=0.5, max_speed_mps=6.0, gate_m=2.0, gate_growth_mps=0.25
+        speed_mps=1.2, acceleration_mps2=0.4, max_speed_mps=6.0, gate_m=2.0, gate_growth_mps=0.25
     ),
 }
 
@@ -105,12 +105,12 @@ class TrackerConfig:
     classes: Mapping[str, ClassConfig] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
     noise: MeasurementNoise = field(default_factory=MeasurementNoise)
     suppress_duplicates: bool = True
-    duplicate_reach: float = 1.5
-    duplicate_ray_sigmas: float = 1.25
+    duplicate_reach: float = 1.0
+    duplicate_ray_sigmas: float = 1.0
     cost: str = "mahalanobis"
     gate_sigmas: float = 3.0
     gate_giou: float = 1.5
-    second_pass_below: float = 0.25
+    second_pass_below: float = 0.3
     assignment: str = "optimal"
     use_identity: bool = True
     identity_gate_scale: float = 0.5
