@@ -116,7 +116,7 @@ class TrackerConfig:
     identity_gate_scale: float = 0.5
     identity_bonus: float = 1.0
     identity_penalty: float = 0.5
-    identity_memory_s: float = 3.0
+    identity_memory_s: float = 2.0
     recovery_gate_scale: float = 1.5
     newborn_unseen_s: float = 0.6
     unseen_share: float = 0.5
