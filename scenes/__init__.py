@@ -13,6 +13,7 @@ from scenes.results import (
     write_tracks,
 )
 from scenes.scene import Annotations, Camera, Frame, Scene
+from scenes.split_detections import read_split_detections
 from scenes.tables import read_sample_tokens, read_scenes
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "read_detections",
     "read_sample_tokens",
     "read_scenes",
+    "read_split_detections",
     "read_tracks",
     "select_samples",
     "write_detections",

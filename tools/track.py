@@ -4,9 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from scenes import InputError, read_detections, read_sample_tokens, read_scenes, select_samples, write_tracks
+from scenes import InputError, read_scenes, read_split_detections, write_tracks
 from scenes.command import run_command
-from scenes.splits import is_official_split
 from tracking import TrackerConfig, load_tracker_config, track_results
 
 
@@ -25,17 +24,16 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
-    scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split, annotations=False)
-    known = () if is_official_split(arguments.split) else read_sample_tokens(arguments.dataroot, arguments.version)
-    wanted = [token for scene in scenes for token in scene.sample_tokens]
-    detections = select_samples(read_detections(arguments.detections), wanted, known, arguments.detections)
+    root = (arguments.dataroot, arguments.version, arguments.split)
+    scenes = read_scenes(*root, annotations=False)
+    detections = read_split_detections(arguments.detections, scenes, *root)
     if arguments.out.resolve() == arguments.detections.resolve():
         raise InputError(f"{arguments.out}: would overwrite the detections")
     tracks = track_results(detections, scenes, config, arguments.workers, offline=arguments.offline)
     write_tracks(arguments.out, tracks)
     boxes = sum(len(frame) for frame in tracks.boxes.values())
     identities = len({identity for frame in tracks.boxes.values() for identity in frame.track_id.tolist()})
-    print(f"{len(scenes)} scenes, {len(wanted)} frames: {boxes} boxes of {identities} tracks -> {arguments.out}")
+    print(f"{len(scenes)} scenes, {len(tracks.boxes)} frames: {boxes} boxes of {identities} tracks -> {arguments.out}")
 
 
 if __name__ == "__main__":

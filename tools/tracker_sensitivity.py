@@ -7,9 +7,8 @@ from itertools import groupby
 from pathlib import Path
 
 from evaluation.tracking import tracking_metrics
-from scenes import Results, Scene, read_detections, read_sample_tokens, read_scenes, select_samples
+from scenes import Results, Scene, read_scenes, read_split_detections
 from scenes.command import run_command
-from scenes.splits import is_official_split
 from tracking import TrackerConfig, load_tracker_config, track_results
 from tracking.sensitivity import FACTORS, varied
 
@@ -26,10 +25,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, help="processes (default: all cores)")
     arguments = parser.parse_args()
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
-    scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
-    known = () if is_official_split(arguments.split) else read_sample_tokens(arguments.dataroot, arguments.version)
-    wanted = [token for scene in scenes for token in scene.sample_tokens]
-    files = [select_samples(read_detections(path), wanted, known, path) for path in arguments.detections]
+    root = (arguments.dataroot, arguments.version, arguments.split)
+    scenes = read_scenes(*root)
+    files = [read_split_detections(path, scenes, *root) for path in arguments.detections]
     variations = [("unchanged", 1.0, config), *varied(config, arguments.factors)]
     jobs = [(variation[2], file, scenes) for variation in variations for file in files]
     with ProcessPoolExecutor(arguments.workers) as pool:

@@ -14,10 +14,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from evaluation.tracking import tracking_metrics
-from scenes import InputError, Results, Scene, read_detections, read_sample_tokens, read_scenes, select_samples
+from scenes import InputError, Results, Scene, read_scenes, read_split_detections
 from scenes.command import run_command
 from scenes.files import write_atomically
-from scenes.splits import is_official_split
 from tracking import TrackerConfig, load_tracker_config, track_results
 
 try:
@@ -43,10 +42,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the search")
     arguments = parser.parse_args()
     base = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
-    scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
-    known = () if is_official_split(arguments.split) else read_sample_tokens(arguments.dataroot, arguments.version)
-    wanted = [token for scene in scenes for token in scene.sample_tokens]
-    detections = select_samples(read_detections(arguments.detections), wanted, known, arguments.detections)
+    root = (arguments.dataroot, arguments.version, arguments.split)
+    scenes = read_scenes(*root)
+    detections = read_split_detections(arguments.detections, scenes, *root)
     searched, held_out = _parted(scenes, arguments.held_out)
 
     with Progress() as bar:
