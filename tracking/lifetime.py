@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scenes import NO_QUERY
 from scenes.geometry import FloatArray
 from tracking.config import TrackerConfig
+from tracking.score_scale import probability
 from tracking.settings import ClassTable
 from tracking.tracks import Tracks
 
@@ -41,7 +42,6 @@ def evidence_score(
         observed_s: (T,) time with boxes since birth.
         evidence_time_s: the time in which the share reaches 63%.
     """
-    probability = 1.0 / (1.0 + np.exp(-evidence / hits))
     share = 1.0 - np.exp(-(observed_s + _KEY_FRAME_S) / evidence_time_s)
-    score: FloatArray = probability * share
+    score: FloatArray = probability(evidence / hits) * share
     return score

@@ -14,7 +14,7 @@ from scenes.geometry import FloatArray
 from tracking.config import MeasurementNoise, TrackerConfig
 from tracking.duplicates import duplicates
 from tracking.motion import MEASUREMENT_SIZE
-from tracking.score_scale import ScoreScale
+from tracking.score_scale import ScoreScale, probability
 from tracking.settings import ClassTable
 
 _logger = logging.getLogger(__name__)
@@ -56,8 +56,7 @@ class Measured:
     @property
     def probability(self) -> FloatArray:
         """(B,) of being true."""
-        probability: FloatArray = 1.0 / (1.0 + np.exp(-self.log_odds))
-        return probability
+        return probability(self.log_odds)
 
 
 def measure(

@@ -22,6 +22,12 @@ _MOST_LOG_ODDS = 4.0
 _TABLE_SIZE = 512
 
 
+def probability(log_odds: FloatArray) -> FloatArray:
+    """(N,) probabilities of given log odds."""
+    value: FloatArray = 1.0 / (1.0 + np.exp(-log_odds))
+    return value
+
+
 @dataclass(frozen=True)
 class ScoreScale:
     """A table from score to the log odds of being true.
