@@ -1,0 +1,1 @@
+"""Data of the detector: info files, data sets, transforms, samplers."""

@@ -1,0 +1,99 @@
+"""`FrameBatch`: what a detector sees of one time step, for every stream of a batch, and what it should have found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class CameraTargets:
+    """The annotated objects that one camera sees, in pixels of the network's input image.
+
+    Attributes:
+        boxes_px: (M, 4) float32, left, top, right, bottom.
+        labels: (M,) int64 class indices.
+        centers_px: (M, 2) float32, the projected centres of the 3D boxes.
+        depths_m: (M,) float32, depth of these centres along the optical axis.
+    """
+
+    boxes_px: Tensor
+    labels: Tensor
+    centers_px: Tensor
+    depths_m: Tensor
+
+    def to(self, device: torch.device | str) -> CameraTargets:
+        """The same targets on another device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTargets:
+    """The annotated boxes of one frame of one stream.
+
+    Attributes:
+        boxes: (N, 9) float32 in the lidar frame: gravity centre x, y, z in metres; size along the box's own x, y, z
+            axes (length, width, height) in metres; yaw in radians, anticlockwise about z, 0 along x; velocity x, y in
+            m/s, NaN where it is not known.
+        labels: (N,) int64 class indices.
+        cameras: what each camera sees of them, in the order of the images.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    cameras: tuple[CameraTargets, ...]
+
+    def to(self, device: torch.device | str) -> FrameTargets:
+        """The same targets on another device."""
+        return replace(_moved(self, device), cameras=tuple(camera.to(device) for camera in self.cameras))
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBatch:
+    """One time step of B streams with N cameras each.
+
+    The lidar frame is the frame of the boxes: LIDAR_TOP in nuScenes, the ego frame in a recording without a lidar.
+    Matrices act on column vectors: `a_from_b @ p_b = p_a`.
+
+    Attributes:
+        images: (B, N, 3, H, W) float32, normalised, padded.
+        image_from_lidar: (B, N, 4, 4) float32, lidar points to homogeneous pixels (u d, v d, d, 1) of `images`.
+        image_from_camera: (B, N, 4, 4) float32, the intrinsics after resize and crop.
+        camera_from_lidar: (B, N, 4, 4) float32.
+        global_from_lidar: (B, 4, 4) float32 pose of the frame.
+        timestamp_s: (B,) float64; float32 has a step of 128 s at today's unix time.
+        continues_scene: (B,) bool, whether this frame follows the one that its stream showed before.
+        scene_tokens, sample_tokens: B each.
+        targets: B annotated frames; None where there are no annotations.
+    """
+
+    images: Tensor
+    image_from_lidar: Tensor
+    image_from_camera: Tensor
+    camera_from_lidar: Tensor
+    global_from_lidar: Tensor
+    timestamp_s: Tensor
+    continues_scene: Tensor
+    scene_tokens: tuple[str, ...]
+    sample_tokens: tuple[str, ...]
+    targets: tuple[FrameTargets, ...] | None = None
+
+    def to(self, device: torch.device | str) -> FrameBatch:
+        """The same frames on another device."""
+        targets = None if self.targets is None else tuple(target.to(device) for target in self.targets)
+        return replace(_moved(self, device), targets=targets)
+
+    @property
+    def image_size_px(self) -> tuple[int, int]:
+        """Height and width of the padded images."""
+        height, width = self.images.shape[-2:]
+        return height, width
+
+
+def _moved(record: Any, device: torch.device | str) -> Any:
+    """A copy of a record whose tensor fields lie on `device`."""
+    tensors = {field.name: getattr(record, field.name) for field in fields(record)}
+    return replace(record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)})

@@ -1,0 +1,1 @@
+"""Denoising queries: noised annotations that training adds to the queries."""

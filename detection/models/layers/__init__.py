@@ -1,0 +1,1 @@
+"""Building blocks of the heads: attention, decoders, position encodings."""

@@ -1,0 +1,1 @@
+"""Necks: the feature maps of a backbone to maps of one width."""

@@ -1,0 +1,1 @@
+"""Training: schedules, hooks, the runner."""
