@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+_Record = TypeVar("_Record", bound=Any)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,10 @@ class FrameBatch:
         return height, width
 
 
-def _moved(record: Any, device: torch.device | str) -> Any:
+def _moved(record: _Record, device: torch.device | str) -> _Record:
     """A copy of a record whose tensor fields lie on `device`."""
     tensors = {field.name: getattr(record, field.name) for field in fields(record)}
-    return replace(record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)})
+    moved: _Record = replace(
+        record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)}
+    )
+    return moved
