@@ -22,23 +22,7 @@ from nuscenes.eval.tracking.evaluate import TrackingEval
 from evaluation.evaluation import Evaluation
 from evaluation.inputs import Inputs
 from scenes import InputError, write_detections, write_tracks
-
-_TABLES = (
-    "attribute",
-    "calibrated_sensor",
-    "category",
-    "ego_pose",
-    "instance",
-    "log",
-    "map",
-    "sample",
-    "sample_annotation",
-    "sample_data",
-    "scene",
-    "sensor",
-    "visibility",
-)
-"""What `NuScenes` loads. Others (lidarseg, panoptic) would make it ask for files that evaluation does not need."""
+from scenes.table_rows import TABLE_NAMES
 
 _CUSTOM_SPLIT = "evaluated"
 """The name, in a temporary data root, of a split that the devkit does not know."""
@@ -123,7 +107,8 @@ def _data_root(inputs: Inputs, root: Path) -> Path:
     for entry in split.dataroot.resolve().iterdir():
         if entry.name != split.version:
             (root / entry.name).symlink_to(entry)
-    for name in _TABLES:
+    # Others (lidarseg, panoptic) would make the devkit ask for files that evaluation does not need.
+    for name in TABLE_NAMES:
         (tables / f"{name}.json").symlink_to((split.dataroot / split.version / f"{name}.json").resolve())
     (tables / "splits.json").write_text(json.dumps({_CUSTOM_SPLIT: [scene.name for scene in inputs.scenes]}))
     return root

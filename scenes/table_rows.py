@@ -11,6 +11,23 @@ import msgspec
 
 from scenes.errors import InputError
 
+TABLE_NAMES = (
+    "attribute",
+    "calibrated_sensor",
+    "category",
+    "ego_pose",
+    "instance",
+    "log",
+    "map",
+    "sample",
+    "sample_annotation",
+    "sample_data",
+    "scene",
+    "sensor",
+    "visibility",
+)
+"""The tables of a data root that nuscenes-devkit's `NuScenes` loads, as the stems of their files."""
+
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
 

@@ -13,25 +13,10 @@ from typing import Any, Final
 from scenes.city.catalog import KINDS
 from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M, lidar_rotation_wxyz
 from scenes.classes import ATTRIBUTES
+from scenes.table_rows import TABLE_NAMES
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
-
-TABLE_NAMES: Final = (
-    "attribute",
-    "calibrated_sensor",
-    "category",
-    "ego_pose",
-    "instance",
-    "log",
-    "map",
-    "sample",
-    "sample_annotation",
-    "sample_data",
-    "scene",
-    "sensor",
-    "visibility",
-)
 
 LIDAR_CHANNEL: Final = "LIDAR_TOP"
 
