@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 RERUN = ["rerun-sdk>=0.23,<0.24", "pyarrow<26"]  # later ones need numpy 2
-DETECTION = ["torch>=2.4"]
+DETECTION = ["torch>=2.4", "safetensors>=0.4"]
 TUNE = ["optuna>=4"]
 ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization"]
 

@@ -1,0 +1,225 @@
+"""Weights from files, without running any code that a file might carry.
+
+PyTorch files are read with `weights_only=True`; what mmengine keeps beside the weights (histories of scalars, numpy
+numbers) is admitted by name. The names of older releases and of wrappers (`module.`, `student.`) are turned into ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from scenes import InputError
+
+_WEIGHT_KEYS = ("state_dict", "model")
+_WRAPPERS = ("module.", "_orig_mod.", "student.")
+_SHOWN_NAMES = 3
+
+
+def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
+    """The weights in a file, by name.
+
+    Args:
+        path: a .safetensors file, or a PyTorch file that holds the weights themselves or a mapping with `state_dict`
+            or `model`; or the address of one (https://...), which is downloaded once.
+
+    Raises:
+        InputError: the file is missing or broken, holds more than weights, or holds none.
+    """
+    if str(path).endswith(".safetensors"):
+        return _read_safetensors(Path(path))
+    content = read_saved(path)
+    for key in _WEIGHT_KEYS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping) or not content or not all(isinstance(one, Tensor) for one in content.values()):
+        raise InputError(f"{path}: holds no weights; expected tensors by name, alone or under 'state_dict' or 'model'")
+    return _unwrapped({str(name): value for name, value in content.items()})
+
+
+def read_saved(path: Path | str) -> Any:
+    """Everything that a PyTorch file holds: tensors, plain containers, numpy arrays and numbers, mmengine's histories.
+
+    Args:
+        path: of the file, or its address (https://...).
+
+    Raises:
+        InputError: the file is missing or broken or holds objects of other kinds.
+    """
+    try:
+        if "://" in str(path):
+            return torch.hub.load_state_dict_from_url(str(path), map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise InputError(f"{path}: {_what_to_do(error)}") from error
+    except (OSError, EOFError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: cannot be read as a PyTorch file: {reason}") from error
+
+
+def load_weights(model: nn.Module, path: Path | str) -> None:
+    """Load a checkpoint of the very same model.
+
+    Raises:
+        InputError: see `read_checkpoint`; or the names or shapes differ from the model's. Nothing is loaded then.
+    """
+    weights = read_checkpoint(path)
+    own = model.state_dict()
+    if differences := _differences(own, weights):
+        raise InputError(f"{path}: holds {describe(weights)}; the model is {describe(own)}: {differences}")
+    model.load_state_dict(weights, strict=True)
+
+
+def load_part(part: nn.Module, path: Path | str) -> None:
+    """Load a part of a model, such as the backbone, from a checkpoint that holds it at any place.
+
+    Other weights in the file are left out, and so are tables that the code computes.
+
+    Raises:
+        InputError: see `read_checkpoint`; or no place in the file has all the weights of the part.
+    """
+    weights = read_checkpoint(path)
+    own = part.state_dict()
+    trained = {name for name, _ in part.named_parameters()}
+    needed = {name: own[name] for name in own if name in trained or name.endswith(("running_mean", "running_var"))}
+    first = next(iter(needed))
+    places = [name[: -len(first)] for name in weights if name == first or name.endswith(f".{first}")]
+    below = {
+        place: {name: weights[place + name] for name in needed if place + name in weights}
+        for place in sorted(places, key=len)
+    }
+    fitting = [found for found in below.values() if not _differences(needed, found)]
+    if not fitting:
+        found = max(below.values(), key=len, default={})
+        differences = _differences(needed, found)
+        raise InputError(f"{path}: holds no weights of a {type(part).__name__} like this one: {differences}")
+    part.load_state_dict(fitting[0], strict=False)
+
+
+def describe(weights: Mapping[str, Tensor]) -> str:
+    """Which detector these weights seem to be of, such as `StreamPETR, ResNet-50, 900 queries`."""
+    parts = [_first_match(_DETECTORS, weights) or "no detector of this project", _first_match(_BACKBONES, weights)]
+    queries = weights.get("pts_bbox_head.reference_points.weight")
+    if queries is not None:
+        parts.append(f"{len(queries)} queries")
+    return ", ".join(part for part in parts if part)
+
+
+# The first row of which every name is in the weights says what they are.
+_DETECTORS = {
+    "RepDETR3D": ("pts_bbox_head.pseudo_reference_points.weight", "img_roi_head.multi_level_conv_obj.0.weight"),
+    "StreamPETR": ("pts_bbox_head.pseudo_reference_points.weight",),
+    "Focal-PETR": ("pts_bbox_head.reference_points.weight", "img_roi_head.cls.weight"),
+    "PETR": ("pts_bbox_head.reference_points.weight",),
+}
+_BACKBONES = {
+    "EVA02-L": ("img_backbone.blocks.23.attn.q_proj.weight",),
+    "V2-99": ("img_backbone.stage5.OSA5_3.ese.fc.weight",),
+    "ResNet-101": ("img_backbone.layer3.22.conv3.weight",),
+    "ResNet-50": ("img_backbone.layer3.5.conv3.weight",),
+    "ResNet-34": ("img_backbone.layer3.5.conv2.weight",),
+    "ResNet-18": ("img_backbone.layer3.1.conv2.weight",),
+}
+
+
+def _first_match(rows: Mapping[str, Iterable[str]], weights: Mapping[str, Tensor]) -> str | None:
+    return next((kind for kind, names in rows.items() if all(name in weights for name in names)), None)
+
+
+def _differences(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    """What keeps the weights from a strict load, in a few words; empty where nothing does."""
+    counted_steps = ".num_batches_tracked"  # absent from weights that were saved before PyTorch 0.4.1
+    missing = [name for name in own if name not in weights and not name.endswith(counted_steps)]
+    unexpected = [name for name in weights if name not in own]
+    reshaped = [
+        f"{name} {_shape(weights[name])} instead of {_shape(own[name])}"
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    said = [("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped)]
+    return "; ".join(f"{len(names)} {what} ({_first_few(names)})" for what, names in said if names)
+
+
+def _first_few(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN_NAMES]) + (", ..." if len(names) > _SHOWN_NAMES else "")
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take off the names of modules that training put around the model; of teacher and student, keep the student."""
+    if any(name.startswith("student.") for name in weights):
+        weights = {name: value for name, value in weights.items() if name.startswith("student.")}
+    for wrapper in _WRAPPERS:
+        if all(name.startswith(wrapper) for name in weights):
+            return _unwrapped({name[len(wrapper) :]: value for name, value in weights.items()})
+    return weights
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return _unwrapped(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read as a safetensors file: {str(error).splitlines()[0]}") from error
+
+
+def _what_to_do(error: UnpicklingError) -> str:
+    """One line for a file that holds more than weights, or that is no PyTorch file at all."""
+    refused = re.search(r"Unsupported (?:global|class)[^\w]+(?:GLOBAL )?([\w.]+)", str(error))
+    if refused is None:
+        return f"cannot be read as a PyTorch file: {str(error).splitlines()[0]}"
+    return (
+        f"holds a Python object ({refused[1]}) that is not loaded, since loading it could run any code; where the file "
+        "was made, save its weights alone: torch.save(checkpoint['state_dict'], 'weights.pth')"
+    )
+
+
+def _statistic_of_history(owner: Any, name: str) -> Any:
+    """Stands for `getattr` in mmengine's pickles, which fetch `HistoryBuffer.mean` and the like by it, and no more."""
+    if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
+        raise UnpicklingError(f"Unsupported global: GLOBAL builtins.getattr of {owner!r}")
+    return getattr(HistoryBuffer, name)
+
+
+def _under_name(function: Callable[..., Any], module: str, name: str) -> Callable[..., Any]:
+    """The function, to be found by the unpickler under a name that pickles use for it."""
+
+    def named(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    named.__module__, named.__name__, named.__qualname__ = module, name, name
+    return named
+
+
+def _admit_training_state() -> None:
+    """Let `weights_only=True` read what mmengine's checkpoints hold beside tensors."""
+    numbers = [np.bool_, np.int32, np.int64, np.uint32, np.uint64, np.float32, np.float64]
+    multiarray = [np.core.multiarray._reconstruct, np.core.multiarray.scalar]  # type: ignore[attr-defined]
+    numpy_2 = [_under_name(function, "numpy._core.multiarray", function.__name__) for function in multiarray]
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            _under_name(_statistic_of_history, "builtins", "getattr"),
+            np.ndarray,
+            np.dtype,
+            *{type(np.dtype(number)) for number in numbers},
+            *multiarray,
+            *numpy_2,
+        ]
+    )
+
+
+_admit_training_state()
