@@ -1,5 +1,6 @@
 """Image backbones: images to feature maps."""
 
 from detection.models.backbones.resnet import ResNet
+from detection.models.backbones.vovnet import VoVNet
 
-__all__ = ["ResNet"]
+__all__ = ["ResNet", "VoVNet"]

@@ -92,7 +92,7 @@ class ResNet(Backbone):
         strides: of the stages; fewer than four leave the last stages out.
         base_channels: channels of the stem, 64 in the paper; stage i is 2**i times as wide.
         style: `pytorch` or `caffe`, where the bottleneck has its stride.
-        settings: see `Backbone`.
+        frozen_stages, norm_eval, norm_requires_grad, with_cp, pretrained: see `Backbone`.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class FPN(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         in_channels: of the backbone's maps, the finest first.
         out_channels: of every output.
         num_outs: number of outputs; those beyond the inputs halve the last output's size, one after the other.
-        relu_before_extra_convs: rectify what these additional convolutions read.
+        relu_before_extra_convs: rectify what these additional convolutions read, apart from the first of them.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class FPN(BaseModule):  # type: ignore[misc]  # mmengine is untyped
         """Outputs (B, out_channels, H_i, W_i) of maps (B, in_channels[i], H_i, W_i), the finest first."""
         merged = merge_top_down([conv(one) for conv, one in zip(self.lateral_convs, features, strict=True)])
         outputs = [conv(one) for conv, one in zip(self.fpn_convs, merged, strict=False)]
-        for conv in list(self.fpn_convs)[len(outputs) :]:
-            last = outputs[-1]
-            outputs.append(conv(functional.relu(last) if self.relu_before_extra_convs else last))
+        for level in range(len(outputs), len(self.fpn_convs)):
+            rectified = self.relu_before_extra_convs and level > len(merged)
+            outputs.append(self.fpn_convs[level](functional.relu(outputs[-1]) if rectified else outputs[-1]))
         return tuple(outputs)
