@@ -18,13 +18,14 @@ from detection.models.box_overlap import (
     generalized_iou,
     intersection_over_union,
 )
+from detection.models.layers.position import inverse_sigmoid
+from detection.models.layers.precision import full_precision
 from detection.models.losses.gaussian_focal import center_heat_map, gaussian_focal_loss
 from detection.models.losses.positives import mean_positives
 from detection.models.losses.quality_focal import quality_focal_loss
 from detection.models.matching.hungarian_2d import HungarianMatcher2D, Predictions2D
 from detection.registry import MODELS
 
-_CLAMPED = 1e-5  # distance of a coordinate to 0 and 1 when its log odds are taken
 _PRIOR_SCORE = 0.01  # of an untrained class or centre score
 
 
@@ -100,7 +101,7 @@ class FocalHead(nn.Module):
         return Predictions2D(
             class_logits=_token_wise(self.cls(class_features)),
             boxes=center_size_from_corners(corners),
-            centers=(torch.logit(locations, eps=_CLAMPED) + offset).sigmoid(),
+            centers=(inverse_sigmoid(locations) + offset).sigmoid(),
             centerness_logits=_token_wise(self.centerness(class_features)).squeeze(-1),
         )
 
@@ -114,7 +115,8 @@ class FocalHead(nn.Module):
     def loss(self, features: Sequence[Tensor], frame: FrameBatch) -> tuple[dict[str, Tensor], Tensor | None]:
         """The losses of the 2D predictions, and the tokens that the 3D head is to see in training."""
         predictions = self(features, frame)
-        return self.losses(predictions, frame), self._top_tokens(predictions, frame, self.train_ratio)
+        with full_precision(predictions.class_logits):
+            return self.losses(predictions, frame), self._top_tokens(predictions, frame, self.train_ratio)
 
     def select_tokens(self, features: Sequence[Tensor], frame: FrameBatch) -> Tensor | None:
         """(B, k, 1) indices of the tokens that the 3D head is to see in inference; None for all of them."""

@@ -40,5 +40,7 @@ def center_heat_map(centers: Tensor, radii: Tensor, size: tuple[int, int]) -> Te
     down = rows - centers[:, 1:]
     radius = radii[:, None]
     sigma = (2 * radius + 1) / 6
-    bells = [torch.exp(-(offset**2) / (2 * sigma**2)) * (offset.abs() <= radius).float() for offset in (down, across)]
-    return torch.maximum(heat_map, torch.einsum("mr,mc->mrc", *bells).amax(0))
+    down_bell, across_bell = (
+        torch.exp(-(offset**2) / (2 * sigma**2)) * (offset.abs() <= radius) for offset in (down, across)
+    )
+    return (down_bell[:, :, None] * across_bell[:, None, :]).amax(0)
