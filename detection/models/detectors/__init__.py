@@ -1,1 +1,5 @@
 """Detectors: backbone, neck and heads put together."""
+
+from detection.models.detectors.multi_view import FramePreprocessor, MultiViewDetector
+
+__all__ = ["FramePreprocessor", "MultiViewDetector"]

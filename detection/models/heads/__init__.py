@@ -1,1 +1,8 @@
 """Heads: feature maps to 3D boxes (and, in training, to 2D boxes)."""
+
+from detection.models.heads.focal_head import FocalHead
+from detection.models.heads.petr_head import PETRHead
+from detection.models.heads.streampetr_head import StreamPETRHead
+from detection.models.heads.yolox_head import YOLOXHead
+
+__all__ = ["FocalHead", "PETRHead", "StreamPETRHead", "YOLOXHead"]

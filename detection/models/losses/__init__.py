@@ -1,1 +1,5 @@
 """Losses as functions of tensors."""
+
+from detection.models.losses.set_prediction import SetPredictionLoss
+
+__all__ = ["SetPredictionLoss"]

@@ -1,0 +1,156 @@
+"""`MultiViewDetector`: images of several cameras to 3D boxes, frame by frame or over a window of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor, BaseModel
+from torch import Tensor
+
+from detection.frames import FrameBatch
+from detection.models.box_coder import Detections
+from detection.models.layers.grid_mask import GridMask
+from detection.registry import MODELS
+from scenes.errors import InputError
+
+Features = tuple[Tensor, ...]  # feature maps (B, N, C, H, W), the finest first
+
+
+@MODELS.register_module()
+class FramePreprocessor(BaseDataPreprocessor):  # type: ignore[misc]  # mmengine has no types
+    """Moves the frames of a window to the device of the model."""
+
+    def forward(self, data: Mapping[str, Sequence[FrameBatch]], training: bool = False) -> dict[str, list[FrameBatch]]:
+        """`{"frames": window}`, as the data loader gives it, on the device of the model."""
+        return {"frames": [frame.to(self.device) for frame in data["frames"]]}
+
+
+@MODELS.register_module()
+class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
+    """Backbone, neck and head over one frame or a window of frames; in training also a 2D head and GridMask.
+
+    Memory is forgotten on every switch between training and inference, since the streams change with it.
+
+    Source: Wang et al., StreamPETR, 2023.
+    """
+
+    def __init__(
+        self,
+        img_backbone: dict[str, Any],
+        img_neck: dict[str, Any],
+        pts_bbox_head: dict[str, Any],
+        img_roi_head: dict[str, Any] | None = None,
+        grid_mask: dict[str, Any] | None = None,
+        num_frame_losses: int = 1,
+        num_frame_backbone_grads: int = 1,
+        num_frame_head_grads: int = 1,
+        data_preprocessor: dict[str, Any] | None = None,
+    ) -> None:
+        """A detector, its parts built from their configs.
+
+        Args:
+            img_backbone, img_neck: images (B, 3, H, W) to feature maps.
+            pts_bbox_head: feature maps to 3D boxes.
+            img_roi_head: feature maps to 2D boxes, an auxiliary task of training that may also rank image tokens.
+            grid_mask: settings of the `GridMask` of training; None for none.
+            num_frame_losses: frames at the end of a window that have losses.
+            num_frame_backbone_grads: frames at the end of a window through whose backbone gradients pass.
+            num_frame_head_grads: frames at the end of a window through whose head gradients pass; the earlier ones only
+                fill the memory.
+            data_preprocessor: config of the preprocessor; by default a `FramePreprocessor`.
+
+        Raises:
+            InputError: losses are asked of frames without gradients.
+        """
+        super().__init__(data_preprocessor=data_preprocessor or dict(type="streamtrack.FramePreprocessor"))
+        if not 0 < num_frame_losses <= num_frame_head_grads:
+            raise InputError(
+                f"detector: needs 0 < num_frame_losses <= num_frame_head_grads, got {num_frame_losses} and "
+                f"{num_frame_head_grads}"
+            )
+        self.img_backbone = MODELS.build(img_backbone)
+        self.img_neck = MODELS.build(img_neck)
+        self.pts_bbox_head = MODELS.build(pts_bbox_head)
+        self.img_roi_head = None if img_roi_head is None else MODELS.build(img_roi_head)
+        self.grid_mask = None if grid_mask is None else GridMask(**grid_mask)
+        self.num_frame_losses = num_frame_losses
+        self.num_frame_backbone_grads = num_frame_backbone_grads
+        self.num_frame_head_grads = num_frame_head_grads
+        self._last_mode: str | None = None
+
+    def forward(self, frames: Sequence[FrameBatch], mode: str = "predict") -> dict[str, Tensor] | list[Detections]:
+        """Losses of a window or detections of a frame.
+
+        Args:
+            frames: consecutive time steps of the same B streams, the oldest first; one for `predict`.
+            mode: `loss`: a dict of losses, named `frame_<number in the window>_...`; `predict`: B `Detections`.
+        """
+        if mode not in ("loss", "predict"):
+            raise ValueError(f"a detector has the modes 'loss' and 'predict', not {mode!r}")
+        if self._last_mode not in (None, mode) and self.pts_bbox_head.memory is not None:
+            self.pts_bbox_head.memory.reset()
+        self._last_mode = mode
+        return self._loss(frames) if mode == "loss" else self._predict(*frames)
+
+    def extract_features(self, images: Tensor) -> Features:
+        """Feature maps (B, N, C, H, W) of images (B, N, 3, H, W)."""
+        streams = images.shape[0]
+        flat = images.flatten(0, 1)
+        if self.grid_mask is not None:
+            flat = self.grid_mask(flat)
+        return tuple(level.unflatten(0, (streams, -1)) for level in self.img_neck(self.img_backbone(flat)))
+
+    def _predict(self, frame: FrameBatch) -> list[Detections]:
+        """Detections of the B streams of a frame."""
+        features = self.extract_features(frame.images)
+        tokens = None if self.img_roi_head is None else self.img_roi_head.select_tokens(features, frame)
+        detections: list[Detections] = self.pts_bbox_head.decode(self.pts_bbox_head(features, frame, tokens))
+        return detections
+
+    def _loss(self, frames: Sequence[FrameBatch]) -> dict[str, Tensor]:
+        """Losses of a window."""
+        losses = {}
+        first_with_loss = len(frames) - self.num_frame_losses
+        first_with_grads = len(frames) - self.num_frame_head_grads
+        for index, (frame, features) in enumerate(zip(frames, self._window_features(frames), strict=True)):
+            if index < first_with_grads:
+                with self._history():
+                    self.pts_bbox_head(features, frame)
+                continue
+            frame_losses = self._frame_losses(features, frame)
+            if index >= first_with_loss:
+                losses |= {f"frame_{index}_{name}": value for name, value in frame_losses.items()}
+        return losses
+
+    def _frame_losses(self, features: Features, frame: FrameBatch) -> dict[str, Tensor]:
+        """Losses of one frame with gradients, of boxes in space and in the images."""
+        tokens, image_losses = None, {}
+        if self.img_roi_head is not None:
+            image_losses, tokens = self.img_roi_head.loss(features, frame)
+        outputs = self.pts_bbox_head(features, frame, tokens)
+        return {**self.pts_bbox_head.loss(outputs, frame), **image_losses}
+
+    def _window_features(self, frames: Sequence[FrameBatch]) -> Iterator[Features]:
+        """Feature maps of each frame in turn: the history one by one, the frames with gradients in one batch."""
+        first_with_grads = max(len(frames) - self.num_frame_backbone_grads, 0)
+        for frame in frames[:first_with_grads]:
+            with self._history():
+                features = self.extract_features(frame.images)
+            yield features
+        recent = frames[first_with_grads:]
+        levels = self.extract_features(torch.cat([frame.images for frame in recent]))
+        yield from zip(*(level.chunk(len(recent)) for level in levels), strict=True)
+
+    @contextmanager
+    def _history(self) -> Iterator[None]:
+        """Frames that only fill the memory: no gradient, no dropout, no denoising, no mask."""
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.train(was_training)

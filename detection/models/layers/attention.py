@@ -1,0 +1,111 @@
+"""Multi-head attention with a choice of implementations that give the same numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that torch's own documents use
+from torch import Tensor, nn
+
+from scenes.errors import InputError
+
+Attention = Callable[[Tensor, Tensor, Tensor, "Tensor | None", float], Tensor]
+
+
+class MultiheadAttention(nn.Module):
+    """Scaled dot-product attention of several heads, batch first.
+
+    Parameters carry the names of `torch.nn.MultiheadAttention`, so that published weights load.
+
+    Source: Vaswani et al., Attention Is All You Need, 2017.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, dropout: float = 0.0, implementation: str = "sdpa") -> None:
+        """An attention layer.
+
+        Args:
+            embed_dims: channels of queries, keys and values.
+            num_heads: number of heads; divides `embed_dims`.
+            dropout: share of attention weights dropped in training.
+            implementation: `sdpa`, torch's fused kernels; `flash_attn`, the package of that name, half precision on a
+                GPU (a masked call takes sdpa, which that package does not cover); `math`, the plain formula.
+
+        Raises:
+            InputError: an implementation that is not known or not installed, heads that do not divide the channels.
+        """
+        super().__init__()
+        if embed_dims % num_heads:
+            raise InputError(f"attention: {num_heads} heads do not divide {embed_dims} channels")
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self._attend = _implementation(implementation)
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dims, embed_dims))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * embed_dims))
+        self.out_proj = nn.Linear(embed_dims, embed_dims)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.xavier_uniform_(self.out_proj.weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, blocked: Tensor | None = None) -> Tensor:
+        """Attends.
+
+        Args:
+            query: (B, Q, embed_dims).
+            key, value: (B, K, embed_dims).
+            blocked: (Q, K) bool, True where a query must not look; None: it may look everywhere.
+
+        Returns:
+            (B, Q, embed_dims)
+        """
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        q, k, v = (
+            self._split_heads(F.linear(tokens, weight, bias))
+            for tokens, weight, bias in zip((query, key, value), weights, biases, strict=True)
+        )
+        attended = self._attend(q, k, v, blocked, self.dropout if self.training else 0.0)
+        projected: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return projected
+
+    def _split_heads(self, tokens: Tensor) -> Tensor:
+        """(B, T, C) -> (B, heads, T, C / heads)."""
+        return tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+def _implementation(name: str) -> Attention:
+    """The function behind a name in the config."""
+    if name not in _IMPLEMENTATIONS:
+        raise InputError(f"attention: no implementation {name!r}; there are {', '.join(sorted(_IMPLEMENTATIONS))}")
+    if name == "flash_attn" and importlib.util.find_spec("flash_attn") is None:
+        raise InputError("attention='flash_attn' needs the package flash-attn (extra [flash]); 'sdpa' needs nothing")
+    return _IMPLEMENTATIONS[name]
+
+
+def _sdpa(query: Tensor, key: Tensor, value: Tensor, blocked: Tensor | None, dropout: float) -> Tensor:
+    """All (B, heads, tokens, C / heads)."""
+    allowed = None if blocked is None else ~blocked
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=dropout)
+
+
+def _math(query: Tensor, key: Tensor, value: Tensor, blocked: Tensor | None, dropout: float) -> Tensor:
+    """All (B, heads, tokens, C / heads)."""
+    similarity = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
+    if blocked is not None:
+        similarity = similarity.masked_fill(blocked, float("-inf"))
+    return F.dropout(similarity.softmax(dim=-1).to(value.dtype), dropout) @ value
+
+
+def _flash(query: Tensor, key: Tensor, value: Tensor, blocked: Tensor | None, dropout: float) -> Tensor:
+    """All (B, heads, tokens, C / heads); float32 is computed in float16."""
+    if blocked is not None:
+        return _sdpa(query, key, value, blocked, dropout)
+    from flash_attn import flash_attn_func  # an extra: imported only where a config asks for it
+
+    dtype = torch.float16 if query.dtype == torch.float32 else query.dtype
+    q, k, v = (tokens.transpose(1, 2).to(dtype) for tokens in (query, key, value))
+    attended: Tensor = flash_attn_func(q, k, v, dropout_p=dropout)
+    return attended.transpose(1, 2).to(query.dtype)
+
+
+_IMPLEMENTATIONS: dict[str, Attention] = {"sdpa": _sdpa, "flash_attn": _flash, "math": _math}
