@@ -47,6 +47,14 @@ def is_official_split(split: str) -> bool:
     return split in _VERSION_SUFFIX
 
 
+def splits_of_version(dataroot: Path, version: str) -> tuple[str, ...]:
+    """The splits that a version can have: the devkit's that partition it, and those of its own splits.json."""
+    official = {"trainval": ("train", "val"), "mini": ("mini_train", "mini_val"), "test": ("test",)}
+    of_version = next((names for suffix, names in official.items() if version.endswith(suffix)), ())
+    path = dataroot / version / "splits.json"
+    return (*of_version, *_read_custom_splits(path)) if path.is_file() else of_version
+
+
 def scene_names_of_split(dataroot: Path, version: str, split: str) -> tuple[str, ...]:
     """The names of the scenes in a split, in the order they are listed.
 
@@ -86,10 +94,14 @@ def _names_in_custom_splits(path: Path, split: str) -> tuple[str, ...]:
     known = ", ".join(sorted(_VERSION_SUFFIX))
     if not path.is_file():
         raise InputError(f"split '{split}' is none of {known}, no file of that name, and there is no {path}")
-    try:
-        custom = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a dictionary from split to scene names: {error}") from error
+    custom = _read_custom_splits(path)
     if split not in custom:
         raise InputError(f"{path}: no split '{split}' (it has {', '.join(sorted(custom)) or 'none'})")
     return tuple(dict.fromkeys(custom[split]))
+
+
+def _read_custom_splits(path: Path) -> dict[str, list[str]]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a dictionary from split to scene names: {error}") from error

@@ -1,0 +1,321 @@
+"""nuScenes tables -> info files.
+
+What mmdet3d 1.0 and StreamPETR read of a frame is written under the keys of their converters, plus `instance_tokens`
+and the image size of each camera. Boxes of categories outside the ten classes, which their data sets drop, are left
+out. A recording without LIDAR_TOP takes the ego frame for its lidar frame.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order, write_infos
+from detection.data.projected_boxes import projected_boxes
+from scenes import DETECTION_CLASSES, Annotations, Boxes3D, Camera, Frame, InputError, Scene, read_scenes
+from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
+from scenes.splits import scene_names_of_split, splits_of_version
+from scenes.table_rows import CalibrationRow, PoseRow, SampleDataRow, SceneRow, SensorRow, Table, read_table
+
+MAX_SWEEPS: Final = 10
+
+_CATEGORY_OF_LABEL: Final = np.array([CATEGORY_NAMES_2D.index(name) for name in DETECTION_CLASSES])
+
+
+def create_infos(
+    dataroot: Path | str,
+    version: str,
+    out_dir: Path | str | None = None,
+    tag: str = "nuscenes2d",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[Path, int]:
+    """Write `<tag>_temporal_infos_<split>.pkl` for each split of which the data root holds a scene.
+
+    The splits are the devkit's of that version (`train`, `val`, `test`; those of mini are called the same) and those in
+    `splits.json`. Where there are none, one file with all scenes is written, `..._all.pkl`.
+
+    Args:
+        dataroot: nuScenes data root. Images are needed only where the tables do not tell their size.
+        version: folder of the tables in it.
+        out_dir: where to write; None takes the data root.
+        tag: first part of the file names.
+        progress: called with the split, the finished scenes and their number.
+
+    Returns:
+        The files that were written, and the number of frames in each.
+
+    Raises:
+        InputError: the tables are missing or unusable, or the data root holds no scene of any split.
+    """
+    dataroot = Path(dataroot)
+    present = {row.name for row in _table(dataroot, version, "scene", SceneRow).values()}
+    splits: list[str | None] = [
+        split
+        for split in splits_of_version(dataroot, version)
+        if not present.isdisjoint(scene_names_of_split(dataroot, version, split))
+    ]
+    if not splits and splits_of_version(dataroot, version):
+        raise InputError(f"{dataroot / version}: holds no scene of {', '.join(splits_of_version(dataroot, version))}")
+    written = {}
+    for split in splits or [None]:
+        name = (split or "all").removeprefix("mini_")
+        path = Path(out_dir or dataroot) / f"{tag}_temporal_infos_{name}.pkl"
+        infos = _infos_of_split(dataroot, version, split, progress or _silent)
+        write_infos(path, infos, {"version": version, "dataroot": str(dataroot)})
+        written[path] = len(infos)
+    return written
+
+
+def _infos_of_split(
+    dataroot: Path, version: str, split: str | None, progress: Callable[[str, int, int], None]
+) -> list[Info]:
+    scenes = read_scenes(dataroot, version, split)
+    recordings = _Recordings.read(dataroot, version, scenes)
+    infos: list[Info] = []
+    for done, scene in enumerate(scenes, start=1):
+        infos += _infos_of_scene(scene, recordings)
+        progress(split or "all", done, len(scenes))
+    return infos
+
+
+def _infos_of_scene(scene: Scene, recordings: _Recordings) -> list[Info]:
+    tokens = ("", *scene.sample_tokens, "")
+    return [
+        {
+            "token": frame.token,
+            "prev": tokens[index],
+            "next": tokens[index + 2],
+            "scene_token": scene.token,
+            "frame_idx": index,
+            **_info_of_frame(frame, recordings, scene.token),
+        }
+        for index, frame in enumerate(scene.frames)
+    ]
+
+
+def _info_of_frame(frame: Frame, recordings: _Recordings, scene_token: str) -> Info:
+    ego_from_lidar = np.eye(4) if frame.ego_from_lidar is None else frame.ego_from_lidar
+    lidar_from_global = invert_pose(frame.global_from_ego @ ego_from_lidar)
+    by_name = {camera.name: _with_size(camera) for camera in frame.cameras}
+    cameras = [by_name[name] for name in in_published_order(by_name)]
+    lidar_path, sweeps = recordings.lidar(frame.token, scene_token)
+    info = {
+        "timestamp": frame.timestamp_us,
+        "lidar_path": lidar_path,
+        "sweeps": [_sensor(**sweep, kind="lidar", lidar_from_global=lidar_from_global) for sweep in sweeps],
+        **_pose_entries("lidar2ego", ego_from_lidar),
+        **_pose_entries("ego2global", frame.global_from_ego),
+        "cams": {
+            camera.name: {
+                **_sensor(
+                    path=camera.image_path,
+                    token=recordings.token(frame.token, camera.name),
+                    timestamp_us=camera.timestamp_us,
+                    ego_from_sensor=camera.ego_from_camera,
+                    global_from_ego=camera.global_from_ego,
+                    kind=camera.name,
+                    lidar_from_global=lidar_from_global,
+                ),
+                "cam_intrinsic": camera.intrinsic,
+                "width": camera.width_px,
+                "height": camera.height_px,
+            }
+            for camera in cameras
+        },
+    }
+    if frame.annotations is not None:
+        info.update(_annotations_3d(frame.annotations, lidar_from_global, with_lidar=bool(lidar_path)))
+        info.update(_annotations_2d(frame.annotations, cameras))
+    return info
+
+
+def _annotations_3d(annotations: Annotations, lidar_from_global: FloatArray, with_lidar: bool) -> Info:
+    boxes = annotations.boxes.transform(lidar_from_global)
+    points = annotations.num_lidar_pts + annotations.num_radar_pts
+    length_width_height = boxes.size_wlh_m[:, [1, 0, 2]]
+    assert boxes.track_id is not None  # annotations have instance tokens
+    return {
+        "gt_boxes": np.concatenate([boxes.center_m, length_width_height, boxes.yaw_rad[:, None]], axis=1),
+        "gt_names": np.array([DETECTION_CLASSES[label] for label in boxes.label], dtype=np.str_),
+        "gt_velocity": boxes.velocity_mps,
+        "num_lidar_pts": annotations.num_lidar_pts,
+        "num_radar_pts": annotations.num_radar_pts,
+        # Without a lidar no count says whether a box was seen; whoever annotated it has seen it.
+        "valid_flag": points > 0 if with_lidar else np.ones(len(boxes), dtype=np.bool_),
+        "instance_tokens": boxes.track_id,
+    }
+
+
+def _annotations_2d(annotations: Annotations, cameras: list[Camera]) -> Info:
+    """For each key a list over the cameras."""
+    columns: dict[str, list[Any]] = {
+        key: []
+        for key in ("bboxes2d", "bboxes3d_cams", "labels2d", "centers2d", "depths", "bboxes_ignore", "visibilities")
+    }
+    for camera in cameras:
+        indices, rectangles_px, centers_px, depths_m = projected_boxes(annotations.boxes, camera)
+        seen = annotations.boxes.select(indices)
+        columns["bboxes2d"].append(rectangles_px.astype(np.float32))
+        columns["bboxes3d_cams"].append(_boxes_in_camera(seen, camera).astype(np.float32))
+        columns["labels2d"].append(_CATEGORY_OF_LABEL[seen.label])
+        columns["centers2d"].append(centers_px.astype(np.float32))
+        columns["depths"].append(depths_m.astype(np.float32))
+        columns["bboxes_ignore"].append(np.zeros((0, 4), dtype=np.float32))
+        columns["visibilities"].append([str(level) if level else "" for level in annotations.visibility[indices]])
+    return columns
+
+
+def _boxes_in_camera(boxes: Boxes3D, camera: Camera) -> FloatArray:
+    """(M, 7) centre, length, height, width and the converter's angle, in camera coordinates."""
+    centers = transform_points(camera.camera_from_global, boxes.center_m)
+    if not len(boxes):
+        return np.zeros((0, 7))
+    turn = camera.camera_from_global[:3, :3] @ Rotation.from_quat(boxes.rotation, scalar_first=True).as_matrix()
+    # The negative of what pyquaternion calls yaw.
+    angle = np.arctan2(turn[:, 0, 1], turn[:, 0, 0])
+    return np.concatenate([centers, boxes.size_wlh_m[:, [1, 2, 0]], angle[:, None]], axis=1)
+
+
+def _sensor(
+    *,
+    path: Path,
+    token: str,
+    timestamp_us: int,
+    ego_from_sensor: FloatArray,
+    global_from_ego: FloatArray,
+    kind: str,
+    lidar_from_global: FloatArray,
+) -> Info:
+    lidar_from_sensor = lidar_from_global @ global_from_ego @ ego_from_sensor
+    return {
+        "data_path": str(path),
+        "type": kind,
+        "sample_data_token": token,
+        "timestamp": timestamp_us,
+        **_pose_entries("sensor2ego", ego_from_sensor),
+        **_pose_entries("ego2global", global_from_ego),
+        "sensor2lidar_rotation": lidar_from_sensor[:3, :3],
+        "sensor2lidar_translation": lidar_from_sensor[:3, 3],
+    }
+
+
+def _pose_entries(name: str, pose: FloatArray) -> Info:
+    rotation_wxyz = Rotation.from_matrix(pose[:3, :3]).as_quat(scalar_first=True)
+    return {f"{name}_translation": pose[:3, 3].tolist(), f"{name}_rotation": rotation_wxyz.tolist()}
+
+
+def _with_size(camera: Camera) -> Camera:
+    """The camera with the size of its image, from the image where the tables do not tell it."""
+    if camera.width_px and camera.height_px:
+        return camera
+    try:
+        with Image.open(camera.image_path) as image:
+            width, height = image.size
+    except OSError:
+        raise InputError(f"{camera.image_path}: its size is not in sample_data, and it cannot be opened") from None
+    return replace(camera, width_px=width, height_px=height)
+
+
+@dataclass(frozen=True)
+class _Recordings:
+    """What info files tell of recordings and `scenes.Frame` does not: their tokens, and the lidar's sweeps.
+
+    Attributes:
+        dataroot: data root.
+        tokens: token of each key frame's recording, by sample token and channel.
+        sweeps: the LIDAR_TOP recordings of each scene, key frames or not, in the order of time.
+        key_sweeps: by sample token the key frame among them.
+        calibrations, poses: what the sweeps refer to.
+    """
+
+    dataroot: Path
+    tokens: Mapping[tuple[str, str], str]
+    sweeps: Mapping[str, list[SampleDataRow]]
+    key_sweeps: Mapping[str, SampleDataRow]
+    calibrations: Table[CalibrationRow]
+    poses: Table[PoseRow]
+
+    @classmethod
+    def read(cls, dataroot: Path, version: str, scenes: list[Scene]) -> _Recordings:
+        """Of the scenes."""
+        sensors = _table(dataroot, version, "sensor", SensorRow)
+        calibrations = _table(dataroot, version, "calibrated_sensor", CalibrationRow)
+        channels = {
+            row.token: sensors.at(row.sensor_token, f"calibrated_sensor '{row.token}'").channel
+            for row in calibrations.values()
+        }
+        scene_of_sample = {token: scene.token for scene in scenes for token in scene.sample_tokens}
+
+        def wanted(row: SampleDataRow) -> bool:
+            is_sweep = channels.get(row.calibrated_sensor_token) == "LIDAR_TOP"
+            return row.sample_token in scene_of_sample and (row.is_key_frame or is_sweep)
+
+        rows = _table(dataroot, version, "sample_data", SampleDataRow, wanted)
+        tokens, key_sweeps = {}, {}
+        sweeps: dict[str, list[SampleDataRow]] = {scene.token: [] for scene in scenes}
+        for row in rows.values():
+            channel = channels[row.calibrated_sensor_token]
+            if row.is_key_frame:
+                tokens[row.sample_token, channel] = row.token
+            if channel == "LIDAR_TOP":
+                sweeps[scene_of_sample[row.sample_token]].append(row)
+                if row.is_key_frame:
+                    key_sweeps[row.sample_token] = row
+        for of_scene in sweeps.values():
+            of_scene.sort(key=_time)
+        needed = {row.ego_pose_token for of_scene in sweeps.values() for row in of_scene}
+        poses = _table(dataroot, version, "ego_pose", PoseRow, lambda row: row.token in needed)
+        return cls(dataroot, tokens, sweeps, key_sweeps, calibrations, poses)
+
+    def token(self, sample_token: str, channel: str) -> str:
+        """The token of a key frame's recording."""
+        return self.tokens[sample_token, channel]
+
+    def lidar(self, sample_token: str, scene_token: str) -> tuple[str, list[dict[str, Any]]]:
+        """The path of a key frame's sweep and what `_sensor` needs of those before it, newest first.
+
+        Both are empty in a recording without LIDAR_TOP. A data root that holds key frames only has these as sweeps:
+        StreamPETR takes a frame without any for the first of its scene.
+        """
+        key = self.key_sweeps.get(sample_token)
+        if key is None:
+            return "", []
+        of_scene = self.sweeps[scene_token]
+        end = bisect_left(of_scene, key.timestamp, key=_time)
+        before = of_scene[max(0, end - MAX_SWEEPS) : end][::-1]
+        return str(self.dataroot / key.filename), [self._sweep(row) for row in before]
+
+    def _sweep(self, row: SampleDataRow) -> dict[str, Any]:
+        calibration = self.calibrations[row.calibrated_sensor_token]
+        pose = self.poses.at(row.ego_pose_token, f"sample_data '{row.token}'")
+        return {
+            "path": self.dataroot / row.filename,
+            "token": row.token,
+            "timestamp_us": row.timestamp,
+            "ego_from_sensor": pose_matrix(calibration.translation, calibration.rotation),
+            "global_from_ego": pose_matrix(pose.translation, pose.rotation),
+        }
+
+
+def _time(row: SampleDataRow) -> int:
+    return row.timestamp
+
+
+def _table(
+    dataroot: Path, version: str, name: str, row: type[Any], keep: Callable[[Any], bool] | None = None
+) -> Table[Any]:
+    folder = dataroot / version
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of tables")
+    return read_table(folder / f"{name}.json", row, keep)
+
+
+def _silent(split: str, done: int, total: int) -> None:
+    pass

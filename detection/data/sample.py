@@ -1,0 +1,145 @@
+"""`FrameSample`: a frame on its way through the transforms, from its record to the tensors of a `FrameBatch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detection.data.frame_record import CameraAnnotations, FrameRecord, IntArray
+from detection.frames import CameraTargets, FrameBatch, FrameTargets
+from scenes.geometry import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class CameraView:
+    """One camera of a frame: its image, and how lidar points come to lie in it.
+
+    Image points are continuous: the pixel in column c and row r covers [c, c + 1) x [r, r + 1).
+
+    Attributes:
+        name, image_path, size_px: as in `CameraRecord`.
+        image: (H, W, 3) uint8 RGB, after normalisation (3, H, W) float32; None until it is loaded.
+        image_from_camera: (4, 4) from camera coordinates to homogeneous points of `image` (u d, v d, d, 1).
+        camera_from_lidar: (4, 4).
+        annotations: what is annotated in the image; None without annotations.
+    """
+
+    name: str
+    image_path: Path
+    size_px: tuple[int, int] | None
+    image: NDArray[np.uint8] | NDArray[np.float32] | None
+    image_from_camera: FloatArray
+    camera_from_lidar: FloatArray
+    annotations: CameraAnnotations | None
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSample:
+    """One frame of one stream.
+
+    Attributes:
+        sample_token, scene_token, timestamp_us, boxes, labels: as in `FrameRecord`.
+        global_from_lidar: (4, 4). After an augmentation of the lidar frame its inverse is part of it, so that a point
+            of the world keeps its global position; with a scale it is no rigid pose any more.
+        views: the cameras in the order in which the network sees them.
+    """
+
+    sample_token: str
+    scene_token: str
+    timestamp_us: int
+    global_from_lidar: FloatArray
+    views: tuple[CameraView, ...]
+    boxes: FloatArray | None
+    labels: IntArray | None
+
+    @classmethod
+    def from_record(cls, record: FrameRecord, annotated: bool = True) -> FrameSample:
+        """The sample before the first transform, with or without its annotations."""
+        views = tuple(
+            CameraView(
+                name=camera.name,
+                image_path=camera.image_path,
+                size_px=camera.size_px,
+                image=None,
+                image_from_camera=camera.image_from_camera,
+                camera_from_lidar=camera.camera_from_lidar,
+                annotations=camera.annotations if annotated else None,
+            )
+            for camera in record.cameras
+        )
+        return cls(
+            sample_token=record.sample_token,
+            scene_token=record.scene_token,
+            timestamp_us=record.timestamp_us,
+            global_from_lidar=record.global_from_lidar,
+            views=views,
+            boxes=record.boxes if annotated else None,
+            labels=record.labels if annotated else None,
+        )
+
+    def with_views(self, views: Sequence[CameraView]) -> FrameSample:
+        """The same frame with other views."""
+        return replace(self, views=tuple(views))
+
+    def to_batch(self, continues_scene: bool) -> FrameBatch:
+        """The frame as a batch of one stream.
+
+        Raises:
+            ValueError: the pipeline has not normalised the images.
+        """
+        images = [view.image for view in self.views]
+        if any(image is None or image.dtype != np.float32 for image in images):
+            raise ValueError("the pipeline has to load the images and end with NormalizeImages")
+        image_from_camera = np.stack([view.image_from_camera for view in self.views])
+        camera_from_lidar = np.stack([view.camera_from_lidar for view in self.views])
+        return FrameBatch(
+            images=torch.from_numpy(np.stack(images))[None],  # type: ignore[arg-type]
+            image_from_lidar=_float32(image_from_camera @ camera_from_lidar)[None],
+            image_from_camera=_float32(image_from_camera)[None],
+            camera_from_lidar=_float32(camera_from_lidar)[None],
+            global_from_lidar=_float32(self.global_from_lidar)[None],
+            timestamp_s=torch.tensor([self.timestamp_us * 1e-6], dtype=torch.float64),
+            continues_scene=torch.tensor([continues_scene]),
+            scene_tokens=(self.scene_token,),
+            sample_tokens=(self.sample_token,),
+            targets=None if self.boxes is None else (self._targets(),),
+        )
+
+    def _targets(self) -> FrameTargets:
+        assert self.boxes is not None and self.labels is not None
+        return FrameTargets(
+            boxes=_float32(self.boxes),
+            labels=torch.from_numpy(self.labels.astype(np.int64)),
+            cameras=tuple(_camera_targets(view.annotations) for view in self.views),
+        )
+
+
+class Transform(Protocol):
+    """One step of a pipeline: a frame in, a frame out.
+
+    All randomness comes from `random`, so that a frame looks the same whichever worker prepares it.
+    """
+
+    def __call__(self, sample: FrameSample, random: np.random.Generator) -> FrameSample: ...
+
+
+def _camera_targets(annotations: CameraAnnotations | None) -> CameraTargets:
+    if annotations is None:
+        none = np.zeros(0)
+        annotations = CameraAnnotations(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros((0, 2)), none)
+    return CameraTargets(
+        boxes_px=_float32(annotations.boxes_px),
+        labels=torch.from_numpy(annotations.labels.astype(np.int64)),
+        centers_px=_float32(annotations.centers_px),
+        depths_m=_float32(annotations.depths_m),
+    )
+
+
+def _float32(array: FloatArray) -> torch.Tensor:
+    return torch.from_numpy(array.astype(np.float32))

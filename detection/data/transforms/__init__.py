@@ -1,0 +1,16 @@
+"""The steps of a data pipeline, registered in `TRANSFORMS`; each takes a `FrameSample` and gives one."""
+
+from detection.data.transforms.annotations import FilterBoxesByRange, StillWhereUnknown
+from detection.data.transforms.images import LoadImages, NormalizeImages, PadImages
+from detection.data.transforms.lidar_frame import RotateScaleFlipLidarFrame
+from detection.data.transforms.resize_crop import ResizeCropFlipRotate
+
+__all__ = [
+    "FilterBoxesByRange",
+    "LoadImages",
+    "NormalizeImages",
+    "PadImages",
+    "ResizeCropFlipRotate",
+    "RotateScaleFlipLidarFrame",
+    "StillWhereUnknown",
+]
