@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import chain
 
 import torch
-from mmengine.registry import FUNCTIONS
 
 from detection.frames import FrameBatch
 from scenes import InputError
@@ -22,7 +21,6 @@ _TENSORS = (
 )
 
 
-@FUNCTIONS.register_module(name="streamtrack_collate")
 def collate(windows: Sequence[Sequence[FrameBatch]]) -> dict[str, list[FrameBatch]]:
     """A batch of windows.
 

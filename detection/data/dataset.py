@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ from detection.registry import DATASETS, TRANSFORMS
 from scenes import DETECTION_CLASSES, InputError
 
 
-class FrameRequest(NamedTuple):
+@dataclass(frozen=True)
+class FrameRequest:
     """What a sampler asks for.
 
     Attributes:

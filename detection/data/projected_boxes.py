@@ -91,7 +91,8 @@ def _inside_triangles(points: FloatArray, corners_px: FloatArray, used: BoolArra
     within = (sides >= 0).all(axis=0) | (sides <= 0).all(axis=0)
     flat = _cross(b - a, c - a) == 0
     usable = used[:, _TRIANGLES].all(axis=2)[:, None] & ~flat
-    return (within & usable).any(axis=2)
+    covered: BoolArray = (within & usable).any(axis=2)
+    return covered
 
 
 def _cross(first: FloatArray, second: FloatArray) -> FloatArray:

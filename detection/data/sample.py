@@ -129,6 +129,12 @@ class Transform(Protocol):
     def __call__(self, sample: FrameSample, random: np.random.Generator) -> FrameSample: ...
 
 
+def drawn_between(low_and_high: tuple[float, float], random: np.random.Generator) -> float:
+    """A number drawn evenly from a range."""
+    low, high = low_and_high
+    return random.uniform(low, high)
+
+
 def _camera_targets(annotations: CameraAnnotations | None) -> CameraTargets:
     if annotations is None:
         none = np.zeros(0)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from detection.data.sample import FrameSample
+from detection.data.sample import FrameSample, drawn_between
 from detection.registry import TRANSFORMS
 from scenes.geometry import FloatArray, wrap_angle
 
@@ -28,8 +27,8 @@ class RotateScaleFlipLidarFrame:
 
     def __init__(
         self,
-        rotation_range_rad: Sequence[float] = (-0.3925, 0.3925),
-        scale_range: Sequence[float] = (0.95, 1.05),
+        rotation_range_rad: tuple[float, float] = (-0.3925, 0.3925),
+        scale_range: tuple[float, float] = (0.95, 1.05),
         flip: bool = False,
     ) -> None:
         self._rotation_range_rad = rotation_range_rad
@@ -37,8 +36,8 @@ class RotateScaleFlipLidarFrame:
         self._flip = flip
 
     def __call__(self, sample: FrameSample, random: np.random.Generator) -> FrameSample:
-        angle_rad = random.uniform(*self._rotation_range_rad)
-        scale = random.uniform(*self._scale_range)
+        angle_rad = drawn_between(self._rotation_range_rad, random)
+        scale = drawn_between(self._scale_range, random)
         signs = random.choice([-1.0, 1.0], size=2) if self._flip else np.ones(2)
         turned = _turn(angle_rad)
         moved_from_lidar = np.eye(4)

@@ -6,15 +6,15 @@ a scale takes 0 to 0 and the width to the scaled width, a mirror takes u to widt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from detection.data.frame_record import CameraAnnotations
-from detection.data.sample import CameraView, FrameSample
+from detection.data.sample import CameraView, FrameSample, drawn_between
 from detection.registry import TRANSFORMS
 from scenes.geometry import FloatArray
 
@@ -54,10 +54,10 @@ class ResizeCropFlipRotate:
         output_size: tuple[int, int],
         *,
         training: bool,
-        zoom_range: Sequence[float] = (1.0, 1.0),
-        bottom_crop_range: Sequence[float] = (0.0, 0.0),
+        zoom_range: tuple[float, float] = (1.0, 1.0),
+        bottom_crop_range: tuple[float, float] = (0.0, 0.0),
         flip: bool = False,
-        rotation_range_rad: Sequence[float] = (0.0, 0.0),
+        rotation_range_rad: tuple[float, float] = (0.0, 0.0),
         hide_covered: bool = True,
     ) -> None:
         self._height, self._width = output_size
@@ -78,20 +78,21 @@ class ResizeCropFlipRotate:
 
     def _drawn(self, random: np.random.Generator) -> _Draw:
         return _Draw(
-            zoom=random.uniform(*self._zoom_range),
+            zoom=drawn_between(self._zoom_range, random),
             left=random.uniform(),
-            bottom=random.uniform(*self._bottom_crop_range),
+            bottom=drawn_between(self._bottom_crop_range, random),
             mirrored=self._flip and bool(random.integers(2)),
-            angle_rad=random.uniform(*self._rotation_range_rad),
+            angle_rad=drawn_between(self._rotation_range_rad, random),
         )
 
     def _transformed(self, view: CameraView, draw: _Draw) -> CameraView:
-        assert view.image is not None and view.image.dtype == np.uint8
-        height, width = view.image.shape[:2]
+        image = view.image
+        assert image is not None and image.dtype == np.uint8
+        height, width = image.shape[:2]
         scale = draw.zoom * max(self._height / height, self._width / width)
         left = int(draw.left * max(0.0, scale * width - self._width))
         top = int((1.0 - draw.bottom) * scale * height) - self._height
-        pixels = self._cropped(view.image, scale, left, top)
+        pixels = self._cropped(cast("NDArray[np.uint8]", image), scale, left, top)
         after_from_before = np.array([[scale, 0.0, -left], [0.0, scale, -top], [0.0, 0.0, 1.0]])
         if draw.mirrored:
             pixels = pixels[:, ::-1]
