@@ -16,14 +16,20 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from scenes import InputError
+from scenes.files import atomic_path
 
 _WEIGHT_KEYS = ("state_dict", "model")
 _WRAPPERS = ("module.", "_orig_mod.", "student.")
 _SHOWN_NAMES = 3
+_REFUSED = re.compile(r"(?:GLOBAL |Unsupported class )([\w.]+)|Unsupported global: (?:GLOBAL )?([\w.]+)")
+_HOW_TO_CONVERT = (
+    "holds a Python object ({}) that is not loaded, since loading it could run any code; where the file was made, save "
+    "its weights alone: torch.save(checkpoint['state_dict'], 'weights.pth')"
+)
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
@@ -61,11 +67,27 @@ def read_saved(path: Path | str) -> Any:
         if "://" in str(path):
             return torch.hub.load_state_dict_from_url(str(path), map_location="cpu", weights_only=True)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise InputError(f"{path}: {_what_to_do(error)}") from error
-    except (OSError, EOFError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: cannot be read as a PyTorch file: {reason}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # bytes of any other kind can make the unpickler fail in any way
+        if refused := _REFUSED.search(str(error)):
+            raise InputError(f"{path}: {_HOW_TO_CONVERT.format(refused[1] or refused[2])}") from error
+        raise InputError(f"{path}: is no PyTorch file, or not a whole one") from error
+
+
+def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write weights alone, whole or not at all: as safetensors or as a PyTorch file, as the name of the file says.
+
+    Raises:
+        InputError: the name ends neither in .safetensors nor in .pth.
+    """
+    if path.suffix not in (".safetensors", ".pth"):
+        raise InputError(f"{path}: expected a name that ends in .safetensors or .pth")
+    with atomic_path(path) as temporary:
+        if path.suffix == ".pth":
+            torch.save(dict(weights), temporary)
+        else:  # modules under several names share memory, which the format does not know: each name gets its copy
+            save_file({name: value.contiguous().clone() for name, value in weights.items()}, temporary)
 
 
 def load_weights(model: nn.Module, path: Path | str) -> None:
@@ -172,19 +194,10 @@ def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return _unwrapped(load_file(path))
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read as a safetensors file: {str(error).splitlines()[0]}") from error
-
-
-def _what_to_do(error: UnpicklingError) -> str:
-    """One line for a file that holds more than weights, or that is no PyTorch file at all."""
-    refused = re.search(r"Unsupported (?:global|class)[^\w]+(?:GLOBAL )?([\w.]+)", str(error))
-    if refused is None:
-        return f"cannot be read as a PyTorch file: {str(error).splitlines()[0]}"
-    return (
-        f"holds a Python object ({refused[1]}) that is not loaded, since loading it could run any code; where the file "
-        "was made, save its weights alone: torch.save(checkpoint['state_dict'], 'weights.pth')"
-    )
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+    except SafetensorError as error:
+        raise InputError(f"{path}: is no safetensors file, or not a whole one") from error
 
 
 def _statistic_of_history(owner: Any, name: str) -> Any:
