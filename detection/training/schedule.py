@@ -117,9 +117,10 @@ class PlannedLR(_ParamScheduler):  # type: ignore[misc]  # mmengine is untyped
         factor = self._plan.lr_factor(self.last_step)
         return [base * factor for base in self.base_values]
 
-    def state_dict(self) -> dict[str, int]:
-        """Where the schedule stands; what it is follows from the config."""
-        return {"last_step": self.last_step, "_global_step": self._global_step}
+    def go_to(self, iteration: int) -> None:
+        """Set the learning rate of an iteration, as if all before it had been trained."""
+        self.last_step = iteration - 1
+        self.step()
 
 
 def read_schedule(given: Mapping[str, Any]) -> Schedule:

@@ -1,0 +1,142 @@
+"""Reads the config of a detector, and names whatever in it nobody would read."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS, Registry
+
+from detection.loading import LOADER_SETTINGS
+from detection.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
+from scenes import InputError
+
+_LOADER_KEYS: Final = LOADER_SETTINGS | {"dataset", "sampler", "batch_size"}
+_KEYS: Final[Mapping[str, frozenset[str] | None]] = {
+    # Top-level keys, with the keys of those that are no configs of classes; None: checked where it is read.
+    "model": None,
+    "train_dataloader": _LOADER_KEYS,
+    "val_dataloader": _LOADER_KEYS,
+    "test_dataloader": _LOADER_KEYS,
+    "val_evaluator": None,
+    "test_evaluator": None,
+    "schedule": None,
+    "optim_wrapper": frozenset({"optimizer", "paramwise_cfg", "clip_grad"}),
+    "amp": None,
+    "seed": None,
+    "log_interval": None,
+    "keep_checkpoints": None,
+    "tensorboard": None,
+    "find_unused_parameters": None,
+    "custom_hooks": None,
+    "custom_imports": frozenset({"imports", "allow_failed_imports"}),
+    "load_from": None,
+    "work_dir": None,
+}
+_GIVEN_BY_CODE: Final = frozenset({"self", "args", "kwargs"})
+_REGISTRIES: Final = (MODELS, DATASETS, TRANSFORMS, DATA_SAMPLERS, METRICS, HOOKS, OPTIMIZERS)
+
+
+def read_config(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Config:
+    """The config in a file, checked.
+
+    Names that begin with an underscore are the file's own variables; every other name at its top level, and every
+    argument of a class that it names, has to be one that is read.
+
+    Args:
+        path: a Python file in mmengine's style.
+        overrides: values by dotted key, such as `{"schedule.epochs": 12}`.
+
+    Raises:
+        InputError: no such file, not a config, or a key or a class that does not exist.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such config file")
+    try:
+        config = Config.fromfile(str(path))
+    except Exception as error:  # a config file is a program: it may fail in any way
+        raise InputError(f"{path}: not a config: {type(error).__name__}: {error}") from error
+    try:
+        config.merge_from_dict(dict(overrides or {}))
+    except (TypeError, KeyError, AssertionError, IndexError) as error:
+        raise InputError(f"{path}: an override does not fit: {error}") from error
+    check_config(config, str(path))
+    return config
+
+
+def check_config(config: Mapping[str, Any], source: str) -> None:
+    """Check that somebody reads every key of a config.
+
+    Args:
+        config: the config.
+        source: named in messages.
+
+    Raises:
+        InputError: a key that nobody reads, a class that does not exist, an argument that it does not have.
+    """
+    public = {key: value for key, value in config.items() if not key.startswith("_")}
+    _check_names(public, _KEYS, source)
+    for key, value in public.items():
+        known = _KEYS[key]
+        if known is not None and isinstance(value, Mapping):
+            _check_names(value, known, f"{source}: {key}")
+        for where, part in _class_configs(value, key):
+            _check_class_config(part, f"{source}: {where}")
+
+
+def _class_configs(value: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every `dict(type='...', ...)` in a value, with its dotted place."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("type"), str):
+            yield where, value
+        for key, part in value.items():
+            yield from _class_configs(part, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from _class_configs(part, f"{where}.{index}")
+
+
+def _check_class_config(config: Mapping[str, Any], where: str) -> None:
+    name = config["type"]
+    found = next((found for registry in _REGISTRIES if (found := registry.get(name)) is not None), None)
+    if found is None:
+        known = {name for registry in _REGISTRIES for name in _names_in(registry)}
+        raise InputError(f"{where}: there is no class '{name}'{_hint(name, known)}")
+    accepted = _arguments_of(found)
+    if accepted is not None:
+        _check_names({key: None for key in config if key not in ("type", "_scope_")}, accepted, f"{where} ({name})")
+
+
+def _arguments_of(called: Any) -> Collection[str] | None:
+    """The arguments that a class takes; None if it takes any. `**kwargs` are followed to the base class."""
+    if not inspect.isclass(called):
+        return None
+    names: set[str] = set()
+    for base in called.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+        names.update(parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD)
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+            return names - _GIVEN_BY_CODE
+    return None
+
+
+def _names_in(registry: Registry) -> set[str]:
+    return {*registry.module_dict, *({} if registry.parent is None else registry.parent.module_dict)}
+
+
+def _check_names(given: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise InputError(f"{where}: there is no '{name}'{_hint(name, known)}")
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f", did you mean '{close[0]}'?" if close else f" (there are {', '.join(sorted(known))})"

@@ -1,0 +1,62 @@
+"""Data loaders from configs, and batches from them with errors that name the file and not the worker."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+
+from detection.data import collate
+from detection.registry import DATA_SAMPLERS, DATASETS
+from scenes import InputError
+
+LOADER_SETTINGS: Final = frozenset({"num_workers", "prefetch_factor", "persistent_workers", "pin_memory"})
+
+
+def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
+    """The data loader of a config.
+
+    Args:
+        config: `dataset`, `sampler`, `batch_size` of a process, and of torch's `DataLoader` what `LOADER_SETTINGS` has.
+        seed: from which the sampler draws its order and the random numbers of each frame.
+
+    Raises:
+        InputError: the data set cannot be read, or a key is missing.
+    """
+    for key in ("dataset", "sampler"):
+        if key not in config:
+            raise InputError(f"the config of a data loader has no '{key}'")
+    settings = {key: value for key, value in config.items() if key in LOADER_SETTINGS}
+    batch_size = config.get("batch_size", 1)
+    dataset = DATASETS.build(config["dataset"])
+    sampler_class = DATA_SAMPLERS.get(config["sampler"]["type"])
+    slots = {"batch_size": batch_size} if "batch_size" in inspect.signature(sampler_class).parameters else {}
+    sampler = DATA_SAMPLERS.build({**config["sampler"], **slots, "dataset": dataset, "seed": seed})
+    if settings.get("num_workers"):
+        settings["worker_init_fn"] = _use_one_thread
+    # A generator of its own: a loader that is iterated must not move the one that training draws from.
+    generator = torch.Generator().manual_seed(seed)
+    return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=collate, generator=generator, **settings)
+
+
+def _use_one_thread(worker: int) -> None:
+    """As many workers as cores would otherwise start as many threads each."""
+    cv2.setNumThreads(1)
+
+
+def batches(loader: DataLoader[Any]) -> Iterator[dict[str, Any]]:
+    """One pass over a loader.
+
+    Raises:
+        InputError: a sample cannot be read, in this process or in a worker; the message is the one that it left there.
+    """
+    try:
+        yield from loader
+    except InputError as error:
+        # A worker's error arrives with its whole traceback as the message; its last line is the error itself.
+        last_line = str(error).splitlines()[-1]
+        raise InputError(last_line.removeprefix(f"{InputError.__module__}.{InputError.__qualname__}: ")) from error

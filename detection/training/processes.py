@@ -1,0 +1,62 @@
+"""The processes that train or test together: joined once, over NCCL where there are GPUs and over gloo elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Final
+
+import torch
+from torch import distributed
+
+from scenes import InputError
+
+LAUNCHERS: Final = ("none", "pytorch", "slurm")
+_FIRST_PORT: Final = 20000
+_PORTS: Final = 20000
+
+
+def join_processes(launcher: str) -> None:
+    """Join the other processes of this run, if a launcher started several.
+
+    Args:
+        launcher: `none`; `pytorch`, when torchrun started this process; `slurm`, when srun did.
+
+    Raises:
+        InputError: the launcher has not started this process.
+    """
+    if launcher == "none" or distributed.is_initialized():
+        return
+    if launcher == "slurm":
+        _describe_slurm_job()
+    if "RANK" not in os.environ:
+        raise InputError("launcher pytorch: this process was not started by torchrun; see tools/dist_train.sh")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def leave_processes() -> None:
+    """Leave the process group, so that no peer waits for this process."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def _describe_slurm_job() -> None:
+    """Set what torch reads from the environment from what Slurm writes there; MASTER_PORT may be given."""
+    job = os.environ
+    if "SLURM_PROCID" not in job:
+        raise InputError("launcher slurm: this process was not started by srun; see tools/slurm_train.sh")
+    job.setdefault("MASTER_ADDR", _first_host(job["SLURM_JOB_NODELIST"]))
+    # Every process of a job finds the same port, and two jobs on a node hardly ever do.
+    job.setdefault("MASTER_PORT", str(_FIRST_PORT + int(job["SLURM_JOB_ID"]) % _PORTS))
+    job.update(RANK=job["SLURM_PROCID"], WORLD_SIZE=job["SLURM_NTASKS"], LOCAL_RANK=job["SLURM_LOCALID"])
+
+
+def _first_host(nodes: str) -> str:
+    """The first host of a Slurm node list such as `gpu[01-04]`."""
+    try:
+        shown = subprocess.run(["scontrol", "show", "hostnames", nodes], check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InputError(f"launcher slurm: scontrol cannot list the hosts of '{nodes}'; set MASTER_ADDR") from error
+    return shown.stdout.split()[0]
