@@ -2,7 +2,8 @@
 
 from detection.models.heads.focal_head import FocalHead
 from detection.models.heads.petr_head import PETRHead
+from detection.models.heads.repdetr3d_head import RepDETR3DHead
 from detection.models.heads.streampetr_head import StreamPETRHead
 from detection.models.heads.yolox_head import YOLOXHead
 
-__all__ = ["FocalHead", "PETRHead", "StreamPETRHead", "YOLOXHead"]
+__all__ = ["FocalHead", "PETRHead", "RepDETR3DHead", "StreamPETRHead", "YOLOXHead"]

@@ -94,7 +94,7 @@ class FocalHead(nn.Module):
         """
         flat = features[0].flatten(0, 1)
         class_features, box_features = self.shared_cls(flat), self.shared_reg(flat)
-        locations = self.locations(flat.shape[-2:], frame).flatten(0, 1)
+        locations = token_centers(flat.shape[-2:], self.stride_px, frame.image_size_px, flat.device).flatten(0, 1)
         sides = _token_wise(self.ltrb(box_features)).sigmoid()
         corners = torch.cat([locations - sides[..., :2], locations + sides[..., 2:]], dim=-1).clamp(0, 1)
         offset = _token_wise(self.center2d(box_features))
@@ -104,13 +104,6 @@ class FocalHead(nn.Module):
             centers=(inverse_sigmoid(locations) + offset).sigmoid(),
             centerness_logits=_token_wise(self.centerness(class_features)).squeeze(-1),
         )
-
-    def locations(self, cells: Sequence[int], frame: FrameBatch) -> Tensor:
-        """(rows, columns, 2) centres of the cells as shares of the image's width and height."""
-        height, width = frame.image_size_px
-        rows, columns = (torch.arange(length, device=frame.images.device) + 0.5 for length in cells)
-        down, across = torch.meshgrid(rows * self.stride_px / height, columns * self.stride_px / width, indexing="ij")
-        return torch.stack([across, down], dim=-1)
 
     def loss(self, features: Sequence[Tensor], frame: FrameBatch) -> tuple[dict[str, Tensor], Tensor | None]:
         """The losses of the 2D predictions, and the tokens that the 3D head is to see in training."""
@@ -174,6 +167,21 @@ class FocalHead(nn.Module):
         radii = (to_sides.amin(1) / self.stride_px).ceil().clamp(min=1)
         cells = (centers / self.stride_px).long()
         return center_heat_map(cells, radii, (height // self.stride_px, width // self.stride_px)).flatten()
+
+
+def token_centers(cells: Sequence[int], stride_px: int, image_size_px: tuple[int, int], device: torch.device) -> Tensor:
+    """(rows, columns, 2) centres x, y of a feature map's cells as shares of the image's width and height.
+
+    Args:
+        cells: rows and columns.
+        stride_px: side of a cell.
+        image_size_px: height and width.
+        device: where to put them.
+    """
+    height, width = image_size_px
+    rows, columns = ((torch.arange(count, device=device) + 0.5) * stride_px for count in cells)
+    down, across = torch.meshgrid(rows / height, columns / width, indexing="ij")
+    return torch.stack([across, down], dim=-1)
 
 
 def _conv_block(channels: int) -> nn.Sequential:

@@ -92,20 +92,24 @@ class DeformableAggregation(nn.Module):
         offsets = self.learnable_fc(query).unflatten(-1, (self.num_points, 3))
         with full_precision(query):
             points_m = context.reference_points_m.float()[:, :, None] + offsets.float()
-            rotation, translation = context.image_from_lidar.float()[:, :, :3].split((3, 1), dim=-1)
-            pixels = torch.einsum("bnij,bqpj->bnqpi", rotation, points_m) + translation[:, :, None, None, :, 0]
+            rows = context.image_from_lidar.float()[:, :, :3]
+            pixels = torch.einsum("bnij,bqpj->bnqpi", rows[..., :3], points_m) + rows[:, :, None, None, :, 3]
             height, width = context.image_size_px
             half_size = pixels.new_tensor([width, height]) / 2
             grid = pixels[..., :2] / pixels[..., 2:].clamp(min=_NEAREST_M) / half_size - 1
-            return grid.clamp(-_OUTSIDE, _OUTSIDE)
+            inside: Tensor = grid.clamp(-_OUTSIDE, _OUTSIDE)
+            return inside
 
     def _weights(self, positioned: Tensor, image_from_lidar: Tensor) -> Tensor:
         """(B, N, Q, levels, P, groups), summing to 1 over cameras, levels and points."""
         cameras = self.cam_embed(image_from_lidar[:, :, :3].flatten(2))
-        logits = self.weights_fc(positioned[:, None] + cameras[:, :, None])
-        logits = logits.unflatten(-1, (self.num_levels, self.num_points, self.num_groups))
-        together = logits.movedim(1, 2).flatten(2, 4).softmax(dim=2)
-        return together.unflatten(2, (-1, self.num_levels, self.num_points)).movedim(2, 1)
+        logits: Tensor = self.weights_fc(positioned[:, None] + cameras[:, :, None])
+        batch, num_cameras, num_queries = logits.shape[:3]
+        rivals = num_cameras * self.num_levels * self.num_points
+        shares = logits.movedim(1, 2).reshape(batch, num_queries, rivals, self.num_groups).softmax(dim=2)
+        return shares.reshape(
+            batch, num_queries, num_cameras, self.num_levels, self.num_points, self.num_groups
+        ).movedim(2, 1)
 
 
 def _weighted_samples(features: Tensor, grid: Tensor, weights: Tensor) -> Tensor:
@@ -116,7 +120,7 @@ def _weighted_samples(features: Tensor, grid: Tensor, weights: Tensor) -> Tensor
         grid: (B, N, Q, P, 2) where to sample.
         weights: (B, N, Q, P, groups).
     """
-    groups = weights.shape[-1]
+    batch, cameras = features.shape[:2]
     samples = grid_sample(features.flatten(0, 1), grid.flatten(0, 1).to(features.dtype), align_corners=False)
-    samples = samples.unflatten(0, features.shape[:2]).unflatten(2, (groups, -1))
+    samples = samples.reshape(batch, cameras, weights.shape[-1], -1, *samples.shape[-2:])
     return torch.einsum("bngcqp,bnqpg->bqgc", samples, weights).flatten(2)
