@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from scenes.geometry import FloatArray, invert_pose, pose_matrix
 
 IntArray = NDArray[np.int64]
 
-_RECORDING_FOLDERS = frozenset({"samples", "sweeps"})
+_RECORDING_FOLDERS = ("samples", "sweeps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,7 @@ class RecordReader:
     ) -> None:
         self._ann_file = ann_file
         self._dataroot = dataroot
-        self._written_for = None if written_for is None else PurePath(written_for)
+        self._written_for = None if written_for is None else f"{written_for}{os.sep}"
         self._cameras = None if cameras is None else tuple(cameras)
         self._use_valid_flag = use_valid_flag
         self._label_of_class = {name: label for label, name in enumerate(classes)}
@@ -144,14 +145,15 @@ class RecordReader:
             camera = info["cams"][name]
         except KeyError:
             raise self._error(info, f"has no camera '{name}' (it has {', '.join(info['cams'])})") from None
-        intrinsic = np.asarray(camera["cam_intrinsic"], dtype=np.float64)
+        where = f"{name}: key "
+        intrinsic = self._array(info, camera, "cam_intrinsic", (3, 3), where)
+        if abs(np.linalg.det(intrinsic)) < 1e-9:
+            raise self._error(info, f"{where}cam_intrinsic cannot be inverted")
         lidar_from_camera = np.eye(4)
-        lidar_from_camera[:3, :3] = camera["sensor2lidar_rotation"]
-        lidar_from_camera[:3, 3] = camera["sensor2lidar_translation"]
-        if intrinsic.shape != (3, 3) or not _invertible(intrinsic):
-            raise self._error(info, f"{name}: key cam_intrinsic is not an invertible 3x3 matrix")
-        if not _rotation(lidar_from_camera[:3, :3]) or not np.isfinite(lidar_from_camera).all():
-            raise self._error(info, f"{name}: key sensor2lidar_rotation is not a rotation")
+        lidar_from_camera[:3, :3] = self._array(info, camera, "sensor2lidar_rotation", (3, 3), where)
+        lidar_from_camera[:3, 3] = self._array(info, camera, "sensor2lidar_translation", (3,), where)
+        if not _is_rotation(lidar_from_camera[:3, :3]):
+            raise self._error(info, f"{where}sensor2lidar_rotation is not a rotation")
         image_from_camera = np.eye(4)
         image_from_camera[:3, :3] = intrinsic
         size_px = (int(camera["width"]), int(camera["height"])) if camera.get("width") else None
@@ -165,20 +167,28 @@ class RecordReader:
         )
 
     def _image_path(self, recorded: str) -> Path:
-        path = PurePath(recorded)
-        if self._written_for is not None and path.is_relative_to(self._written_for):
-            return self._dataroot / path.relative_to(self._written_for)
-        folders = [index for index, part in enumerate(path.parts) if part in _RECORDING_FOLDERS]
-        return self._dataroot.joinpath(*path.parts[folders[-1] :]) if folders else self._dataroot / path
+        if self._written_for is not None and recorded.startswith(self._written_for):
+            return Path(self._dataroot, recorded[len(self._written_for) :])
+        begins = max(f"/{recorded}".rfind(f"/{folder}/") for folder in _RECORDING_FOLDERS)
+        return Path(self._dataroot, recorded[max(begins, 0) :])
 
     def _pose(self, info: Info, name: str) -> FloatArray:
-        rotation = np.asarray(info[f"{name}_rotation"], dtype=np.float64)
-        translation = np.asarray(info[f"{name}_translation"], dtype=np.float64)
-        if rotation.shape != (4,) or not np.isfinite(rotation).all() or not rotation.any():
-            raise self._error(info, f"key {name}_rotation is not a quaternion")
-        if translation.shape != (3,) or not np.isfinite(translation).all():
-            raise self._error(info, f"key {name}_translation is not a point")
+        rotation = self._array(info, info, f"{name}_rotation", (4,), "key ")
+        translation = self._array(info, info, f"{name}_translation", (3,), "key ")
+        if not rotation.any():
+            raise self._error(info, f"key {name}_rotation is a zero quaternion")
         return pose_matrix(translation.tolist(), rotation.tolist())
+
+    def _array(self, info: Info, part: Mapping[str, Any], key: str, shape: tuple[int, ...], where: str) -> FloatArray:
+        """The numbers under a key of a frame, or of a part of it."""
+        try:
+            array = np.asarray(part[key], dtype=np.float64)
+        except (TypeError, ValueError):
+            raise self._error(info, f"{where}{key} holds something else than numbers") from None
+        if array.shape != shape or not np.isfinite(array).all():
+            expected = "x".join(map(str, shape))
+            raise self._error(info, f"{where}{key} is not {expected} finite numbers")
+        return array
 
     def _boxes(self, info: Info) -> tuple[FloatArray | None, IntArray | None]:
         if "gt_boxes" not in info:
@@ -217,9 +227,5 @@ class RecordReader:
         return InputError(f"{self._ann_file}: sample '{info['token']}': {what}")
 
 
-def _invertible(matrix: FloatArray) -> bool:
-    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-9)
-
-
-def _rotation(matrix: FloatArray) -> bool:
+def _is_rotation(matrix: FloatArray) -> bool:
     return bool(np.abs(matrix @ matrix.T - np.eye(3)).max() < 1e-3 and np.linalg.det(matrix) > 0)
