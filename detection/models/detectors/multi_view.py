@@ -40,7 +40,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
     def __init__(
         self,
         img_backbone: dict[str, Any],
-        img_neck: dict[str, Any],
+        img_neck: dict[str, Any] | None,
         pts_bbox_head: dict[str, Any],
         img_roi_head: dict[str, Any] | None = None,
         grid_mask: dict[str, Any] | None = None,
@@ -52,7 +52,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         """A detector, its parts built from their configs.
 
         Args:
-            img_backbone, img_neck: images (B, 3, H, W) to feature maps.
+            img_backbone, img_neck: images (B, 3, H, W) to feature maps; None for a backbone that needs no neck.
             pts_bbox_head: feature maps to 3D boxes.
             img_roi_head: feature maps to 2D boxes, an auxiliary task of training that may also rank image tokens.
             grid_mask: settings of the `GridMask` of training; None for none.
@@ -72,7 +72,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
                 f"{num_frame_head_grads}"
             )
         self.img_backbone = MODELS.build(img_backbone)
-        self.img_neck = MODELS.build(img_neck)
+        self.img_neck = None if img_neck is None else MODELS.build(img_neck)
         self.pts_bbox_head = MODELS.build(pts_bbox_head)
         self.img_roi_head = None if img_roi_head is None else MODELS.build(img_roi_head)
         self.grid_mask = None if grid_mask is None else GridMask(**grid_mask)
@@ -101,7 +101,10 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         flat = images.flatten(0, 1)
         if self.grid_mask is not None:
             flat = self.grid_mask(flat)
-        return tuple(level.unflatten(0, (streams, -1)) for level in self.img_neck(self.img_backbone(flat)))
+        levels = self.img_backbone(flat)
+        if self.img_neck is not None:
+            levels = self.img_neck(levels)
+        return tuple(level.unflatten(0, (streams, -1)) for level in levels)
 
     def _predict(self, frame: FrameBatch) -> list[Detections]:
         """Detections of the B streams of a frame."""
@@ -112,7 +115,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
 
     def _loss(self, frames: Sequence[FrameBatch]) -> dict[str, Tensor]:
         """Losses of a window."""
-        losses = {}
+        losses: dict[str, Tensor] = {}
         first_with_loss = len(frames) - self.num_frame_losses
         first_with_grads = len(frames) - self.num_frame_head_grads
         for index, (frame, features) in enumerate(zip(frames, self._window_features(frames), strict=True)):

@@ -1,0 +1,31 @@
+"""The configs of the released models: every parameter has the published name, shape and type."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from detection import models  # noqa: F401 - registers the networks
+from detection.config import read_config
+from detection.registry import MODELS
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+RELEASED = sorted(path for method in ("petr", "streampetr", "repdetr3d") for path in (CONFIGS / method).glob("*.py"))
+
+
+def _recorded(golden: Path, name: str) -> dict[str, tuple[str, str]]:
+    rows = [line.split("\t") for line in (golden / f"keys_{name}.txt").read_text().splitlines() if line[0] != "#"]
+    return {key: (shape, dtype) for key, shape, dtype in rows}
+
+
+def test_there_is_a_config_for_every_released_model(golden: Path) -> None:
+    assert {path.stem for path in RELEASED} >= {path.stem[len("keys_") :] for path in golden.glob("keys_*.txt")}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in RELEASED])
+def test_names_shapes_and_types(golden: Path, name: str) -> None:
+    path = next(path for path in RELEASED if path.stem == name)
+    with torch.device("meta"):
+        weights = MODELS.build(read_config(path)["model"]).state_dict()
+    own = {key: ("x".join(map(str, one.shape)) or "scalar", str(one.dtype)[6:]) for key, one in weights.items()}
+    assert own == _recorded(golden, name)
