@@ -33,13 +33,13 @@ class Detections:
 
 def encode_boxes(boxes: Tensor) -> Tensor:
     """(..., 9) boxes -> (..., 10): centre x, y, z, log of length, width, height, sin and cos of yaw, velocity x, y."""
-    centers, sizes, yaws, velocities = boxes.split((3, 3, 1, 2), dim=-1)
+    centers, sizes, yaws, velocities = torch.split(boxes, [3, 3, 1, 2], dim=-1)
     return torch.cat((centers, sizes.log(), yaws.sin(), yaws.cos(), velocities), dim=-1)
 
 
 def decode_boxes(codes: Tensor) -> Tensor:
     """(..., 10) codes -> (..., 9) boxes; the inverse of `encode_boxes`, yaw in (-pi, pi]."""
-    centers, log_sizes, sines, cosines, velocities = codes.split((3, 3, 1, 1, 2), dim=-1)
+    centers, log_sizes, sines, cosines, velocities = torch.split(codes, [3, 3, 1, 1, 2], dim=-1)
     return torch.cat((centers, log_sizes.exp(), torch.atan2(sines, cosines), velocities), dim=-1)
 
 
@@ -80,7 +80,7 @@ class NMSFreeCoder:
         scores, flat_indices = logits.float().sigmoid().flatten().topk(min(self._max_num, logits.numel()))
         queries = flat_indices // num_classes
         boxes = decode_boxes(codes[queries].float())
-        least, greatest = boxes.new_tensor(self._range_m).split(3)
+        least, greatest = torch.split(boxes.new_tensor(self._range_m), 3)
         kept = ((boxes[:, :3] >= least) & (boxes[:, :3] <= greatest)).all(dim=1)
         return Detections(
             boxes=boxes[kept],

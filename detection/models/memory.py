@@ -245,7 +245,8 @@ def inverse_poses(poses: Tensor) -> Tensor:
 
     No error is raised, since that would wait for the device: the data set checks calibrations when it reads them.
     """
-    return torch.linalg.inv_ex(poses.double()).inverse.to(poses.dtype)
+    inverses: Tensor = torch.linalg.inv_ex(poses.double()).inverse
+    return inverses.to(poses.dtype)
 
 
 def _taken(values: Tensor, indices: Tensor) -> Tensor:

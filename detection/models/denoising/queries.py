@@ -73,11 +73,6 @@ def batched_annotations(targets: tuple[FrameTargets, ...]) -> tuple[Tensor, Tens
     """
     boxes = torch.cat([target.boxes for target in targets])
     labels = torch.cat([target.labels for target in targets])
-    counts = [len(target.labels) for target in targets]
-    numbers = torch.cat([torch.arange(count, device=labels.device) for count in counts])
-    streams = torch.repeat_interleave(
-        torch.arange(len(counts), device=labels.device),
-        torch.tensor(counts, device=labels.device),
-        output_size=len(labels),
-    )
+    streams = torch.cat([torch.full_like(target.labels, stream) for stream, target in enumerate(targets)])
+    numbers = torch.cat([torch.arange(len(target.labels), device=labels.device) for target in targets])
     return boxes, labels, streams, numbers

@@ -45,11 +45,10 @@ class StandardDenoising:
         slots_a_group = max(len(target.labels) for target in frame.targets)
         if not slots_a_group:
             return None
-        boxes, labels, streams = (
-            values.repeat(self._num_groups, *[1] * (values.dim() - 1)) for values in (boxes, labels, streams)
-        )
         group = torch.arange(self._num_groups, device=labels.device).repeat_interleave(len(numbers))
         slots = group * slots_a_group + numbers.repeat(self._num_groups)
+        boxes = boxes.repeat(self._num_groups, 1)
+        labels, streams = labels.repeat(self._num_groups), streams.repeat(self._num_groups)
 
         noise = torch.rand_like(boxes[:, :3]) * 2 - 1
         centers_m = boxes[:, :3] + noise * boxes[:, 3:6] / 2 * self._noise_scale

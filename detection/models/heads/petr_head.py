@@ -30,6 +30,9 @@ class PETRHead(QueryHead):
     2023 (spatial alignment by the camera cone).
     """
 
+    position_range: Tensor
+    coords_d: Tensor
+
     def __init__(
         self,
         *,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from detection.frames import FrameBatch
 from detection.models.box_coder import CODE_SIZE, Detections
 from detection.models.denoising.queries import DenoisingQueries
-from detection.models.layers.decoder import Decoder
+from detection.models.layers.decoder import Decoder, Remembered
 from detection.models.layers.modulation import MotionAwareLayerNorm
 from detection.models.layers.position import (
     frequency_encoding,
@@ -36,21 +36,19 @@ _MOTION_FREQUENCIES = 6
 
 @dataclass(frozen=True, eq=False)
 class QueryTokens:
-    """Queries as the decoder takes them, and what they remember.
+    """Queries as the decoder takes them, the new ones first, and what they remember.
 
     Attributes:
         content: (B, Q, C).
         position: (B, Q, C) encoded reference points.
         reference_points: (B, Q, 3) in shares of the detection range.
-        memory: (B, M, C) content of remembered queries that are only looked at; None without memory.
-        memory_position: (B, M, C) their encoded reference points; None without memory.
+        remembered: queries of earlier frames that are only looked at; None without memory.
     """
 
     content: Tensor
     position: Tensor
     reference_points: Tensor
-    memory: Tensor | None = None
-    memory_position: Tensor | None = None
+    remembered: Remembered | None = None
 
 
 class QueryHead(nn.Module):
@@ -61,6 +59,10 @@ class QueryHead(nn.Module):
 
     Sources: Liu et al., PETR, 2022; Wang et al., StreamPETR, 2023.
     """
+
+    code_weights: Tensor
+    match_costs: Tensor
+    pc_range: Tensor
 
     def __init__(
         self,
@@ -97,8 +99,9 @@ class QueryHead(nn.Module):
         self.register_buffer("code_weights", torch.tensor(tuple(code_weights), dtype=torch.float32))
         self.register_buffer("match_costs", self.code_weights.clone())
         self.register_buffer("pc_range", torch.tensor(tuple(pc_range), dtype=torch.float32))
-        self.transformer = nn.ModuleDict({"decoder": self.make_decoder(**decoder)})
-        num_layers = len(self.transformer["decoder"].layers)
+        made = self.make_decoder(**decoder)
+        self.transformer = nn.ModuleDict({"decoder": made})
+        num_layers = len(made.layers)
         self.cls_branches = nn.ModuleList([_class_branch(embed_dims, num_classes)] * num_layers)
         self.reg_branches = nn.ModuleList([_box_branch(embed_dims)] * num_layers)
         self.reference_points = _uniform_points(num_query)
@@ -117,7 +120,7 @@ class QueryHead(nn.Module):
         self.criterion = MODELS.build(loss or dict(type="SetPredictionLoss"))
 
     @abstractmethod
-    def make_decoder(self, **settings: Any) -> Decoder:
+    def make_decoder(self, *args: Any, **settings: Any) -> Decoder:
         """The decoder with the cross-attention of this kind of head, from the settings in the config."""
 
     @abstractmethod
@@ -157,8 +160,7 @@ class QueryHead(nn.Module):
             queries.content,
             queries.position,
             self.image_context(features, frame, queries.reference_points, tokens),
-            queries.memory,
-            queries.memory_position,
+            queries.remembered,
             None if denoising is None else self._attention_mask(denoising, queries),
         )
         slots, predictions = self.predictions(decoded, queries.reference_points).split(num_slots)
@@ -206,8 +208,7 @@ class QueryHead(nn.Module):
             content=torch.cat((content, row_content[:, :carried]), dim=1),
             position=torch.cat((position, row_position[:, :carried]), dim=1),
             reference_points=torch.cat((points, row_points[:, :carried]), dim=1),
-            memory=row_content[:, carried:],
-            memory_position=row_position[:, carried:],
+            remembered=Remembered(row_content[:, carried:], row_position[:, carried:]),
         )
 
     def predictions(self, decoded: Tensor, reference_points: Tensor) -> Predictions:
@@ -232,7 +233,7 @@ class QueryHead(nn.Module):
     def _attention_mask(self, denoising: DenoisingQueries, queries: QueryTokens) -> Tensor:
         """Who must not look at whom in self-attention."""
         num_ordinary = queries.content.shape[1] - denoising.reference_points.shape[1]
-        num_remembered = 0 if queries.memory is None else queries.memory.shape[1]
+        num_remembered = 0 if queries.remembered is None else queries.remembered.content.shape[1]
         return denoising.attention_mask(num_ordinary, num_ordinary + num_remembered)
 
     def _remember(self, decoded: Tensor, predictions: Predictions) -> tuple[Tensor | None, Tensor | None]:
@@ -259,17 +260,17 @@ def _motion(velocities_mps: Tensor, ages_s: Tensor, poses: Tensor) -> Tensor:
 
 def _class_branch(embed_dims: int, num_classes: int) -> nn.Sequential:
     """Query to class logits."""
-    branch = nn.Sequential(
+    last = nn.Linear(embed_dims, num_classes)
+    nn.init.constant_(last.bias, math.log(_INITIAL_SCORE / (1 - _INITIAL_SCORE)))
+    return nn.Sequential(
         nn.Linear(embed_dims, embed_dims),
         nn.LayerNorm(embed_dims),
         nn.ReLU(),
         nn.Linear(embed_dims, embed_dims),
         nn.LayerNorm(embed_dims),
         nn.ReLU(),
-        nn.Linear(embed_dims, num_classes),
+        last,
     )
-    nn.init.constant_(branch[-1].bias, math.log(_INITIAL_SCORE / (1 - _INITIAL_SCORE)))
-    return branch
 
 
 def _box_branch(embed_dims: int) -> nn.Sequential:

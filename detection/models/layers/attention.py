@@ -70,7 +70,7 @@ class MultiheadAttention(nn.Module):
 
     def _split_heads(self, tokens: Tensor) -> Tensor:
         """(B, T, C) -> (B, heads, T, C / heads)."""
-        return tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        return tokens.reshape(*tokens.shape[:2], self.num_heads, -1).transpose(1, 2)
 
 
 def _implementation(name: str) -> Attention:
@@ -100,7 +100,8 @@ def _flash(query: Tensor, key: Tensor, value: Tensor, blocked: Tensor | None, dr
     """All (B, heads, tokens, C / heads); float32 is computed in float16."""
     if blocked is not None:
         return _sdpa(query, key, value, blocked, dropout)
-    from flash_attn import flash_attn_func  # an extra: imported only where a config asks for it
+    # An extra: imported only where a config asks for it.
+    from flash_attn import flash_attn_func  # type: ignore[import-not-found]
 
     dtype = torch.float16 if query.dtype == torch.float32 else query.dtype
     q, k, v = (tokens.transpose(1, 2).to(dtype) for tokens in (query, key, value))

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from detection.models.layers.attention import MultiheadAttention
+
+
+class Remembered(NamedTuple):
+    """M remembered queries that are looked at and do not look: content and position, both (B, M, C)."""
+
+    content: Tensor
+    position: Tensor
 
 
 class SelfAttention(nn.Module):
@@ -21,22 +28,22 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, query: Tensor, query_pos: Tensor, memory: Tensor | None, memory_pos: Tensor | None, blocked: Tensor | None
+        self, query: Tensor, query_pos: Tensor, remembered: Remembered | None, blocked: Tensor | None
     ) -> Tensor:
         """The change of the queries.
 
         Args:
             query, query_pos: (B, Q, C); positions take part in the comparison only, not in what is passed on.
-            memory, memory_pos: (B, M, C), further keys and values; None where nothing is remembered.
+            remembered: further keys and values; None where nothing is remembered.
             blocked: (Q, Q + M) bool, True where a query must not look.
 
         Returns:
             (B, Q, C)
         """
         value, key = query, query + query_pos
-        if memory is not None:
-            value = torch.cat((query, memory), dim=1)
-            key = torch.cat((key, memory + memory_pos), dim=1)
+        if remembered is not None:
+            value = torch.cat((query, remembered.content), dim=1)
+            key = torch.cat((key, remembered.content + remembered.position), dim=1)
         change: Tensor = self.dropout(self.attn(query + query_pos, key, value, blocked))
         return change
 
@@ -88,24 +95,23 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.attentions = nn.ModuleList((self_attention, cross_attention))
         self.ffns = nn.ModuleList((feed_forward,))
-        embed_dims = self_attention.attn.out_proj.out_features
-        self.norms = nn.ModuleList(nn.LayerNorm(embed_dims) for _ in range(3))
+        self.embed_dims = self_attention.attn.out_proj.out_features
+        self.norms = nn.ModuleList(nn.LayerNorm(self.embed_dims) for _ in range(3))
 
     def forward(
         self,
         query: Tensor,
         query_pos: Tensor,
         context: Any,
-        memory: Tensor | None,
-        memory_pos: Tensor | None,
+        remembered: Remembered | None,
         blocked: Tensor | None,
     ) -> Tensor:
         """The queries after this layer, (B, Q, C); arguments as in `Decoder.forward`."""
         self_attention, cross_attention = self.attentions
-        query = self.norms[0](query + self_attention(query, query_pos, memory, memory_pos, blocked))
+        query = self.norms[0](query + self_attention(query, query_pos, remembered, blocked))
         query = self.norms[1](query + cross_attention(query, query_pos, context))
-        query = self.norms[2](query + self.ffns[0](query))
-        return query
+        output: Tensor = self.norms[2](query + self.ffns[0](query))
+        return output
 
 
 class Decoder(nn.Module):
@@ -123,9 +129,9 @@ class Decoder(nn.Module):
             with_cp: recompute activations in the backward pass instead of keeping them.
         """
         super().__init__()
-        self.layers = nn.ModuleList(make_layer() for _ in range(num_layers))
-        embed_dims = self.layers[0].norms[0].normalized_shape
-        self.post_norm = nn.LayerNorm(embed_dims) if post_norm else None
+        layers = [make_layer() for _ in range(num_layers)]
+        self.layers = nn.ModuleList(layers)
+        self.post_norm = nn.LayerNorm(layers[0].embed_dims) if post_norm else None
         self.with_cp = with_cp
 
     def forward(
@@ -133,8 +139,7 @@ class Decoder(nn.Module):
         query: Tensor,
         query_pos: Tensor,
         context: Any,
-        memory: Tensor | None = None,
-        memory_pos: Tensor | None = None,
+        remembered: Remembered | None = None,
         blocked: Tensor | None = None,
     ) -> Tensor:
         """Decodes.
@@ -142,7 +147,7 @@ class Decoder(nn.Module):
         Args:
             query, query_pos: (B, Q, C) content and position of the queries.
             context: what the cross-attention reads of the images; made by the head for its kind of cross-attention.
-            memory, memory_pos: (B, M, C) remembered queries, further keys of self-attention; None without memory.
+            remembered: queries that are further keys of self-attention; None without memory.
             blocked: (Q, Q + M) bool, True where a query must not look in self-attention.
 
         Returns:
@@ -150,7 +155,7 @@ class Decoder(nn.Module):
         """
         outputs = []
         for layer in self.layers:
-            arguments = (query, query_pos, context, memory, memory_pos, blocked)
+            arguments = (query, query_pos, context, remembered, blocked)
             if self.with_cp and torch.is_grad_enabled():
                 query = checkpoint(layer, *arguments, use_reentrant=False)
             else:
