@@ -1,5 +1,6 @@
 """The configs of the released models: every parameter has the published name, shape and type."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,16 @@ def test_names_shapes_and_types(golden: Path, name: str) -> None:
         weights = MODELS.build(read_config(path)["model"]).state_dict()
     own = {key: ("x".join(map(str, one.shape)) or "scalar", str(one.dtype)[6:]) for key, one in weights.items()}
     assert own == _recorded(golden, name)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in RELEASED])
+def test_what_is_trained(golden: Path, name: str) -> None:
+    path = next(path for path in RELEASED if path.stem == name)
+    with torch.device("meta"):
+        model = MODELS.build(read_config(path)["model"])
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    counts = re.search(r"requires_grad (\d+)", (golden / f"keys_{name}.txt").read_text())
+    assert counts is not None
+    # Recorded before their initialisation took the gradient from the points that first frames begin with.
+    never_trained = getattr(model.pts_bbox_head, "pseudo_reference_points", None)
+    assert trained == int(counts[1]) - (0 if never_trained is None else never_trained.weight.numel())
