@@ -117,11 +117,15 @@ class FocalHead(nn.Module):
             return None
         return self._top_tokens(self(features, frame), frame, self.infer_ratio)
 
-    def _top_tokens(self, predictions: Predictions2D, frame: FrameBatch, ratio: float) -> Tensor:
-        """(B, k, 1) indices of the best tokens, best first, counted camera by camera and row by row."""
+    def token_scores(self, predictions: Predictions2D, num_streams: int) -> Tensor:
+        """(B, T) how likely each token shows the centre of an object, counted by camera, row, column."""
         scores = predictions.class_logits.amax(-1).sigmoid() * predictions.centerness_logits.sigmoid()
-        by_stream = scores.detach().reshape(len(frame.images), -1)
-        return by_stream.topk(int(by_stream.shape[1] * ratio), dim=1).indices[..., None]
+        return scores.detach().reshape(num_streams, -1)
+
+    def _top_tokens(self, predictions: Predictions2D, frame: FrameBatch, ratio: float) -> Tensor:
+        """(B, k, 1) indices of the best tokens, best first."""
+        scores = self.token_scores(predictions, len(frame.images))
+        return scores.topk(int(scores.shape[1] * ratio), dim=1).indices[..., None]
 
     def losses(self, predictions: Predictions2D, frame: FrameBatch) -> dict[str, Tensor]:
         """The weighted losses: sums over all images, divided by the number of matched boxes over all processes."""
