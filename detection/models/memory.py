@@ -9,6 +9,7 @@ Source: Wang et al., StreamPETR, 2023, section 3.2.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ class MemoryRows:
 
     def __getitem__(self, rows: slice) -> MemoryRows:
         """Some rows of every stream."""
-        return MemoryRows(*(value[:, rows] for value in self._values()))
+        return MemoryRows(*(value[:, rows] for value in self.tensors()))
 
     def moved(self, to_from_here: Tensor) -> MemoryRows:
         """The same rows in another frame; `to_from_here` (B, 4, 4)."""
@@ -54,18 +55,27 @@ class MemoryRows:
 
     def where(self, condition: Tensor, other: MemoryRows) -> MemoryRows:
         """These rows for streams where `condition` (B,) holds, those of `other` for the rest."""
-        pairs = zip(self._values(), other._values(), strict=True)
+        pairs = zip(self.tensors(), other.tensors(), strict=True)
         return MemoryRows(
             *(torch.where(condition.view(-1, *[1] * (mine.dim() - 1)), mine, theirs) for mine, theirs in pairs)
         )
 
     def followed_by(self, other: MemoryRows) -> MemoryRows:
         """These rows in front of others."""
-        pairs = zip(self._values(), other._values(), strict=True)
+        pairs = zip(self.tensors(), other.tensors(), strict=True)
         return MemoryRows(*(torch.cat((mine, theirs), dim=1) for mine, theirs in pairs))
 
-    def _values(self) -> list[Tensor]:
+    def tensors(self) -> list[Tensor]:
+        """The attributes in their order."""
         return [getattr(self, field.name) for field in fields(self)]
+
+
+class _AlignedRows(NamedTuple):
+    """Rows in the lidar frame of the present frame, its time (B,) and its pose (B, 4, 4)."""
+
+    rows: MemoryRows
+    timestamp_s: Tensor
+    global_from_lidar: Tensor
 
 
 class TemporalMemory:
@@ -101,8 +111,7 @@ class TemporalMemory:
         """Forgets everything: the next frame starts a scene in every stream."""
         self._bank: MemoryRows | None = None  # in global coordinates, `topk` rows longer than what is read
         self._next_ids: Tensor | None = None  # (B,) int64
-        self._aligned: MemoryRows | None = None  # in the lidar frame of `_frame`
-        self._frame: FrameBatch | None = None
+        self._aligned: _AlignedRows | None = None
 
     def align(self, frame: FrameBatch, start_points_m: Tensor) -> None:
         """Brings the rows into the lidar frame of a new frame; a stream that starts a scene is emptied.
@@ -121,22 +130,22 @@ class TemporalMemory:
         next_ids = torch.full_like(frame.continues_scene, self.num_propagated, dtype=torch.int64)
         if self._bank is not None and self._next_ids is not None and self._continues_with(frame):
             device = frame.timestamp_s.device
-            bank = MemoryRows(*(value.to(device) for value in self._bank[: self.length]._values()))
+            bank = MemoryRows(*(value.to(device) for value in self._bank[: self.length].tensors()))
             with full_precision(frame.timestamp_s):
                 rows = bank.moved(inverse_poses(frame.global_from_lidar))
             start = rows.where(frame.continues_scene, start)
             next_ids = torch.where(frame.continues_scene, self._next_ids.to(device), next_ids)
-        self._aligned, self._next_ids, self._frame = start, next_ids, frame
+        self._aligned = _AlignedRows(start, frame.timestamp_s, frame.global_from_lidar)
+        self._next_ids = next_ids
 
     def read(self) -> MemoryRows:
         """The `length` rows in the lidar frame of the frame aligned to; the first `num_propagated` become queries."""
-        rows, _ = self._present()
-        return rows
+        return self._present().rows
 
     def ages_s(self) -> Tensor:
         """(B, length) float64, time since each row was pushed; 0 in rows that a scene starts with."""
-        rows, frame = self._present()
-        return frame.timestamp_s.unsqueeze(1) - rows.timestamps_s
+        present = self._present()
+        return present.timestamp_s.unsqueeze(1) - present.rows.timestamps_s
 
     def name_queries(self, count: int) -> Tensor:
         """Names for the `count` new queries of this frame: (B, count) int64, the next numbers of each stream."""
@@ -161,18 +170,18 @@ class TemporalMemory:
         Returns:
             (B, topk) int64 indices of the queries pushed, the best first.
         """
-        rows, frame = self._present()
+        present = self._present()
         best = scores.detach().topk(self.topk, dim=1).indices
         pushed = MemoryRows(
             embeddings=_taken(embeddings.detach().float(), best),
             reference_points_m=_taken(points_m.detach().float(), best),
             velocities_mps=_taken(velocities_mps.detach().float(), best),
-            timestamps_s=frame.timestamp_s.unsqueeze(1).expand(-1, self.topk),
+            timestamps_s=present.timestamp_s.unsqueeze(1).expand(-1, self.topk),
             poses=torch.eye(4, device=best.device).expand(*best.shape, 4, 4),
             query_ids=query_ids.gather(1, best),
         )
-        with full_precision(frame.timestamp_s):
-            self._bank = pushed.followed_by(rows).moved(frame.global_from_lidar)
+        with full_precision(embeddings):
+            self._bank = pushed.followed_by(present.rows).moved(present.global_from_lidar)
         return best
 
     def state(self) -> dict[str, Tensor]:
@@ -203,11 +212,11 @@ class TemporalMemory:
         self._bank = MemoryRows(**{name: state[name] for name in names})
         self._next_ids = state["next_query_ids"]
 
-    def _present(self) -> tuple[MemoryRows, FrameBatch]:
-        """The rows aligned to the present frame, and that frame."""
-        if self._aligned is None or self._frame is None:
+    def _present(self) -> _AlignedRows:
+        """The rows in the frame aligned to."""
+        if self._aligned is None:
             raise RuntimeError("align the memory to a frame first")
-        return self._aligned, self._frame
+        return self._aligned
 
     def _continues_with(self, frame: FrameBatch) -> bool:
         """Whether the bank's streams can go on in a frame; False where all of them start scenes with another number."""

@@ -115,6 +115,8 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
 
     def _loss(self, frames: Sequence[FrameBatch]) -> dict[str, Tensor]:
         """Losses of a window."""
+        if missing := [frame.sample_tokens[0] for frame in frames if frame.targets is None]:
+            raise InputError(f"training needs annotations; sample {missing[0]} has none")
         losses: dict[str, Tensor] = {}
         first_with_loss = len(frames) - self.num_frame_losses
         first_with_grads = len(frames) - self.num_frame_head_grads
