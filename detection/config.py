@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS, Registry
 
-from detection.loading import LOADER_SETTINGS
 from detection.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 from scenes import InputError
+
+LOADER_SETTINGS: Final = frozenset({"num_workers", "prefetch_factor", "persistent_workers", "pin_memory"})
+"""What a config may say to torch's `DataLoader`, besides the batch size."""
 
 _LOADER_KEYS: Final = LOADER_SETTINGS | {"dataset", "sampler", "batch_size"}
 _KEYS: Final[Mapping[str, frozenset[str] | None]] = {
@@ -87,6 +90,27 @@ def check_config(config: Mapping[str, Any], source: str) -> None:
             _check_names(value, known, f"{source}: {key}")
         for where, part in _class_configs(value, key):
             _check_class_config(part, f"{source}: {where}")
+
+
+@contextmanager
+def building(where: str) -> Iterator[None]:
+    """Around the building of a part of a config: a setting that does not fit ends in one line that names the part.
+
+    Settings of inner parts that are no classes of their own, such as those of a decoder, only show there.
+
+    Raises:
+        InputError: an argument does not exist or is missing, or has a value that cannot be.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise InputError(f"{where}: {error}") from error
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _class_configs(value: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

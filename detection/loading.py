@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import torch
 from torch.utils.data import DataLoader
 
+from detection.config import LOADER_SETTINGS, building
 from detection.data import collate
 from detection.registry import DATA_SAMPLERS, DATASETS
 from scenes import InputError
-
-LOADER_SETTINGS: Final = frozenset({"num_workers", "prefetch_factor", "persistent_workers", "pin_memory"})
 
 
 def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
@@ -32,10 +31,12 @@ def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
             raise InputError(f"the config of a data loader has no '{key}'")
     settings = {key: value for key, value in config.items() if key in LOADER_SETTINGS}
     batch_size = config.get("batch_size", 1)
-    dataset = DATASETS.build(config["dataset"])
+    with building("dataset"):
+        dataset = DATASETS.build(config["dataset"])
     sampler_class = DATA_SAMPLERS.get(config["sampler"]["type"])
     slots = {"batch_size": batch_size} if "batch_size" in inspect.signature(sampler_class).parameters else {}
-    sampler = DATA_SAMPLERS.build({**config["sampler"], **slots, "dataset": dataset, "seed": seed})
+    with building("sampler"):
+        sampler = DATA_SAMPLERS.build({**config["sampler"], **slots, "dataset": dataset, "seed": seed})
     if settings.get("num_workers"):
         settings["worker_init_fn"] = _use_one_thread
     # A generator of its own: a loader that is iterated must not move the one that training draws from.

@@ -8,7 +8,8 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from detection.config import read_config
-from detection.training import LAUNCHERS, train
+from detection.processes import LAUNCHERS
+from detection.training import train
 from scenes.command import run_command
 
 

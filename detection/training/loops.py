@@ -139,7 +139,7 @@ class SceneValLoop(BaseLoop):  # type: ignore[misc]
         self.runner.call_hook("before_val_iter", batch_idx=index, data_batch=batch)
         detections = self.runner.model.val_step(batch)
         frame: FrameBatch = batch["frames"][-1]
-        boxes = global_boxes(detections, frame)
+        boxes = global_boxes(detections, frame, self.dataloader.dataset.classes)
         samples = [
             dict(sample_token=token, boxes=found) for token, found in zip(frame.sample_tokens, boxes, strict=True)
         ]

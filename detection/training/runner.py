@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from detection.checkpoints import load_weights
+from detection.config import building
 from detection.loading import build_loader
 from detection.registry import HOOKS, METRICS, MODELS
 from detection.training.checkpoint import (
@@ -53,7 +54,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 def build_training(config: Config, resume_from: Path | None = None) -> DetectorRunner:
     """A runner for the training that a checked config describes; `train()` runs it.
 
-    With several processes, each calls this after `join_processes`.
+    With several processes, each calls this within `detection.processes.joined_processes`.
 
     Args:
         config: see `detection.config.read_config`, with `work_dir`.
@@ -126,7 +127,8 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
 
     def build_model(self, model: Mapping[str, Any]) -> nn.Module:
         """The detector of a config."""
-        detector: nn.Module = MODELS.build(model)
+        with building("model"):
+            detector: nn.Module = MODELS.build(model)
         return detector
 
     def wrap_model(self, model_wrapper_cfg: None, model: nn.Module) -> nn.Module:
@@ -241,11 +243,10 @@ def _validation(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     evaluators = settings["val_evaluator"]
     evaluators = [evaluators] if isinstance(evaluators, Mapping) else evaluators
-    return dict(
-        val_dataloader=build_loader(settings["val_dataloader"]),
-        val_cfg=dict(type=SceneValLoop),
-        val_evaluator=Evaluator([METRICS.build(evaluator) for evaluator in evaluators]),
-    )
+    with building("val_evaluator"):
+        metrics = [METRICS.build(evaluator) for evaluator in evaluators]
+    loader = build_loader(settings["val_dataloader"])
+    return dict(val_dataloader=loader, val_cfg=dict(type=SceneValLoop), val_evaluator=Evaluator(metrics))
 
 
 def _log_backends(tensorboard: bool | None) -> list[dict[str, str]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
+from detection.processes import joined_processes
 from detection.training.checkpoint import checkpoints_of
-from detection.training.processes import join_processes, leave_processes
 from detection.training.runner import build_training
 from scenes import InputError
 
@@ -23,7 +23,7 @@ def train(
         work_dir: for checkpoints and logs; by default that of the config, or `work_dirs/<its name>`.
         resume: a checkpoint to go on from, or `newest`: the newest in the work directory, if there is one.
         amp: whether to use mixed precision where the config does not say.
-        launcher: see `detection.training.processes.join_processes`.
+        launcher: see `detection.processes.joined_processes`.
 
     Raises:
         InputError: the config or a file that it names cannot be used, or training diverges.
@@ -32,11 +32,8 @@ def train(
     config.work_dir = str(work_dir)
     if amp and config.get("amp") is None:
         config.amp = "float16" if torch.cuda.is_available() and not torch.cuda.is_bf16_supported() else "bfloat16"
-    join_processes(launcher)
-    try:
+    with joined_processes(launcher):
         build_training(config, _checkpoint_to_resume(resume, work_dir)).train()
-    finally:
-        leave_processes()
 
 
 def _checkpoint_to_resume(resume: Path | str | None, work_dir: Path) -> Path | None:

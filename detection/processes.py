@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import torch
@@ -16,8 +18,9 @@ _FIRST_PORT: Final = 20000
 _PORTS: Final = 20000
 
 
-def join_processes(launcher: str) -> None:
-    """Join the other processes of this run, if a launcher started several.
+@contextmanager
+def joined_processes(launcher: str) -> Iterator[None]:
+    """Work together with the other processes of this run, if a launcher started several.
 
     Args:
         launcher: `none`; `pytorch`, when torchrun started this process; `slurm`, when srun did.
@@ -25,7 +28,8 @@ def join_processes(launcher: str) -> None:
     Raises:
         InputError: the launcher has not started this process.
     """
-    if launcher == "none" or distributed.is_initialized():
+    if launcher == "none":
+        yield
         return
     if launcher == "slurm":
         _describe_slurm_job()
@@ -34,11 +38,9 @@ def join_processes(launcher: str) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-
-
-def leave_processes() -> None:
-    """Leave the process group, so that no peer waits for this process."""
-    if distributed.is_initialized():
+    try:
+        yield
+    finally:
         distributed.destroy_process_group()
 
 

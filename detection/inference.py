@@ -1,0 +1,156 @@
+"""Running a trained detector: over the scenes of a data set, or frame by frame on one's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_gather_object, is_main_process
+from torch import nn
+
+from detection.checkpoints import load_weights
+from detection.config import building, read_config
+from detection.frames import FrameBatch
+from detection.global_boxes import global_boxes, labels_of_classes
+from detection.loading import batches, build_loader
+from detection.registry import MODELS
+from evaluation import Evaluation, evaluate_detection
+from scenes import DETECTION_CLASSES, Boxes3D, InputError, Results
+
+
+class Detector:
+    """A trained detector that takes one time step after the other and remembers the objects it has seen.
+
+    Args:
+        model: with its weights.
+        device: where to run; by default a GPU if there is one.
+        classes: what its labels index.
+        amp: whether to run in bfloat16 where that keeps the results.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device | str | None = None,
+        classes: Sequence[str] = DETECTION_CLASSES,
+        amp: bool = False,
+    ) -> None:
+        labels_of_classes(classes)
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._model: Any = model.to(self._device).eval()
+        self._classes = tuple(classes)
+        self._amp = amp
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Config | Path | str,
+        checkpoint: Path | str,
+        device: torch.device | str | None = None,
+        amp: bool = False,
+    ) -> Detector:
+        """The detector of a config with the weights of a checkpoint.
+
+        Args:
+            config: a config file, or what `detection.config.read_config` made of it.
+            checkpoint: see `detection.checkpoints.read_checkpoint`.
+            device, amp: see `Detector`.
+
+        Raises:
+            InputError: the config is wrong, or the checkpoint is broken or of another model.
+        """
+        if not isinstance(config, Config):
+            config = read_config(config)
+        if "model" not in config:
+            raise InputError("the config has no 'model'")
+        with building("model"):
+            model = MODELS.build(config.model)
+        load_weights(model, checkpoint)
+        loader = config.get("test_dataloader") or config.get("val_dataloader") or {}
+        classes = loader.get("dataset", {}).get("classes", DETECTION_CLASSES)
+        return cls(model, device, classes, amp)
+
+    @torch.no_grad()
+    def step(self, frame: FrameBatch) -> list[Boxes3D]:
+        """Detect in the next time step.
+
+        Args:
+            frame: of B streams, of which each either continues its scene or begins one.
+
+        Returns:
+            B `Boxes3D` in global coordinates, best first. An object keeps its `query_id` from step to step.
+        """
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._amp):
+            detections = self._model(**self._model.data_preprocessor({"frames": [frame]}), mode="predict")
+        return global_boxes(detections, frame, self._classes)
+
+    def reset(self) -> None:
+        """Forget all scenes."""
+        if self._model.pts_bbox_head.memory is not None:
+            self._model.pts_bbox_head.memory.reset()
+
+
+def detect(
+    config: Config, checkpoint: Path | str, *, amp: bool = False, progress: Callable[[int, int], None] | None = None
+) -> Results | None:
+    """Detect in every frame of the data set that a config tests on.
+
+    Several processes, joined before, take whole scenes each, so that they find exactly what one process finds.
+
+    Args:
+        config: of it, `model` and `test_dataloader` are read, or `val_dataloader` where there is no other.
+        checkpoint: weights of the model.
+        amp: see `Detector`.
+        progress: called with the number of frames that this process has seen, and that of its share.
+
+    Returns:
+        The boxes of all frames, in the order of the data set; None in processes other than the first.
+
+    Raises:
+        InputError: the config, the checkpoint or a file of the data set cannot be used.
+    """
+    loader_config = _setting(config, "test_dataloader", "val_dataloader")
+    if loader_config.get("batch_size", 1) != 1:
+        raise InputError("test_dataloader.batch_size: a process tests one stream at a time")
+    loader = build_loader(loader_config)
+    detector = Detector.from_config(config, checkpoint, amp=amp)
+    found: dict[str, Boxes3D] = {}
+    for batch in batches(loader):
+        frame: FrameBatch = batch["frames"][-1]
+        found.update(zip(frame.sample_tokens, detector.step(frame), strict=True))
+        if progress is not None:
+            progress(len(found), len(loader))
+    shares = all_gather_object(found)
+    if not is_main_process():
+        return None
+    everywhere = {token: boxes for share in shares for token, boxes in share.items()}
+    return Results({token: everywhere[token] for token in loader.dataset.sample_tokens})  # type: ignore[attr-defined]
+
+
+def evaluate(config: Config, results: Results) -> Evaluation:
+    """The official detection metrics of results on the data that a config tests on.
+
+    Args:
+        config: of it, `test_evaluator` is read, or `val_evaluator` where there is no other.
+        results: of every sample of its split.
+
+    Raises:
+        InputError: the evaluator is not nuScenes', or its split cannot be read.
+    """
+    evaluator = _setting(config, "test_evaluator", "val_evaluator")
+    try:
+        where = (evaluator["dataroot"], evaluator["version"], evaluator["split"])
+    except (KeyError, TypeError) as error:
+        raise InputError("test_evaluator has to be a NuScenesMetric with dataroot, version and split") from error
+    return evaluate_detection(results, *where)
+
+
+def _setting(config: Config, key: str, otherwise: str) -> Mapping[str, Any]:
+    value = config.get(key) or config.get(otherwise)
+    if not value:
+        raise InputError(f"the config has neither '{key}' nor '{otherwise}'")
+    found: Mapping[str, Any] = value
+    return found

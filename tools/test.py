@@ -1,0 +1,76 @@
+"""Run a trained detector over the scenes that its config tests on; write a result file, print the official metrics.
+
+The boxes carry `query_id`, so that tools/track.py can follow the queries. Another data set is a matter of options:
+
+    python tools/test.py CONFIG CHECKPOINT --out results_nusc.json --eval \\
+        --cfg-options test_dataloader.dataset.dataroot=D test_evaluator.dataroot=D test_evaluator.split=val
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.dist import is_main_process
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from detection.config import read_config
+from detection.inference import detect, evaluate
+from detection.processes import LAUNCHERS, joined_processes
+from evaluation import NotAnnotatedError
+from evaluation.table import metrics_table
+from scenes import InputError, write_detections
+from scenes.command import run_command
+
+
+def main() -> None:
+    """Parse the command line, detect, write, evaluate."""
+    arguments = _parse_arguments()
+    if not (arguments.out or arguments.eval):
+        raise InputError("nothing to do: say --out FILE, --eval or both")
+    config = read_config(arguments.config, arguments.cfg_options)
+    with joined_processes(arguments.launcher), _progress_bar() as progress:
+        bar = progress.add_task("frames", total=None)
+        results = detect(
+            config,
+            arguments.checkpoint,
+            amp=arguments.amp,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    if results is None:
+        return
+    if arguments.out:
+        write_detections(arguments.out, results)
+        print(f"{len(results.boxes)} frames: {sum(map(len, results.boxes.values()))} boxes -> {arguments.out}")
+    if arguments.eval:
+        try:
+            print(metrics_table(evaluate(config, results)))
+        except NotAnnotatedError as notice:
+            print(notice)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="configs/*/*.py")
+    parser.add_argument("checkpoint", help="weights of this model: .pth, .safetensors, or the address of such a file")
+    parser.add_argument("--out", type=Path, help="detection result file to write, nuScenes submission format")
+    parser.add_argument("--eval", action="store_true", help="print mAP, NDS and their parts")
+    parser.add_argument("--amp", action="store_true", help="run in bfloat16 where that keeps the results")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who has started several processes")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
+    )
+    return parser.parse_args()
+
+
+def _progress_bar() -> Progress:
+    """Of the first process's share; the others are about as far."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(file=sys.stderr), disable=not is_main_process())
+
+
+if __name__ == "__main__":
+    run_command(main)
