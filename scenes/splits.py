@@ -48,11 +48,12 @@ def is_official_split(split: str) -> bool:
 
 
 def splits_of_version(dataroot: Path, version: str) -> tuple[str, ...]:
-    """The splits that a version can have: the devkit's that partition it, and those of its own splits.json."""
+    """The splits that a version can have: the devkit's that partition it, and those of its splits.json with scenes."""
     official = {"trainval": ("train", "val"), "mini": ("mini_train", "mini_val"), "test": ("test",)}
     of_version = next((names for suffix, names in official.items() if version.endswith(suffix)), ())
     path = dataroot / version / "splits.json"
-    return (*of_version, *_read_custom_splits(path)) if path.is_file() else of_version
+    custom = _read_custom_splits(path) if path.is_file() else {}
+    return (*of_version, *(name for name, scenes in custom.items() if scenes))
 
 
 def scene_names_of_split(dataroot: Path, version: str, split: str) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ def projected_boxes(boxes: Boxes3D, camera: Camera) -> tuple[NDArray[np.int64], 
     corners_px, corner_depths_m = camera.project(boxes.corners()[ahead].reshape(-1, 3))
     corners_px = corners_px.reshape(-1, 8, 2)
     in_front = corner_depths_m.reshape(-1, 8) > 0
-    rectangles = _hull_inside_canvas(corners_px, in_front, np.array([camera.width_px, camera.height_px], dtype=float))
+    size_px = np.array([camera.width_px, camera.height_px], dtype=np.float64)
+    rectangles = _hull_inside_canvas(corners_px, in_front, size_px)
     # A comparison with NaN is false: a hull that misses the image is not large enough either.
     large = (rectangles[:, 2:] - rectangles[:, :2] >= _SMALLEST_SIDE_PX).all(axis=1)
     indices = ahead[large]
@@ -65,7 +66,8 @@ def _hull_inside_canvas(corners_px: FloatArray, used: BoolArray, size_px: FloatA
     counts = np.concatenate([inside, inside, covered], axis=1)[..., None]
     low = np.where(counts, points, np.inf).min(axis=1)
     high = np.where(counts, points, -np.inf).max(axis=1)
-    return np.where(counts.any(axis=1), np.concatenate([low, high], axis=1), np.nan)
+    rectangles = np.concatenate([low, high], axis=1).clip(0.0, np.tile(size_px, 2))
+    return np.where(counts.any(axis=1), rectangles, np.nan)
 
 
 def _clipped_chords(corners_px: FloatArray, used: BoolArray, size_px: FloatArray) -> tuple[FloatArray, BoolArray]:

@@ -7,7 +7,7 @@ import pytest
 from nuscenes.utils.splits import create_splits_scenes
 
 from scenes import InputError
-from scenes.splits import is_official_split, official_splits, scene_names_of_split
+from scenes.splits import is_official_split, official_splits, scene_names_of_split, splits_of_version
 
 
 def test_official_splits_are_the_devkits() -> None:
@@ -26,6 +26,16 @@ def test_text_file_lists_scenes_with_comments_and_repeats(tmp_path: Path) -> Non
     names = tmp_path / "scenes.txt"
     names.write_text("# two of them\nscene-1\n\n  scene-2  \nscene-1\n")
     assert scene_names_of_split(tmp_path, "v1.0-mini", str(names)) == ("scene-1", "scene-2")
+
+
+def test_splits_of_a_version_are_the_devkits_and_its_own(tmp_path: Path) -> None:
+    assert splits_of_version(tmp_path, "v1.0-mini") == ("mini_train", "mini_val")
+    assert splits_of_version(tmp_path, "v1.0-own") == ()
+    for version in ("v1.0-own", "v1.0-trainval"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "splits.json").write_text(json.dumps({"night": ["scene-b"], "empty": []}))
+    assert splits_of_version(tmp_path, "v1.0-own") == ("night",)
+    assert splits_of_version(tmp_path, "v1.0-trainval") == ("train", "val", "night")
 
 
 @pytest.mark.parametrize(

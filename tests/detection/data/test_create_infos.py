@@ -1,0 +1,244 @@
+"""Info files from tables: equal to what the devkit says, for any subset and any rig."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nuscenes.nuscenes import NuScenes
+from nuscenes.utils.geometry_utils import BoxVisibility, view_points
+from pyquaternion import Quaternion
+from shapely.geometry import MultiPoint, box
+
+from detection.data import TemporalFrameDataset, read_infos
+from detection.data.create_infos import create_infos
+from detection.data.infos import CAMERA_ORDER, CATEGORY_NAMES_2D
+from scenes import DETECTION_CLASSES, InputError
+from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION
+from scenes.classes import CLASS_OF_CATEGORY
+from scenes.splits import official_splits
+
+EditTables = Callable[..., Path]
+
+
+@pytest.fixture
+def edited_root(small_city: Path, tmp_path: Path) -> EditTables:
+    """Gives a data root with the small city's tables after a function has changed one of them."""
+
+    def edited(changes: dict[str, Callable[[list[dict[str, Any]]], Any]], version: str = VERSION) -> Path:
+        root = tmp_path / "root"
+        shutil.copytree(small_city / VERSION, root / version)
+        for name, change in changes.items():
+            path = root / version / f"{name}.json"
+            rows = json.loads(path.read_text())
+            changed = change(rows)
+            path.write_text(json.dumps(rows if changed is None else changed))
+        return root
+
+    return edited
+
+
+@pytest.fixture(scope="module")
+def mini(mini_val: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[NuScenes, list[dict[str, Any]]]:
+    out = tmp_path_factory.mktemp("mini")
+    written = create_infos(mini_val, "v1.0-mini", out)
+    assert list(written) == [out / "nuscenes2d_temporal_infos_val.pkl"]  # no training scene is there
+    infos, _ = read_infos(next(iter(written)))
+    return NuScenes("v1.0-mini", str(mini_val), verbose=False), infos
+
+
+def test_frames_follow_one_another(mini: tuple[NuScenes, list[dict[str, Any]]]) -> None:
+    nusc, infos = mini
+    assert [info["token"] for info in infos] == [sample["token"] for sample in nusc.sample]
+    for info in infos:
+        sample = nusc.get("sample", info["token"])
+        assert [info[key] for key in ("prev", "next", "scene_token", "timestamp")] == [
+            sample[key] for key in ("prev", "next", "scene_token", "timestamp")
+        ]
+        # StreamPETR's data set tells the first frame of a scene by its lack of sweeps.
+        assert (not info["sweeps"]) == (info["frame_idx"] == 0) == (not info["prev"])
+
+
+def test_boxes_are_those_of_the_devkit(mini: tuple[NuScenes, list[dict[str, Any]]]) -> None:
+    nusc, infos = mini
+    for info in infos[::20]:
+        sample = nusc.get("sample", info["token"])
+        _, boxes, _ = nusc.get_sample_data(sample["data"]["LIDAR_TOP"])
+        named = [one for one in boxes if one.name in CLASS_OF_CATEGORY]
+        assert info["gt_names"].tolist() == [CLASS_OF_CATEGORY[one.name] for one in named]
+        np.testing.assert_allclose(info["gt_boxes"][:, :3], [one.center for one in named], atol=1e-9)
+        np.testing.assert_allclose(info["gt_boxes"][:, 3:6], [one.wlh[[1, 0, 2]] for one in named])
+        heading = np.array([one.rotation_matrix[:2, 0] for one in named])
+        np.testing.assert_allclose(info["gt_boxes"][:, 6], np.arctan2(heading[:, 1], heading[:, 0]), atol=1e-9)
+        rows = [nusc.get("sample_annotation", one.token) for one in named]
+        assert info["num_lidar_pts"].tolist() == [row["num_lidar_pts"] for row in rows]
+        assert info["valid_flag"].tolist() == [row["num_lidar_pts"] + row["num_radar_pts"] > 0 for row in rows]
+        assert info["instance_tokens"].tolist() == [row["instance_token"] for row in rows]
+        turn = (Quaternion(info["ego2global_rotation"]) * Quaternion(info["lidar2ego_rotation"])).inverse
+        velocity = [turn.rotate([*nusc.box_velocity(one.token)[:2], 0.0])[:2] for one in named]
+        np.testing.assert_allclose(info["gt_velocity"], velocity, atol=1e-9)
+
+
+def test_lidar_points_lie_where_the_devkit_projects_them(mini: tuple[NuScenes, list[dict[str, Any]]]) -> None:
+    nusc, infos = mini
+    points = np.random.default_rng(0).uniform(-30, 30, (20, 3))
+    for name, camera in infos[7]["cams"].items():
+        ours = (points - camera["sensor2lidar_translation"]) @ camera["sensor2lidar_rotation"]
+        moved = points.copy()
+        record = nusc.get("sample_data", camera["sample_data_token"])
+        assert record["channel"] == name and Path(camera["data_path"]).name == Path(record["filename"]).name
+        for rotation, translation, forth in (
+            (infos[7]["lidar2ego_rotation"], infos[7]["lidar2ego_translation"], True),
+            (infos[7]["ego2global_rotation"], infos[7]["ego2global_translation"], True),
+            (camera["ego2global_rotation"], camera["ego2global_translation"], False),
+            (camera["sensor2ego_rotation"], camera["sensor2ego_translation"], False),
+        ):
+            matrix = Quaternion(rotation).rotation_matrix
+            moved = moved @ matrix.T + translation if forth else (moved - translation) @ matrix
+        np.testing.assert_allclose(ours, moved, atol=1e-8)
+    assert tuple(infos[7]["cams"]) == CAMERA_ORDER
+
+
+def test_2d_boxes_are_those_of_the_published_rule(mini: tuple[NuScenes, list[dict[str, Any]]]) -> None:
+    nusc, infos = mini
+    for index, (name, camera) in enumerate(infos[40]["cams"].items()):
+        _, boxes, intrinsic = nusc.get_sample_data(camera["sample_data_token"], box_vis_level=BoxVisibility.NONE)
+        expected: list[tuple[int, list[float], list[float]]] = []
+        for one in boxes:
+            corners = one.corners()
+            corners = corners[:, corners[2] > 0]
+            if one.name not in CLASS_OF_CATEGORY or one.center[2] <= 0:
+                continue
+            cut = MultiPoint(view_points(corners, intrinsic, True)[:2].T).convex_hull.intersection(box(0, 0, 1600, 900))
+            left, top, right, bottom = cut.bounds if not cut.is_empty else (0, 0, 0, 0)
+            if right - left < 1 or bottom - top < 1:
+                continue
+            label = CATEGORY_NAMES_2D.index(CLASS_OF_CATEGORY[one.name])
+            center = view_points(one.center[:, None], intrinsic, True)[:2, 0]
+            angle = -one.orientation.yaw_pitch_roll[0]
+            in_camera = [*one.center, *one.wlh[[1, 2, 0]], angle]
+            expected.append((label, [left, top, right, bottom, *center, one.center[2]], in_camera))
+        assert infos[40]["labels2d"][index].tolist() == [label for label, _, _ in expected], name
+        ours = np.column_stack([infos[40][key][index] for key in ("bboxes2d", "centers2d", "depths")])
+        np.testing.assert_allclose(ours, [values for _, values, _ in expected], rtol=1e-5, atol=1e-3)
+        np.testing.assert_allclose(infos[40]["bboxes3d_cams"][index], [b for _, _, b in expected], rtol=1e-5, atol=1e-4)
+        assert len(infos[40]["visibilities"][index]) == len(expected)
+
+
+def test_writes_one_file_a_split_where_it_is_told(small_city: Path, tmp_path: Path) -> None:
+    written = create_infos(small_city, VERSION, tmp_path / "out", "mine")
+    assert {path.name: frames for path, frames in written.items()} == {
+        f"mine_temporal_infos_{TRAIN_SPLIT}.pkl": 10,
+        f"mine_temporal_infos_{VAL_SPLIT}.pkl": 5,
+    }
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in written)
+
+
+def test_test_split_needs_no_annotations(edited_root: EditTables) -> None:
+    def rename(scenes: list[dict[str, Any]]) -> None:
+        for scene, name in zip(scenes, official_splits()["test"], strict=False):
+            scene["name"] = name
+
+    root = edited_root({"scene": rename}, version="v1.0-test")
+    for name in ("sample_annotation", "instance", "category", "attribute", "visibility"):
+        (root / "v1.0-test" / f"{name}.json").unlink()
+    (root / "v1.0-test" / "splits.json").unlink()
+    written = create_infos(root, "v1.0-test")
+    assert {path.name: frames for path, frames in written.items()} == {"nuscenes2d_temporal_infos_test.pkl": 15}
+    infos, _ = read_infos(next(iter(written)))
+    assert "gt_boxes" not in infos[0] and len(infos[0]["cams"]) == 6
+
+
+def test_recording_without_lidar_uses_the_ego_frame(edited_root: EditTables, small_city: Path) -> None:
+    sensors = json.loads((small_city / VERSION / "sensor.json").read_text())
+    lidar = next(row["token"] for row in sensors if row["channel"] == "LIDAR_TOP")
+    mountings = json.loads((small_city / VERSION / "calibrated_sensor.json").read_text())
+    lidar_mounting = next(row["token"] for row in mountings if row["sensor_token"] == lidar)
+
+    def unseen(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row["num_lidar_pts"] = row["num_radar_pts"] = 0
+
+    root = edited_root(
+        {
+            "sensor": lambda rows: [row for row in rows if row["token"] != lidar],
+            "calibrated_sensor": lambda rows: [row for row in rows if row["sensor_token"] != lidar],
+            "sample_data": lambda rows: [row for row in rows if row["calibrated_sensor_token"] != lidar_mounting],
+            "sample_annotation": unseen,
+        }
+    )
+    path = next(iter(create_infos(root, VERSION)))
+    infos, _ = read_infos(path)
+    assert infos[0]["lidar_path"] == "" and infos[0]["lidar2ego_rotation"] == [1.0, 0.0, 0.0, 0.0]
+    record = TemporalFrameDataset(root, path.name, []).record(0)
+    assert record.boxes is not None and len(record.boxes) == len(infos[0]["gt_names"]) > 0
+
+
+def test_any_cameras(edited_root: EditTables) -> None:
+    kept = {"CAM_BACK": "rear", "CAM_FRONT": "nose"}
+    gone: set[str] = set()
+
+    def rename(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for row in rows:
+            row["channel"] = kept.get(row["channel"], row["channel"])
+        gone.update(row["token"] for row in rows if row["channel"].startswith("CAM_"))
+        return [row for row in rows if row["token"] not in gone]
+
+    mountings: set[str] = set()
+
+    def drop_mountings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        mountings.update(row["token"] for row in rows if row["sensor_token"] in gone)
+        return [row for row in rows if row["token"] not in mountings]
+
+    root = edited_root(
+        {
+            "sensor": rename,
+            "calibrated_sensor": drop_mountings,
+            "sample_data": lambda rows: [row for row in rows if row["calibrated_sensor_token"] not in mountings],
+        }
+    )
+    path = next(iter(create_infos(root, VERSION)))
+    names = [camera.name for camera in TemporalFrameDataset(root, path, []).record(0).cameras]
+    assert sorted(names) == ["nose", "rear"]
+    chosen = TemporalFrameDataset(root, path, [], cameras=["rear"]).record(0).cameras
+    assert [camera.name for camera in chosen] == ["rear"]
+
+
+def test_classes_are_numbered_by_name(train_infos: Path) -> None:
+    infos, _ = read_infos(train_infos)
+    for info in infos:
+        for labels in info["labels2d"]:
+            assert {CATEGORY_NAMES_2D[label] for label in labels} <= set(info["gt_names"])
+    own = TemporalFrameDataset(train_infos.parent, train_infos, [], classes=["pedestrian", "car"])
+    reference = TemporalFrameDataset(train_infos.parent, train_infos, [])
+    for index in range(len(own)):
+        of_ten = reference.record(index).labels
+        names = [DETECTION_CLASSES[label] for label in ([] if of_ten is None else of_ten)]
+        labels = own.record(index).labels
+        assert labels is not None
+        assert labels.tolist() == [["pedestrian", "car"].index(name) for name in names if name in ("pedestrian", "car")]
+
+
+def test_no_scene_of_any_split(edited_root: EditTables) -> None:
+    root = edited_root({}, version="v1.0-trainval")
+    (root / "v1.0-trainval" / "splits.json").unlink()
+    with pytest.raises(InputError, match="holds no scene of train, val"):
+        create_infos(root, "v1.0-trainval")
+    with pytest.raises(InputError, match="no such folder of tables"):
+        create_infos(root, "v1.0-mini")
+
+
+def test_image_size_from_the_image_where_tables_lack_it(edited_root: EditTables, small_city: Path) -> None:
+    def forget(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row["width"] = row["height"] = 0
+
+    root = edited_root({"sample_data": forget})
+    with pytest.raises(InputError, match=r"\.jpg: its size is not in sample_data"):
+        create_infos(root, VERSION)
+    shutil.copytree(small_city / "samples", root / "samples")
+    infos, _ = read_infos(next(iter(create_infos(root, VERSION))))
+    assert {(camera["width"], camera["height"]) for camera in infos[0]["cams"].values()} == {(320, 180)}
