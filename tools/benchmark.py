@@ -2,28 +2,29 @@
 
     python tools/benchmark.py evaluation [--scenes 15 50 150] [--devkit-scenes 15]
     python tools/benchmark.py tracker [--boxes 10 30 120 300 1000]
+    python tools/benchmark.py detector --config CONFIG [--compile] [--dtype bfloat16] [--flops]
 
 One sub-command a benchmark; each is a module with `add_arguments(parser)` and `run(arguments)`.
 """
 
 import argparse
+from importlib import import_module
 
-from evaluation import benchmark as evaluation_benchmark
 from scenes.command import run_command
-from tracking import benchmark as tracker_benchmark
 
-_BENCHMARKS = {"evaluation": evaluation_benchmark, "tracker": tracker_benchmark}
+_MODULES = {"detector": "detection.benchmark", "evaluation": "evaluation.benchmark", "tracker": "tracking.benchmark"}
 
 
 def main() -> None:
-    """Run the benchmark that is asked for."""
+    """Run the benchmark that is asked for; the others are not imported, so that two of them need no torch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="benchmark", required=True)
-    for name, benchmark in _BENCHMARKS.items():
-        summary, _, _ = (benchmark.__doc__ or "").partition("\n")
-        benchmark.add_arguments(commands.add_parser(name, help=summary, description=benchmark.__doc__))
-    arguments = parser.parse_args()
-    _BENCHMARKS[arguments.benchmark].run(arguments)
+    parser.add_argument("benchmark", choices=_MODULES)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="BENCHMARK --help lists them")
+    chosen = parser.parse_args()
+    benchmark = import_module(_MODULES[chosen.benchmark])
+    own = argparse.ArgumentParser(prog=f"{parser.prog} {chosen.benchmark}", description=benchmark.__doc__)
+    benchmark.add_arguments(own)
+    benchmark.run(own.parse_args(chosen.arguments))
 
 
 if __name__ == "__main__":
