@@ -13,6 +13,12 @@ import torch
 from torch import nn
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """The tests run in several processes: threads of small networks would only wait for each other."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def golden(shared: Path) -> Path:
     """The folder of recordings, parameter names and the rule that makes their weights and inputs."""
