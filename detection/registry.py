@@ -14,7 +14,9 @@ from mmengine.registry import Registry
 
 SCOPE = "streamtrack"
 
-MODELS = Registry("model", parent=MMENGINE_MODELS, scope=SCOPE, locations=["detection.models", "detection.distillation"])
+MODELS = Registry(
+    "model", parent=MMENGINE_MODELS, scope=SCOPE, locations=["detection.models", "detection.distillation"]
+)
 DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope=SCOPE, locations=["detection.data"])
 DATA_SAMPLERS = Registry("data sampler", parent=MMENGINE_DATA_SAMPLERS, scope=SCOPE, locations=["detection.data"])
 TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=["detection.data"])
