@@ -10,16 +10,24 @@ from typing import Final
 
 from detection.parity.comparison import Comparison
 from detection.parity.inference import check_image_head, check_sequence
+from detection.parity.initialization import check_initialization
+from detection.parity.inputs import check_inputs
+from detection.parity.keys import check_keys
 from detection.parity.models import Workshop
 from detection.parity.rule import Rule
+from detection.parity.training import check_training
 from scenes import InputError
 
-Check = Callable[[Path, Workshop], Comparison]
+Check = Callable[[Path, Workshop], Comparison | None]
 
 # The first pattern that fits a file's name decides; a file that none fits is named and not checked.
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("b_*_roi_eval_*.npz", check_image_head),
     ("b_*.npz", check_sequence),
+    ("c_*.json", check_training),
+    ("keys_*.txt", check_keys),
+    ("init_stats_*.txt", check_initialization),
+    ("inputs.npz", check_inputs),
 )
 _SUFFIXES: Final = (".npz", ".json", ".txt")
 
@@ -60,7 +68,7 @@ def recordings(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES and not _belongs_to_another(path))
     if not any(_check_of(path) for path in paths):
         raise InputError(f"{folder}: holds no recording; their names look like {', '.join(p for p, _ in CHECKS)}")
     return paths
@@ -95,3 +103,8 @@ def check_folder(folder: Path, configs: Path, rule: Path | None = None) -> Itera
 
 def _check_of(path: Path) -> Check | None:
     return next((check for pattern, check in CHECKS if fnmatch(path.name, pattern)), None)
+
+
+def _belongs_to_another(path: Path) -> bool:
+    """Whether a file holds the arrays of a recording that is named by its `.json` file."""
+    return path.suffix == ".npz" and path.with_suffix(".json").is_file()

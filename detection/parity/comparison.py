@@ -100,5 +100,5 @@ def _distances(mine: Array, theirs: Array) -> npt.NDArray[np.float64]:
     first, second = mine.astype(np.float64), theirs.astype(np.float64)
     with np.errstate(invalid="ignore"):
         sizes = np.abs(first - second)
-    sizes[(first == second) | (np.isnan(first) & np.isnan(second))] = 0.0
-    return np.where(np.isnan(sizes), np.inf, sizes)
+    same = (first == second) | (np.isnan(first) & np.isnan(second))
+    return np.where(same, 0.0, np.where(np.isnan(sizes), np.inf, sizes))

@@ -56,6 +56,10 @@ class Workshop:
     configs: Path
     rule: Rule
 
+    def has(self, model: RecordedModel) -> bool:
+        """Whether there is a config of a model."""
+        return any(self.configs.rglob(f"{model.config}.py"))
+
     def bare(self, model: RecordedModel) -> MultiViewDetector:
         """A detector as its config has it, with its initial weights.
 

@@ -41,7 +41,7 @@ ABSOLUTE: Final = {
     "dn_cls_scores": LOGITS,
     "dn_bbox_preds": BOXES,
     "dn_known_labels": 0.0,
-    "dn_known_bboxs": 0.0,
+    "dn_known_bboxs": EXACT_FLOAT,
     "dn_map_known_indice": 0.0,
     "dn_reference_points": EXACT_FLOAT,
     "attn_mask": 0.0,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from detection.frames import FrameBatch
 from detection.models.heads.query_head import QueryHead
@@ -58,10 +58,12 @@ class RepDETR3DHead(QueryHead):
         """
 
         def make_layer() -> DecoderLayer:
+            feed_forward = FeedForward(self.embed_dims, feedforward_channels, dropout=0.0)
+            _spread_biases(feed_forward)
             return DecoderLayer(
                 SelfAttention(self.embed_dims, num_heads, dropout, attention),
                 DeformableAggregation(self.embed_dims, num_heads, num_levels, num_points, dropout),
-                FeedForward(self.embed_dims, feedforward_channels, dropout=0.0),
+                feed_forward,
             )
 
         return Decoder(make_layer, num_layers, post_norm=False, with_cp=with_cp)
@@ -77,6 +79,14 @@ class RepDETR3DHead(QueryHead):
             self.spatial_alignment(maps.movedim(2, -1), calibration).movedim(-1, 2).contiguous() for maps in features
         ]
         return PyramidContext(aligned, reference_points_m, frame.image_from_lidar, frame.image_size_px)
+
+
+def _spread_biases(module: nn.Module) -> None:
+    """Draw the biases of linear layers as torch does by itself; published RepDETR3D starts so."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            reach = layer.in_features**-0.5
+            nn.init.uniform_(layer.bias, -reach, reach)
 
 
 def _calibration(frame: FrameBatch) -> Tensor:

@@ -71,11 +71,12 @@ class DeformableAggregation(nn.Module):
             nn.LayerNorm(embed_dims),
         )
         self.dropout = nn.Dropout(dropout)
-        for linear in (self.weights_fc, self.output_proj, self.learnable_fc):
-            nn.init.zeros_(linear.bias)
+        for linear in self.modules():
+            if isinstance(linear, nn.Linear):
+                nn.init.xavier_uniform_(linear.weight)
         nn.init.zeros_(self.weights_fc.weight)
-        nn.init.xavier_uniform_(self.output_proj.weight)
-        nn.init.xavier_uniform_(self.learnable_fc.weight)
+        nn.init.zeros_(self.weights_fc.bias)
+        nn.init.zeros_(self.output_proj.bias)
         nn.init.uniform_(self.learnable_fc.bias, -spread_m, spread_m)
 
     def forward(self, query: Tensor, query_pos: Tensor, context: PyramidContext) -> Tensor:

@@ -1,0 +1,43 @@
+"""Recorded names and shapes of the weights of every released config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from detection.parity.comparison import Comparison
+from detection.parity.models import RecordedModel, Workshop
+from detection.parity.recording import read_table
+
+
+def check_keys(path: Path, workshop: Workshop) -> Comparison | None:
+    """Compare every name, shape and type of a released config's weights.
+
+    Args:
+        path: `keys_<config>.txt`, rows of name, shape and type.
+        workshop: makes the model.
+
+    Returns:
+        None where there is no such config.
+    """
+    model = RecordedModel(path.stem.removeprefix("keys_"))
+    if not workshop.has(model):
+        return None
+    with torch.device("meta"):  # names and shapes need no memory
+        detector = workshop.bare(model)
+    mine = {name: _shape_and_type(value) for name, value in detector.state_dict().items()}
+    theirs = {row[0]: tuple(row[1:]) for row in read_table(path)}
+    comparison = Comparison()
+    for name in sorted(mine.keys() | theirs.keys()):
+        if name not in mine or name not in theirs:
+            comparison.lacks(name, "is only in one of both")
+        elif mine[name] != theirs[name]:
+            comparison.lacks(name, f"is {' '.join(mine[name])}, recorded {' '.join(theirs[name])}")
+        else:
+            comparison.equal(name, 0, 0)
+    return comparison
+
+
+def _shape_and_type(value: torch.Tensor) -> tuple[str, str]:
+    return "x".join(map(str, value.shape)) or "scalar", str(value.dtype).removeprefix("torch.")
