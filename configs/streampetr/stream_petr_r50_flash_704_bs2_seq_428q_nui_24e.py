@@ -1,4 +1,9 @@
 # StreamPETR, ResNet-50 from nuImages, 428 queries, 24 epochs.
-_base_ = ["../_base_/models/streampetr_r50_428q.py", "../_base_/schedules/streaming_24e.py", "../_base_/runtime.py"]
+_base_ = [
+    "../_base_/models/streampetr_r50_428q.py",
+    "../_base_/datasets/nuscenes_704.py",
+    "../_base_/schedules/streaming_24e.py",
+    "../_base_/runtime.py",
+]
 
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(img_backbone=dict(lr_mult=0.1))))

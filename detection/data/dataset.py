@@ -58,7 +58,6 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
         cameras: names of the cameras in the order in which the network sees them; None takes those of the first frame,
             in the published order.
         test_mode: whether to leave annotations out.
-        use_valid_flag: see `RecordReader`.
         num_frames: frames of a window.
         num_skipped: of the `num_frames - 1 + num_skipped` frames before the last, so many are left out at random, so
             that the network sees uneven intervals.
@@ -78,7 +77,6 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
         camera_classes: Sequence[str] | None = None,
         cameras: Sequence[str] | None = None,
         test_mode: bool = False,
-        use_valid_flag: bool = False,
         num_frames: int = 1,
         num_skipped: int = 0,
         sequence_split: int = 1,
@@ -102,7 +100,6 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
             classes=classes,
             camera_classes=camera_classes or classes,
             cameras=cameras,
-            use_valid_flag=use_valid_flag,
         )
         records = sorted((read(info) for info in infos), key=lambda record: record.timestamp_us)
         ordered = [records[index] for scene in _scenes(records) for index in scene]

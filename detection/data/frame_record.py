@@ -94,10 +94,9 @@ class RecordReader:
             `dataroot`. Otherwise what follows a folder `samples` or `sweeps` is.
         cameras: names of the cameras in the order in which the network sees them. None takes those of the first
             frame, the six of nuScenes in the published order, others behind them as they come.
-        classes: names of the classes; boxes of others are left out.
+        classes: names of the classes. Boxes of others are left out, and boxes that by their `valid_flag` no sensor has
+            seen.
         camera_classes: names that the 2D labels index.
-        use_valid_flag: keep the boxes that hold a lidar or radar point (`valid_flag`) in place of those that hold a
-            lidar point; the published configs use the one or the other. Without a lidar it is always the flag.
     """
 
     def __init__(
@@ -108,13 +107,11 @@ class RecordReader:
         classes: Sequence[str],
         camera_classes: Sequence[str],
         cameras: Sequence[str] | None = None,
-        use_valid_flag: bool = False,
     ) -> None:
         self._ann_file = ann_file
         self._dataroot = dataroot
         self._written_for = None if written_for is None else f"{written_for}{os.sep}"
         self._cameras = None if cameras is None else tuple(cameras)
-        self._use_valid_flag = use_valid_flag
         self._label_of_class = {name: label for label, name in enumerate(classes)}
         label_of_camera_class = {name: label for label, name in enumerate(camera_classes)}
         self._camera_label = np.array([label_of_camera_class.get(name, -1) for name in CATEGORY_NAMES_2D])
@@ -197,18 +194,13 @@ class RecordReader:
         boxes = np.asarray(info["gt_boxes"], dtype=np.float64).reshape(-1, 7)
         velocity = np.asarray(info["gt_velocity"], dtype=np.float64).reshape(-1, 2)
         labels = np.array([self._label_of_class.get(name, -1) for name in names], dtype=np.int64)
-        seen = self._seen(info)
+        seen = np.asarray(info["valid_flag"], dtype=np.bool_).reshape(-1)
         if not len(names) == len(boxes) == len(velocity) == len(seen):
-            raise self._error(info, "gt_names, gt_boxes, gt_velocity and the point counts differ in length")
+            raise self._error(info, "gt_names, gt_boxes, gt_velocity and valid_flag differ in length")
         if not np.isfinite(boxes).all():
             raise self._error(info, f"gt_boxes {int(np.argwhere(~np.isfinite(boxes))[0, 0])} is not finite")
         kept = seen & (labels >= 0)
         return np.concatenate([boxes, velocity], axis=1)[kept], labels[kept]
-
-    def _seen(self, info: Info) -> NDArray[np.bool_]:
-        if self._use_valid_flag or not info.get("lidar_path"):
-            return np.asarray(info["valid_flag"], dtype=np.bool_).reshape(-1)
-        return np.asarray(info["num_lidar_pts"]).reshape(-1) > 0
 
     def _camera_annotations(self, info: Info, name: str) -> CameraAnnotations | None:
         if "bboxes2d" not in info:

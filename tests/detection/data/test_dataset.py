@@ -45,7 +45,7 @@ def test_frame_has_what_the_tables_say(small_city: Path, train_infos: Path, pipe
     assert batch.timestamp_s.item() == pytest.approx(frame.timestamp_us * 1e-6, abs=1e-6)
     assert batch.continues_scene.tolist() == [True]
     assert batch.targets is not None and frame.annotations is not None
-    seen = frame.annotations.boxes.select(frame.annotations.num_lidar_pts > 0)
+    seen = frame.annotations.boxes.select(frame.annotations.num_lidar_pts + frame.annotations.num_radar_pts > 0)
     boxes = batch.targets[0].boxes.double().numpy()
     pose = batch.global_from_lidar[0].double().numpy()
     np.testing.assert_allclose(boxes[:, :3] @ pose[:3, :3].T + pose[:3, 3], seen.center_m, atol=1e-3)
@@ -105,7 +105,7 @@ def test_scene_of_one_frame_without_boxes(
             gt_boxes=np.zeros((0, 7)),
             gt_names=np.array([], dtype=np.str_),
             gt_velocity=np.zeros((0, 2)),
-            num_lidar_pts=np.zeros(0, dtype=np.int64),
+            valid_flag=np.zeros(0, dtype=np.bool_),
             **{key: [np.zeros((0,))] * 6 for key in ("bboxes2d", "labels2d", "centers2d", "depths")},
         )
 
