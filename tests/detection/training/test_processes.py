@@ -1,0 +1,154 @@
+"""Several processes train, validate and test as one does; the launch scripts start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from detection.checkpoints import read_saved
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY = Path(__file__).with_name("city_tiny.py")
+# Nothing random within the network: the data are the same for the same streams, whoever holds them.
+# AdamW would blow up the rounding of gradients that are zero.
+STILL = (
+    "model.pts_bbox_head.decoder.dropout=0.0",
+    "model.pts_bbox_head.denoising=None",
+    "optim_wrapper.optimizer.type=SGD",
+)
+
+
+def _run(city: Path, *command: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {"CITY_ROOT": str(city), "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        list(map(str, command)),
+        env={**os.environ, **settings, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+
+
+def _train(city: Path, work_dir: Path, processes: int, *options: str) -> None:
+    launch = ("tools/dist_train.sh", TINY, processes) if processes > 1 else (sys.executable, "tools/train.py", TINY)
+    done = _run(city, *launch, "--work-dir", work_dir, "--cfg-options", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _logged(work_dir: Path, key: str) -> list[float]:
+    (log,) = work_dir.glob("*/vis_data/scalars.json")
+    return [entry[key] for entry in map(json.loads, log.read_text().splitlines()) if key in entry]
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_city: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Work directories of the same training, two streams on one process and on two."""
+    folder = tmp_path_factory.mktemp("trained")
+    for processes in (1, 2):
+        batch = f"train_dataloader.batch_size={2 // processes}"
+        _train(tiny_city, folder / str(processes), processes, *STILL, batch, "schedule.epochs=0.5")
+    return {processes: folder / str(processes) for processes in (1, 2)}
+
+
+def test_two_processes_train_what_one_with_twice_the_batch_trains(trained: dict[int, Path]) -> None:
+    expected, found = (read_saved(trained[processes] / "iter_3.pth") for processes in (1, 2))
+    assert len(expected["processes"]) == 1
+    assert len(found["processes"]) == 2
+    for name, weight in expected["state_dict"].items():
+        assert torch.allclose(found["state_dict"][name], weight, rtol=1e-4, atol=1e-6), name
+    assert _logged(trained[2], "lr") == _logged(trained[1], "lr")
+    assert _logged(trained[2], "grad_norm") == pytest.approx(_logged(trained[1], "grad_norm"), rel=1e-3)
+
+
+def test_two_processes_validate_as_one(trained: dict[int, Path]) -> None:
+    scores = {processes: _logged(trained[processes], "nuscenes/NDS") for processes in (1, 2)}
+    assert len(scores[1]) == 1
+    assert scores[2] == pytest.approx(scores[1], rel=1e-4)
+
+
+def test_two_processes_test_as_one(tiny_city: Path, trained: dict[int, Path], tmp_path: Path) -> None:
+    checkpoint = trained[1] / "iter_3.pth"
+    alone = _run(tiny_city, sys.executable, "tools/test.py", TINY, checkpoint, "--out", tmp_path / "1.json", "--eval")
+    both = _run(tiny_city, "tools/dist_test.sh", TINY, checkpoint, 2, "--out", tmp_path / "2.json", "--eval")
+    assert (alone.returncode, both.returncode) == (0, 0), both.stderr
+    assert (tmp_path / "2.json").read_bytes() == (tmp_path / "1.json").read_bytes()
+    assert both.stdout.splitlines()[-1].startswith("mAP 0.")
+    assert both.stdout.splitlines()[-1] == alone.stdout.splitlines()[-1]
+
+
+def test_two_processes_resume_exactly(tiny_city: Path, tmp_path: Path) -> None:
+    """With dropout and denoising: each process goes on with its own random numbers and its own memory."""
+    options = ("train_dataloader.batch_size=1", "schedule.epochs=0.667", "schedule.checkpoint_epochs=0.334")
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    _train(tiny_city, straight, 2, *options)
+    done = _run(
+        tiny_city, "tools/dist_train.sh", TINY, 2, "--work-dir", resumed, "--resume", straight / "iter_2.pth",
+        "--cfg-options", *options,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    expected, found = (read_saved(folder / "iter_4.pth")["state_dict"] for folder in (straight, resumed))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+_FAKE_SRUN = """#!/usr/bin/env bash
+# Starts the tasks of a Slurm step on this machine and says what it was asked for.
+echo "srun $*" > "$SRUN_LOG"
+tasks=$(grep -oP -- '--ntasks \\K\\d+' <<<"$*")
+while [ $# -gt 0 ] && [[ "$1" != *python* ]]; do shift; done
+export SLURM_JOB_ID=$$ SLURM_JOB_NODELIST=node[1-2] SLURM_NTASKS=$tasks
+for ((task = 0; task < tasks; task++)); do
+    SLURM_PROCID=$task SLURM_LOCALID=$task "$@" &
+done
+wait -n && wait
+"""
+
+
+def test_slurm_starts_the_processes(tiny_city: Path, trained: dict[int, Path], tmp_path: Path) -> None:
+    for name, content in (("srun", _FAKE_SRUN), ("scontrol", "#!/bin/sh\necho localhost\necho node2\n")):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SRUN_LOG": str(tmp_path / "log"),
+        "GPUS": "2",
+        "SRUN_ARGS": "--qos high",
+    }
+    checkpoint, out = trained[1] / "iter_3.pth", tmp_path / "r.json"
+    done = _run(tiny_city, "tools/slurm_test.sh", "gpus", "job", TINY, checkpoint, "--out", out, **environment)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(out.read_text())["results"]) == 12
+    asked = (tmp_path / "log").read_text()
+    assert "--gres gpu:2 --ntasks 2 --ntasks-per-node 2" in asked
+    assert "--qos high" in asked
+
+    trained_there = tmp_path / "work"
+    options = ("--cfg-options", "schedule.epochs=0.2", "train_dataloader.batch_size=1")
+    done = _run(tiny_city, "tools/slurm_train.sh", "gpus", "job", TINY, trained_there, *options, **environment)
+    assert done.returncode == 0, done.stderr
+    assert (trained_there / "iter_1.pth").is_file()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "message"),
+    [
+        ("pytorch", "error: launcher pytorch: this process was not started by torchrun; see tools/dist_train.sh\n"),
+        ("slurm", "error: launcher slurm: this process was not started by srun; see tools/slurm_train.sh\n"),
+    ],
+)
+def test_a_launcher_that_did_not_launch_is_named(tiny_city: Path, tmp_path: Path, launcher: str, message: str) -> None:
+    done = _run(tiny_city, sys.executable, "tools/train.py", TINY, "--work-dir", tmp_path, "--launcher", launcher)
+    assert (done.returncode, done.stderr) == (2, message)
+
+
+def test_scripts_explain_themselves() -> None:
+    for script in ("dist_train", "dist_test", "slurm_train", "slurm_test"):
+        done = subprocess.run([f"tools/{script}.sh"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.startswith("usage: ")) == (2, True)
