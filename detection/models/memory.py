@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from detection.frames import FrameBatch
+from detection.models.layers.poses import inverse_poses
 from detection.models.layers.precision import full_precision
 from scenes.errors import InputError
 
@@ -247,15 +248,6 @@ class TemporalMemory:
             poses=poses,
             query_ids=query_ids,
         )
-
-
-def inverse_poses(poses: Tensor) -> Tensor:
-    """The inverses of matrices (..., 4, 4), computed in float64; they may scale, as augmented poses do.
-
-    No error is raised, since that would wait for the device: the data set checks calibrations when it reads them.
-    """
-    inverses: Tensor = torch.linalg.inv_ex(poses.double()).inverse
-    return inverses.to(poses.dtype)
 
 
 def _taken(values: Tensor, indices: Tensor) -> Tensor:

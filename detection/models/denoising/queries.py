@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from detection.frames import FrameBatch, FrameTargets
+from detection.models.layers.position import to_shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +66,69 @@ class DenoisingStrategy(Protocol):
         ...
 
 
-def batched_annotations(targets: tuple[FrameTargets, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """All annotations of a batch, one stream after the other.
+class Annotations(NamedTuple):
+    """The n annotations of a batch, one stream after the other: boxes (n, 9), labels (n,), stream of each and its
+    number within the stream, both (n,) int64."""
 
-    Returns:
-        boxes (n, 9), labels (n,), stream of each (n,) and its number within the stream (n,).
-    """
-    boxes = torch.cat([target.boxes for target in targets])
+    boxes: Tensor
+    labels: Tensor
+    streams: Tensor
+    numbers: Tensor
+
+
+def batched_annotations(targets: tuple[FrameTargets, ...]) -> Annotations:
+    """The annotations of all streams."""
     labels = torch.cat([target.labels for target in targets])
-    streams = torch.cat([torch.full_like(target.labels, stream) for stream, target in enumerate(targets)])
-    numbers = torch.cat([torch.arange(len(target.labels), device=labels.device) for target in targets])
-    return boxes, labels, streams, numbers
+    return Annotations(
+        boxes=torch.cat([target.boxes for target in targets]),
+        labels=labels,
+        streams=torch.cat([torch.full_like(target.labels, stream) for stream, target in enumerate(targets)]),
+        numbers=torch.cat([torch.arange(len(target.labels), device=labels.device) for target in targets]),
+    )
+
+
+class Copies(NamedTuple):
+    """C disturbed copies of n annotations.
+
+    Attributes:
+        centers_m: (C, n, 3) disturbed centres.
+        labels: (C, n) int64, the number of classes where a copy should be called background.
+        groups: (C,) int64, copies of one group see each other.
+        used: (C, n) bool, False where an annotation has no such copy.
+    """
+
+    centers_m: Tensor
+    labels: Tensor
+    groups: Tensor
+    used: Tensor
+
+
+def arranged_in_slots(
+    copies: Copies, annotations: Annotations, frame: FrameBatch, detection_range: Tensor, positive_share: float
+) -> DenoisingQueries:
+    """Gives each copy as many slots as the stream with most annotations needs, and fills them.
+
+    Args:
+        copies: of the annotations.
+        annotations: of the batch.
+        frame: the batch.
+        detection_range: see `DenoisingStrategy`.
+        positive_share: see `DenoisingQueries`.
+    """
+    num_copies = len(copies.groups)
+    slots_a_copy = int(annotations.numbers.max()) + 1
+    first_slot = slots_a_copy * torch.arange(num_copies, device=annotations.numbers.device)
+    slots = (first_slot.unsqueeze(1) + annotations.numbers)[copies.used]
+    streams = annotations.streams.expand(num_copies, -1)[copies.used]
+    shares = to_shares(copies.centers_m[copies.used], detection_range).clamp(0, 1)
+    reference_points = shares.new_zeros(len(frame.images), num_copies * slots_a_copy, 3)
+    reference_points[streams, slots] = shares
+    return DenoisingQueries(
+        reference_points=reference_points,
+        groups=copies.groups.repeat_interleave(slots_a_copy),
+        streams=streams,
+        slots=slots,
+        labels=copies.labels[copies.used],
+        boxes=annotations.boxes.expand(num_copies, -1, -1)[copies.used],
+        positive_share=positive_share,
+    )

@@ -8,8 +8,13 @@ import torch
 from torch import Tensor
 
 from detection.frames import FrameBatch
-from detection.models.denoising.queries import DenoisingQueries, batched_annotations
-from detection.models.layers.position import to_shares
+from detection.models.denoising.queries import (
+    Annotations,
+    Copies,
+    DenoisingQueries,
+    arranged_in_slots,
+    batched_annotations,
+)
 from detection.registry import MODELS
 
 
@@ -41,26 +46,22 @@ class StandardDenoising:
     def __call__(self, frame: FrameBatch, detection_range: Tensor, num_classes: int) -> DenoisingQueries | None:
         """See `DenoisingStrategy`."""
         assert frame.targets is not None, "denoising needs annotated frames"
-        boxes, labels, streams, numbers = batched_annotations(frame.targets)
-        slots_a_group = max(len(target.labels) for target in frame.targets)
-        if not slots_a_group:
+        annotations = batched_annotations(frame.targets)
+        if not len(annotations.labels):
             return None
-        group = torch.arange(self._num_groups, device=labels.device).repeat_interleave(len(numbers))
-        slots = group * slots_a_group + numbers.repeat(self._num_groups)
-        boxes = boxes.repeat(self._num_groups, 1)
-        labels, streams = labels.repeat(self._num_groups), streams.repeat(self._num_groups)
+        copies = self.copies(annotations, num_classes)
+        return arranged_in_slots(copies, annotations, frame, detection_range, self.positive_share)
 
+    def copies(self, annotations: Annotations, num_classes: int) -> Copies:
+        """Every annotation disturbed once for each group."""
+        boxes, labels = annotations.boxes.repeat(self._num_groups, 1), annotations.labels.repeat(self._num_groups)
         noise = torch.rand_like(boxes[:, :3]) * 2 - 1
         centers_m = boxes[:, :3] + noise * boxes[:, 3:6] / 2 * self._noise_scale
         labels = torch.where(noise.norm(dim=1) > self._split, num_classes, labels)
-        reference_points = boxes.new_zeros(len(frame.targets), self._num_groups * slots_a_group, 3)
-        reference_points[streams, slots] = to_shares(centers_m, detection_range).clamp(0, 1)
-        return DenoisingQueries(
-            reference_points=reference_points,
-            groups=torch.arange(self._num_groups, device=labels.device).repeat_interleave(slots_a_group),
-            streams=streams,
-            slots=slots,
-            labels=labels,
-            boxes=boxes,
-            positive_share=self.positive_share,
+        shape = self._num_groups, len(annotations.labels)
+        return Copies(
+            centers_m=centers_m.view(*shape, 3),
+            labels=labels.view(shape),
+            groups=torch.arange(self._num_groups, device=labels.device),
+            used=torch.ones(shape, dtype=torch.bool, device=labels.device),
         )

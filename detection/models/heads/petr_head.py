@@ -12,9 +12,9 @@ from detection.frames import FrameBatch
 from detection.models.heads.query_head import QueryHead
 from detection.models.layers.decoder import Decoder, DecoderLayer, FeedForward, ImageCrossAttention, SelfAttention
 from detection.models.layers.modulation import MotionAwareLayerNorm, SqueezeExcitation
+from detection.models.layers.poses import inverse_poses
 from detection.models.layers.position import inverse_sigmoid, linear_increasing_depths, to_shares
 from detection.models.layers.precision import full_precision
-from detection.models.memory import inverse_poses
 from detection.registry import MODELS
 
 _NEAREST_DEPTH_M = 1.0

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from detection.frames import FrameBatch
-from detection.models.memory import NO_QUERY, TemporalMemory, inverse_poses
+from detection.models.memory import NO_QUERY, TemporalMemory
 from scenes.errors import InputError
 
 LENGTH, TOPK, PROPAGATED, CHANNELS, QUERIES = 6, 3, 2, 4, 5
@@ -161,10 +161,3 @@ def test_order_of_calls_is_checked(memory: TemporalMemory) -> None:
 def test_sizes_that_do_not_fit_are_refused(sizes: tuple[int, int, int]) -> None:
     with pytest.raises(InputError, match="num_propagated"):
         TemporalMemory(*sizes)
-
-
-def test_inverse_of_a_pose_that_scales() -> None:
-    pose = torch.eye(4)
-    pose[:3, :3] *= 1.05
-    pose[:3, 3] = torch.tensor([1500.0, -900.0, 2.0])
-    torch.testing.assert_close(inverse_poses(pose) @ pose, torch.eye(4), atol=2e-4, rtol=0)
