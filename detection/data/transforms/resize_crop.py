@@ -96,7 +96,7 @@ class ResizeCropFlipRotate:
         pixels = self._cropped(cast("NDArray[np.uint8]", image), scale, left, top)
         after_from_before = np.array([[scale, 0.0, -left], [0.0, scale, -top], [0.0, 0.0, 1.0]])
         if draw.mirrored:
-            pixels = pixels[:, ::-1]
+            pixels = np.ascontiguousarray(pixels[:, ::-1])
             after_from_before = np.array([[-1.0, 0, self._width], [0, 1, 0], [0, 0, 1]]) @ after_from_before
         if draw.angle_rad:
             turn = self._turn(draw.angle_rad)
@@ -173,5 +173,5 @@ def _resampled(image: NDArray[np.uint8], after_from_before: FloatArray) -> NDArr
     half_pixel = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
     # OpenCV puts the centre of the first pixel, here (0.5, 0.5), at (0, 0).
     between_centers = np.linalg.inv(half_pixel) @ after_from_before @ half_pixel
-    warped = cv2.warpAffine(np.ascontiguousarray(image), between_centers[:2], (width, height), flags=cv2.INTER_CUBIC)
+    warped = cv2.warpAffine(image, between_centers[:2], (width, height), flags=cv2.INTER_CUBIC)
     return cast("NDArray[np.uint8]", warped)
