@@ -1,0 +1,83 @@
+"""Parameter groups, mixed precision and clipping."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from torch import nn
+
+from detection.training.optimizer import NonFiniteGradientError, build_optim_wrapper
+from scenes import InputError
+
+ADAMW = dict(type="AdamW", weight_decay=0.01)
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    parts = nn.ModuleDict({"img_backbone": nn.Linear(2, 3), "head": nn.Linear(3, 1), "frozen": nn.Linear(1, 1)})
+    parts["frozen"].requires_grad_(False)
+    return parts
+
+
+def test_groups_by_name(model: nn.Module) -> None:
+    keys = {"img_backbone": dict(lr_mult=0.25), "img_backbone.bias": dict(lr_mult=0.5, decay_mult=0.0)}
+    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW, paramwise_cfg=dict(custom_keys=keys)), 1e-3, None)
+    groups = wrapper.optimizer.param_groups
+    found = [(group["lr"], group["weight_decay"], len(group["params"])) for group in groups]
+    assert found == [(1e-3, 0.01, 2), (0.25e-3, 0.01, 1), (0.5e-3, 0.0, 1)]
+    assert wrapper.get_lr()["lr"][0] == 1e-3
+
+
+@pytest.mark.parametrize(("amp", "dtype"), [(None, torch.float32), ("bfloat16", torch.bfloat16)])
+def test_precision_of_the_forward_pass(model: nn.Module, amp: str | None, dtype: torch.dtype) -> None:
+    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW), 1e-3, amp)
+    with wrapper.optim_context(model):
+        assert model["img_backbone"](torch.zeros(1, 2)).dtype == dtype
+
+
+def test_gradient_is_clipped_and_logged(model: nn.Module) -> None:
+    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW, clip_grad=dict(max_norm=1.0)), 1e-3, None)
+    parameters = list(model["head"].parameters())
+    (100 * sum(parameter.sum() for parameter in parameters)).backward()
+    wrapper._clip_grad()
+    norm = torch.stack([parameter.grad.norm() for parameter in parameters]).norm()
+    assert norm == pytest.approx(1.0, rel=1e-4)
+    logged = MessageHub.get_current_instance().get_scalar("train/grad_norm").current()
+    assert logged == pytest.approx(200.0)
+
+
+def test_gradient_that_is_no_number_changes_nothing(model: nn.Module) -> None:
+    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW, clip_grad=dict(max_norm=1.0)), 1e-3, None)
+    before = model["head"].weight.detach().clone()
+    with pytest.raises(NonFiniteGradientError, match="the norm of the gradient is nan"):
+        wrapper.update_params((model["head"].weight * float("nan")).sum())
+    assert torch.equal(model["head"].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("config", "amp", "message"),
+    [
+        (dict(optimizer=dict(type="AdamW", lr=1e-3)), None, r"optimizer\.lr: the learning rate follows from schedule"),
+        (dict(optimizer=ADAMW), "float8", "amp is 'float8', expected bfloat16 or float16"),
+        (
+            dict(optimizer=ADAMW, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr=1)))),
+            None,
+            r"custom_keys\.backbone has no 'lr'; there are lr_mult, decay_mult",
+        ),
+        (
+            dict(optimizer=ADAMW, paramwise_cfg=dict(custom_keys=dict(img_neck=dict(lr_mult=1)))),
+            None,
+            "no parameter has 'img_neck' in its name",
+        ),
+    ],
+)
+def test_wrong_settings_are_named(model: nn.Module, config: dict[str, object], amp: str | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_optim_wrapper(model, config, 1e-3, amp)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_float16_needs_a_gpu(model: nn.Module) -> None:
+    with pytest.raises(InputError, match="needs a GPU; the CPU has 'bfloat16'"):
+        build_optim_wrapper(model, dict(optimizer=ADAMW), 1e-3, "float16")
