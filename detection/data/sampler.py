@@ -48,6 +48,8 @@ class _TrainingSampler(Sampler[FrameRequest], ABC):
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size}: expected at least 1")
+        if seed is not None and seed < 0:
+            raise InputError(f"seed={seed}: must not be negative")
         running_rank, running_world_size = get_dist_info()
         self._dataset = dataset
         self._batch_size = batch_size

@@ -242,3 +242,29 @@ def test_image_size_from_the_image_where_tables_lack_it(edited_root: EditTables,
     shutil.copytree(small_city / "samples", root / "samples")
     infos, _ = read_infos(next(iter(create_infos(root, VERSION))))
     assert {(camera["width"], camera["height"]) for camera in infos[0]["cams"].values()} == {(320, 180)}
+
+
+# What StreamPETR's and mmdet3d 1.0's data sets look up.
+FRAME_KEYS = {
+    *("token", "lidar_path", "sweeps", "cams", "scene_token", "frame_idx", "timestamp", "prev", "next"),
+    *("lidar2ego_rotation", "lidar2ego_translation", "ego2global_rotation", "ego2global_translation"),
+    *("gt_boxes", "gt_names", "gt_velocity", "num_lidar_pts", "num_radar_pts", "valid_flag"),
+    *("bboxes2d", "labels2d", "centers2d", "depths", "bboxes_ignore", "bboxes3d_cams", "visibilities"),
+}
+SENSOR_KEYS = {
+    *("data_path", "type", "sample_data_token", "timestamp", "sensor2lidar_rotation", "sensor2lidar_translation"),
+    *("sensor2ego_rotation", "sensor2ego_translation", "ego2global_rotation", "ego2global_translation"),
+}
+
+
+def test_has_every_key_that_others_read(train_infos: Path) -> None:
+    infos, metadata = read_infos(train_infos)
+    assert metadata["version"] == VERSION
+    for info in infos:
+        assert set(info) == FRAME_KEYS | {"instance_tokens"}
+        for camera in info["cams"].values():
+            assert set(camera) == SENSOR_KEYS | {"cam_intrinsic", "width", "height"}
+            assert camera["cam_intrinsic"].shape == (3, 3) and Path(camera["data_path"]).is_file()
+        assert all(set(sweep) == SENSOR_KEYS for sweep in info["sweeps"])
+        boxes = {len(info[key]) for key in ("gt_boxes", "gt_names", "gt_velocity", "valid_flag", "instance_tokens")}
+        assert len(boxes) == 1

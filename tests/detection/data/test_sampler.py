@@ -151,6 +151,8 @@ def test_evaluation_shares_scenes_evenly() -> None:
     assert sorted(shares) == [80, 80, 120, 120]
 
 
-def test_batch_needs_a_slot() -> None:
+def test_settings_out_of_range() -> None:
+    with pytest.raises(InputError, match="seed=-1"):
+        StreamingSampler(_Sequences([1]), 1, seed=-1)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="batch_size=0"):
         StreamingSampler(_Sequences([1]), 0)  # type: ignore[arg-type]
