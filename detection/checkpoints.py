@@ -96,7 +96,20 @@ def load_weights(model: nn.Module, path: Path | str) -> None:
     Raises:
         InputError: see `read_checkpoint`; or the names or shapes differ from the model's. Nothing is loaded then.
     """
-    weights = read_checkpoint(path)
+    set_weights(model, read_checkpoint(path), path)
+
+
+def set_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path | str) -> None:
+    """Give a model the weights of the very same model, under its own names.
+
+    Args:
+        model: the model.
+        weights: all of its weights, by name.
+        path: where they come from, for messages.
+
+    Raises:
+        InputError: the names or shapes differ from the model's. Nothing is loaded then.
+    """
     own = model.state_dict()
     if differences := _differences(own, weights):
         raise InputError(f"{path}: holds {describe(weights)}; the model is {describe(own)}: {differences}")

@@ -89,8 +89,8 @@ class Detector:
 
     def reset(self) -> None:
         """Forget all scenes."""
-        if self._model.pts_bbox_head.memory is not None:
-            self._model.pts_bbox_head.memory.reset()
+        if self._model.memory is not None:
+            self._model.memory.reset()
 
 
 def detect(

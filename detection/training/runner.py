@@ -20,7 +20,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from detection.checkpoints import load_weights
+from detection.checkpoints import load_weights, set_weights
 from detection.config import building
 from detection.loading import build_loader
 from detection.registry import HOOKS, METRICS, MODELS
@@ -190,7 +190,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         """
         content = read_training_checkpoint(filename)
         self.call_hook("after_load_checkpoint", checkpoint=content)
-        load_weights(self.detector, filename)
+        set_weights(self.detector, content["state_dict"], filename)
         try:
             self.optim_wrapper.load_state_dict(content["optimizer"])
         except ValueError as error:
@@ -224,8 +224,8 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
 
 
 def temporal_memory(detector: Any) -> Any | None:
-    """The temporal memory of a detector; None for one that has none."""
-    return getattr(detector.pts_bbox_head, "memory", None)
+    """What a detector remembers of the streams; None for one without a memory."""
+    return detector.memory
 
 
 def _share_of_streams(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from detection.frames import FrameBatch
 from detection.models.box_coder import Detections
 from detection.models.layers.grid_mask import GridMask
+from detection.models.memory import TemporalMemory
 from detection.registry import MODELS
 from scenes.errors import InputError
 
@@ -81,6 +82,12 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         self.num_frame_head_grads = num_frame_head_grads
         self._last_mode: str | None = None
 
+    @property
+    def memory(self) -> TemporalMemory | None:
+        """What the head remembers of the streams; None for a detector of single frames."""
+        memory: TemporalMemory | None = self.pts_bbox_head.memory
+        return memory
+
     def forward(self, frames: Sequence[FrameBatch], mode: str = "predict") -> dict[str, Tensor] | list[Detections]:
         """Losses of a window or detections of a frame.
 
@@ -90,8 +97,8 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         """
         if mode not in ("loss", "predict"):
             raise ValueError(f"a detector has the modes 'loss' and 'predict', not {mode!r}")
-        if self._last_mode not in (None, mode) and self.pts_bbox_head.memory is not None:
-            self.pts_bbox_head.memory.reset()
+        if self._last_mode not in (None, mode) and self.memory is not None:
+            self.memory.reset()
         self._last_mode = mode
         return self._loss(frames) if mode == "loss" else self._predict(*frames)
 
