@@ -1,17 +1,26 @@
-# `make demo` runs the main job on the synthetic city, `make test` the tests. Each sets up `.venv` first.
+# `make demo` runs the main job on the synthetic city, `make test` the tests, `make test-slow` those that take long. Each
+# sets up `.venv` first. `make test-mmdet3d` tests the networks inside mmdet3d, in an environment of its own.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+MMDET3D_VENV := .venv-mmdet3d
+MMDET3D_PIP := $(MMDET3D_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT ?= out/demo
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-slow test-mmdet3d lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python tools/demo.py --out $(OUT)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+test-mmdet3d: $(MMDET3D_VENV)/.installed
+	$(MMDET3D_VENV)/bin/python -m pytest tests/mmdet3d
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -27,8 +36,16 @@ $(VENV)/.installed-test: setup.py constraints.txt | $(VENV)/bin/python
 	$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+# mmcv has no wheel for today's torch: its build, of some minutes, takes torch from the environment and setuptools of the
+# time. The bounds that mmdet3d and its parts set on packages are older than what they run with: hence no dependencies.
+$(MMDET3D_VENV)/.installed: setup.py constraints.txt | $(MMDET3D_VENV)/bin/python
+	$(MMDET3D_PIP) 'setuptools<81' wheel ninja -e '.[test,mmdet3d]'
+	$(MMDET3D_PIP) --no-build-isolation --no-deps mmcv==2.1.0
+	$(MMDET3D_PIP) --no-deps mmdet==3.3.0 mmdet3d==1.4.0 lyft-dataset-sdk==0.0.8
+	@touch $@
+
+$(VENV)/bin/python $(MMDET3D_VENV)/bin/python:
+	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) $(MMDET3D_VENV) out

@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 RERUN = ["rerun-sdk>=0.23,<0.24", "pyarrow<26"]  # later ones need numpy 2
 DETECTION = ["torch>=2.4", "safetensors>=0.4"]
+MMDET3D = ["six", "terminaltables", "trimesh"]  # what mmdet3d imports; itself it comes by `make test-mmdet3d`
 TUNE = ["optuna>=4"]
 ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization"]
 
@@ -38,6 +39,7 @@ setup(
     ],
     extras_require={
         "detection": DETECTION,
+        "mmdet3d": [*DETECTION, *MMDET3D],
         "rerun": RERUN,
         "tune": TUNE,
         "test": [
