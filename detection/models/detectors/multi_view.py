@@ -48,6 +48,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         num_frame_losses: int = 1,
         num_frame_backbone_grads: int = 1,
         num_frame_head_grads: int = 1,
+        channels_last: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         """A detector, its parts built from their configs.
@@ -61,6 +62,8 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
             num_frame_backbone_grads: frames at the end of a window through whose backbone gradients pass.
             num_frame_head_grads: frames at the end of a window through whose head gradients pass; the earlier ones only
                 fill the memory.
+            channels_last: whether convolutions run with the channels innermost: twice as fast on a CPU and in half
+                precision on a GPU, with rounding of another kind.
             data_preprocessor: config of the preprocessor; by default a `FramePreprocessor`.
 
         Raises:
@@ -74,6 +77,10 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
             )
         self.img_backbone = MODELS.build(img_backbone)
         self.img_neck = None if img_neck is None else MODELS.build(img_neck)
+        self.image_format = torch.channels_last if channels_last else torch.contiguous_format
+        for convolutions in (self.img_backbone, self.img_neck):
+            if convolutions is not None:
+                convolutions.to(memory_format=self.image_format)
         self.pts_bbox_head = MODELS.build(pts_bbox_head)
         self.img_roi_head = None if img_roi_head is None else MODELS.build(img_roi_head)
         self.grid_mask = None if grid_mask is None else GridMask(**grid_mask)
@@ -105,7 +112,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
     def extract_features(self, images: Tensor) -> Features:
         """Feature maps (B, N, C, H, W) of images (B, N, 3, H, W)."""
         streams = images.shape[0]
-        flat = images.flatten(0, 1)
+        flat = images.flatten(0, 1).contiguous(memory_format=self.image_format)
         if self.grid_mask is not None:
             flat = self.grid_mask(flat)
         levels = self.img_backbone(flat)
