@@ -33,6 +33,7 @@ from detection.compilation import compile_for_inference
 from detection.config import read_config
 from detection.frames import FrameBatch
 from detection.registry import MODELS
+from scenes import InputError
 
 _KEY_FRAME_S = 0.5
 _START_S = 1.5e9  # a time of today's size: arithmetic in float32 would show
@@ -86,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print a table with the float32 model without compilation and, if asked for, the model as asked for."""
-    device = torch.device(arguments.device)
+    device = _device(arguments.device)
     model = MODELS.build(read_config(arguments.config)["model"])
     if arguments.checkpoint:
         load_weights(model, arguments.checkpoint)
@@ -197,6 +198,13 @@ def print_arithmetic(model: Any, stream: Sequence[FrameBatch], console: Console)
     console.print(table)
 
 
+def _device(name: str) -> torch.device:
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device '{name}' is not there: {str(error).splitlines()[0]}") from error
+
+
 def _looking(yaw_rad: float) -> Tensor:
     """camera_from_lidar (4, 4) of a camera at the lidar that looks along a direction in the plane, from y on."""
     sine, cosine = float(np.sin(yaw_rad)), float(np.cos(yaw_rad))
@@ -225,7 +233,7 @@ def _table(measured: Sequence[Measurement], device: torch.device) -> Table:
         f"peak {memory}, MB",
         "largest score difference",
     )
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")
     baseline = measured[0]
