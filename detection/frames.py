@@ -65,7 +65,7 @@ class FrameBatch:
         image_from_lidar: (B, N, 4, 4) float32, lidar points to homogeneous pixels (u d, v d, d, 1) of `images`.
         image_from_camera: (B, N, 4, 4) float32, the intrinsics after resize and crop.
         camera_from_lidar: (B, N, 4, 4) float32.
-        global_from_lidar: (B, 4, 4) float32 pose of the frame.
+        global_from_lidar: (B, 4, 4) float64 pose of the frame; float32 has a step of half a metre at a UTM northing.
         timestamp_s: (B,) float64; float32 has a step of 128 s at today's unix time.
         continues_scene: (B,) bool, whether this frame follows the one that its stream showed before.
         scene_tokens, sample_tokens: B each.

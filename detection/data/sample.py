@@ -103,7 +103,7 @@ class FrameSample:
             image_from_lidar=_float32(image_from_camera @ camera_from_lidar)[None],
             image_from_camera=_float32(image_from_camera)[None],
             camera_from_lidar=_float32(camera_from_lidar)[None],
-            global_from_lidar=_float32(self.global_from_lidar)[None],
+            global_from_lidar=torch.from_numpy(np.asarray(self.global_from_lidar, dtype=np.float64))[None],
             timestamp_s=torch.tensor([self.timestamp_us * 1e-6], dtype=torch.float64),
             continues_scene=torch.tensor([continues_scene]),
             scene_tokens=(self.scene_token,),

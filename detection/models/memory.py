@@ -1,7 +1,7 @@
 """`TemporalMemory`: the queries a streaming detector carries from frame to frame, with their names.
 
 Each frame pushes its best queries in front; the newest `num_propagated` rows become queries of the next frame, the
-others only keys of its self-attention. Between frames rows lie in global coordinates.
+others only keys of its self-attention. Between frames rows lie in global coordinates, in float64.
 
 Source: Wang et al., StreamPETR, 2023, section 3.2.
 """
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from detection.frames import FrameBatch
 from detection.models.layers.poses import inverse_poses
-from detection.models.layers.precision import full_precision
 from scenes.errors import InputError
 
 NO_QUERY = -1
@@ -28,12 +27,12 @@ class MemoryRows:
 
     Attributes:
         embeddings: (B, M, C) float32.
-        reference_points_m: (B, M, 3) float32, where the object was seen when the row was pushed. Not moved by its
-            velocity since.
+        reference_points_m: (B, M, 3) where the object was seen when the row was pushed; float32 in a lidar frame,
+            float64 in global coordinates. Not moved by its velocity since.
         velocities_mps: (B, M, 2) float32, along x and y of the lidar frame in which the row was pushed.
         timestamps_s: (B, M) float64, when the row was pushed.
-        poses: (B, M, 4, 4) float32, from the lidar frame in which the row was pushed to the frame of
-            `reference_points_m`. All zero in rows that nothing has filled.
+        poses: (B, M, 4, 4) from the lidar frame in which the row was pushed to the frame of `reference_points_m`, of
+            the same type. All zero in rows that nothing has filled.
         query_ids: (B, M) int64, names of the queries; `NO_QUERY` in rows that nothing has filled.
     """
 
@@ -48,11 +47,13 @@ class MemoryRows:
         """Some rows of every stream."""
         return MemoryRows(*(value[:, rows] for value in self.tensors()))
 
-    def moved(self, to_from_here: Tensor) -> MemoryRows:
-        """The same rows in another frame; `to_from_here` (B, 4, 4)."""
-        transform = to_from_here.unsqueeze(1)
-        points = (transform[..., :3, :3] @ self.reference_points_m.unsqueeze(-1)).squeeze(-1) + transform[..., :3, 3]
-        return replace(self, reference_points_m=points, poses=transform @ self.poses)
+    def moved(self, to_from_here: Tensor, dtype: torch.dtype) -> MemoryRows:
+        """The same rows in another frame, computed in float64 and kept as `dtype`; `to_from_here` (B, 4, 4)."""
+        transform = to_from_here.double().unsqueeze(1)
+        points = self.reference_points_m.double().unsqueeze(-1)
+        points = (transform[..., :3, :3] @ points).squeeze(-1) + transform[..., :3, 3]
+        poses = transform @ self.poses.double()
+        return replace(self, reference_points_m=points.to(dtype), poses=poses.to(dtype))
 
     def where(self, condition: Tensor, other: MemoryRows) -> MemoryRows:
         """These rows for streams where `condition` (B,) holds, those of `other` for the rest."""
@@ -132,8 +133,7 @@ class TemporalMemory:
         if self._bank is not None and self._next_ids is not None and self._continues_with(frame):
             device = frame.timestamp_s.device
             bank = MemoryRows(*(value.to(device) for value in self._bank[: self.length].tensors()))
-            with full_precision(frame.timestamp_s):
-                rows = bank.moved(inverse_poses(frame.global_from_lidar))
+            rows = bank.moved(inverse_poses(frame.global_from_lidar.double()), torch.float32)
             start = rows.where(frame.continues_scene, start)
             next_ids = torch.where(frame.continues_scene, self._next_ids.to(device), next_ids)
         self._aligned = _AlignedRows(start, frame.timestamp_s, frame.global_from_lidar)
@@ -181,8 +181,7 @@ class TemporalMemory:
             poses=torch.eye(4, device=best.device).expand(*best.shape, 4, 4),
             query_ids=query_ids.gather(1, best),
         )
-        with full_precision(embeddings):
-            self._bank = pushed.followed_by(present.rows).moved(present.global_from_lidar)
+        self._bank = pushed.followed_by(present.rows).moved(present.global_from_lidar, torch.float64)
         return best
 
     def state(self) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ def _pose(x_m: float, yaw_rad: float) -> torch.Tensor:
     pose = np.eye(4)
     pose[:2, :2] = [[np.cos(yaw_rad), -np.sin(yaw_rad)], [np.sin(yaw_rad), np.cos(yaw_rad)]]
     pose[:3, 3] = [x_m, 0.5 * x_m, 1.8]
-    return torch.tensor(pose, dtype=torch.float32)
+    return torch.tensor(pose)
 
 
 def _targets(num_boxes: int, seed: int) -> FrameTargets:

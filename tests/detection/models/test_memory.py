@@ -73,6 +73,18 @@ def test_rows_follow_the_ego_motion(memory: TemporalMemory, make_frame: MakeFram
     np.testing.assert_allclose(rows.poses[0, TOPK].numpy(), new_from_old, atol=2e-5)
 
 
+def test_coordinates_far_from_the_origin_lose_nothing(memory: TemporalMemory, make_frame: MakeFrame) -> None:
+    """A UTM northing has seven digits before the point."""
+    near, far = memory, TemporalMemory(LENGTH, TOPK, PROPAGATED, CHANNELS)
+    for one, offset_m in ((near, 0.0), (far, 5_400_000.0)):
+        frames = [make_frame(t, continues=[t > 0]) for t in range(2)]
+        for frame in frames:
+            frame.global_from_lidar[:, 1, 3] += offset_m
+        _push(one, frames[0])
+        one.align(frames[1], START_POINTS_M)
+    torch.testing.assert_close(far.read().reference_points_m, near.read().reference_points_m, atol=1e-5, rtol=0)
+
+
 def test_ages_keep_the_precision_of_unix_time(memory: TemporalMemory, make_frame: MakeFrame) -> None:
     _push(memory, make_frame(0, continues=[False]))
     _push(memory, make_frame(1))
