@@ -9,7 +9,6 @@ _to_network = [_normalize, dict(type="PadImages", divisor=32)]
 train_dataloader = dict(
     batch_size=2,
     num_workers=1,
-    persistent_workers=True,
     dataset=dict(
         type="TemporalFrameDataset",
         dataroot=_root,
