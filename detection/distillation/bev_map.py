@@ -42,10 +42,12 @@ def summed_bev_map(points_m: Tensor, features: Tensor, detection_range: Tensor, 
 
 
 def overwritten_bev_map(points_m: Tensor, features: Tensor, detection_range: Tensor, num_cells: int) -> Tensor:
-    """As `summed_bev_map`, but of several points in a cell any one counts, and none else: not reproducible."""
+    """As `summed_bev_map`, but of several points in a cell the last one counts, in the order of queries and points."""
     streams = points_m.shape[0]
     flat, rows = _flat_cells(points_m, features, detection_range, num_cells)
-    written = features.new_zeros(streams * num_cells**2, features.shape[-1]).index_put((flat,), rows)
+    order = torch.arange(1, len(flat) + 1, device=flat.device)
+    last = order.new_zeros(streams * num_cells**2).scatter_reduce(0, flat, order, reduce="amax")
+    written = torch.where((last > 0).unsqueeze(1), rows[last - 1], 0)
     return _as_map(written, streams, num_cells)
 
 

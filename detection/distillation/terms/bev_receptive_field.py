@@ -40,8 +40,9 @@ class BEVReceptiveField(DistillationTerm):
             loss: config of a `MapLoss`.
             layers: decoder layers that are compared.
             num_cells: of the map along each axis.
-            published: as the published code does: of the queries that look into one cell only one counts, it is not
-                defined which; and learned convolutions stand behind both maps, so that the teacher's may drift.
+            published: as the published code does: of the queries that look into one cell only the last counts (there
+                it is the last with one thread only); and learned convolutions stand behind both maps, so that the
+                teacher's may drift.
 
         Raises:
             InputError: a head without sampled points, or without one of the layers.
