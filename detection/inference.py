@@ -64,13 +64,11 @@ class Detector:
         """
         if not isinstance(config, Config):
             config = read_config(config)
-        if "model" not in config:
-            raise InputError("the config has no 'model'")
+        model_config = _setting(config, "model")
         with building("model"):
-            model = MODELS.build(config.model)
+            model = MODELS.build(model_config)
         load_weights(model, checkpoint)
-        loader = config.get("test_dataloader") or config.get("val_dataloader") or {}
-        classes = loader.get("dataset", {}).get("classes", DETECTION_CLASSES)
+        classes = config.get("val_dataloader", {}).get("dataset", {}).get("classes", DETECTION_CLASSES)
         return cls(model, device, classes, amp)
 
     @torch.no_grad()
@@ -96,12 +94,12 @@ class Detector:
 def detect(
     config: Config, checkpoint: Path | str, *, amp: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Results | None:
-    """Detect in every frame of the data set that a config tests on.
+    """Detect in every frame of the data set that a config validates on.
 
     Several processes, joined before, take whole scenes each, so that they find exactly what one process finds.
 
     Args:
-        config: of it, `model` and `test_dataloader` are read, or `val_dataloader` where there is no other.
+        config: of it, `model` and `val_dataloader` are read.
         checkpoint: weights of the model.
         amp: see `Detector`.
         progress: called with the number of frames that this process has seen, and that of its share.
@@ -112,9 +110,9 @@ def detect(
     Raises:
         InputError: the config, the checkpoint or a file of the data set cannot be used.
     """
-    loader_config = _setting(config, "test_dataloader", "val_dataloader")
+    loader_config = _setting(config, "val_dataloader")
     if loader_config.get("batch_size", 1) != 1:
-        raise InputError("test_dataloader.batch_size: a process tests one stream at a time")
+        raise InputError("val_dataloader.batch_size: a process tests one stream at a time")
     loader = build_loader(loader_config)
     detector = Detector.from_config(config, checkpoint, amp=amp)
     found: dict[str, Boxes3D] = {}
@@ -131,26 +129,25 @@ def detect(
 
 
 def evaluate(config: Config, results: Results) -> Evaluation:
-    """The official detection metrics of results on the data that a config tests on.
+    """The official detection metrics of results on the data that a config validates on.
 
     Args:
-        config: of it, `test_evaluator` is read, or `val_evaluator` where there is no other.
+        config: of it, `val_evaluator` is read.
         results: of every sample of its split.
 
     Raises:
         InputError: the evaluator is not nuScenes', or its split cannot be read.
     """
-    evaluator = _setting(config, "test_evaluator", "val_evaluator")
+    evaluator = _setting(config, "val_evaluator")
     try:
         where = (evaluator["dataroot"], evaluator["version"], evaluator["split"])
     except (KeyError, TypeError) as error:
-        raise InputError("test_evaluator has to be a NuScenesMetric with dataroot, version and split") from error
+        raise InputError("val_evaluator has to be a NuScenesMetric with dataroot, version and split") from error
     return evaluate_detection(results, *where)
 
 
-def _setting(config: Config, key: str, otherwise: str) -> Mapping[str, Any]:
-    value = config.get(key) or config.get(otherwise)
-    if not value:
-        raise InputError(f"the config has neither '{key}' nor '{otherwise}'")
-    found: Mapping[str, Any] = value
+def _setting(config: Config, key: str) -> Mapping[str, Any]:
+    if key not in config:
+        raise InputError(f"the config has no '{key}'")
+    found: Mapping[str, Any] = config[key]
     return found

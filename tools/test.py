@@ -1,9 +1,9 @@
-"""Run a trained detector over the scenes that its config tests on; write a result file, print the official metrics.
+"""Run a trained detector over the scenes of its config; write a result file, print the official metrics.
 
 The boxes carry `query_id`, so that tools/track.py can follow the queries. Another data set is a matter of options:
 
     python tools/test.py CONFIG CHECKPOINT --out results_nusc.json --eval \\
-        --cfg-options test_dataloader.dataset.dataroot=D test_evaluator.dataroot=D test_evaluator.split=val
+        --cfg-options val_dataloader.dataset.dataroot=D val_evaluator.dataroot=D val_evaluator.split=val
 """
 
 from __future__ import annotations

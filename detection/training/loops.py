@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -76,8 +75,7 @@ class StreamTrainLoop(BaseLoop):  # type: ignore[misc]  # mmengine is untyped
         self.iter += 1
 
     def _step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        model, optim_wrapper = self.runner.model, self.runner.optim_wrapper
-        detector = model.module if is_model_wrapper(model) else model
+        model, detector, optim_wrapper = self.runner.model, self.runner.detector, self.runner.optim_wrapper
         with optim_wrapper.optim_context(model):
             losses = model(**detector.data_preprocessor(batch, True), mode="loss")
         total, logged = detector.parse_losses(losses)

@@ -120,10 +120,9 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
             remove_leftovers(self.work_path)
 
     @property
-    def detector(self) -> nn.Module:
+    def detector(self) -> Any:
         """The model without what several processes wrap it in."""
-        detector: nn.Module = self.model.module if is_model_wrapper(self.model) else self.model
-        return detector
+        return self.model.module if is_model_wrapper(self.model) else self.model
 
     def build_model(self, model: Mapping[str, Any]) -> nn.Module:
         """The detector of a config."""
@@ -164,7 +163,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
 
     def write_checkpoint(self, path: Path, iteration: int) -> None:
         """Write everything that a run needs to go on after an iteration. All processes take part, the first writes."""
-        memory = temporal_memory(self.detector)
+        memory = self.detector.memory
         processes = all_gather_object({"random": random_state(), "memory": {} if memory is None else memory.state()})
         sampler = self.train_dataloader.sampler
         sampler.iteration = iteration
@@ -210,7 +209,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         """Give this process what it had, or if other processes went through the same streams, its share of them."""
         if len(processes) == get_world_size():
             set_random_state(processes[get_rank()]["random"])
-        memory = temporal_memory(self.detector)
+        memory = self.detector.memory
         if memory is not None and same_streams:
             memory.load_state(_share_of_streams([process["memory"] for process in processes]))
 
@@ -221,11 +220,6 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         python = ".".join(map(str, sys.version_info[:3]))
         self.logger.info(f"Python {python}, torch {torch.__version__}, mmengine {mmengine.__version__}; {device}")
         self.logger.info(f"Config:\n{self._config_text}")
-
-
-def temporal_memory(detector: Any) -> Any | None:
-    """What a detector remembers of the streams; None for one without a memory."""
-    return detector.memory
 
 
 def _share_of_streams(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

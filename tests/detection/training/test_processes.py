@@ -84,6 +84,7 @@ def test_two_processes_test_as_one(tiny_city: Path, trained: dict[int, Path], tm
     assert both.stdout.splitlines()[-1] == alone.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_two_processes_resume_exactly(tiny_city: Path, tmp_path: Path) -> None:
     """With dropout and denoising: each process goes on with its own random numbers and its own memory."""
     options = ("train_dataloader.batch_size=1", "schedule.epochs=0.667", "schedule.checkpoint_epochs=0.334")
@@ -111,6 +112,7 @@ wait -n && wait
 """
 
 
+@pytest.mark.slow
 def test_slurm_starts_the_processes(tiny_city: Path, trained: dict[int, Path], tmp_path: Path) -> None:
     for name, content in (("srun", _FAKE_SRUN), ("scontrol", "#!/bin/sh\necho localhost\necho node2\n")):
         (tmp_path / name).write_text(content)
