@@ -225,14 +225,8 @@ def _described(model: Any, arguments: argparse.Namespace, device: torch.device) 
 
 def _table(measured: Sequence[Measurement], device: torch.device) -> Table:
     table = Table(title="images to boxes: speed, latency, peak memory, largest difference of scores")
-    memory = "GPU memory" if device.type == "cuda" else "memory of the process"
-    columns = (
-        "frames/s",
-        "ratio",
-        *(f"p{p} ms" for p in _PERCENTILES),
-        f"peak {memory}, MB",
-        "largest score difference",
-    )
+    memory = "GPU MB" if device.type == "cuda" else "RSS MB"
+    columns = ("fps", "ratio", *(f"p{percent} ms" for percent in _PERCENTILES), memory, "score +-")
     table.add_column("model", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")
