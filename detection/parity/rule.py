@@ -27,8 +27,8 @@ class Rule:
         Raises:
             InputError: no such file, or it is no rule.
         """
-        self._module = _imported(path)
-        missing = [name for name in _FUNCTIONS if not callable(getattr(self._module, name, None))]
+        self.module: ModuleType = imported_rule(path)
+        missing = [name for name in _FUNCTIONS if not callable(getattr(self.module, name, None))]
         if missing:
             raise InputError(f"{path}: is no rule, it has no function {missing[0]}")
 
@@ -49,14 +49,14 @@ class Rule:
         """Give every entry of a model's `state_dict` its value; what the code itself defines stays."""
         state = model.state_dict()
         for name, value in state.items():
-            made = self._module.weight(name, tuple(value.shape))
+            made = self.module.weight(name, tuple(value.shape))
             if made is not None:
                 state[name] = torch.from_numpy(made)
         model.load_state_dict(state)
 
     def arrays(self, sequence: str, number: int) -> dict[str, Any]:
         """The inputs of one frame of one sequence, by the rule's own names."""
-        arrays: dict[str, Any] = self._module.frame(sequence, number)
+        arrays: dict[str, Any] = self.module.frame(sequence, number)
         return arrays
 
     def frame(self, sequences: Sequence[str], number: int, boxes: bool = True) -> FrameBatch:
@@ -77,7 +77,7 @@ class Rule:
             image_from_lidar=stacked("lidar2img"),
             image_from_camera=stacked("intrinsics"),
             camera_from_lidar=stacked("extrinsics"),
-            global_from_lidar=torch.stack([torch.as_tensor(self._module.ego_pose(one, number)) for one in sequences]),
+            global_from_lidar=torch.stack([torch.as_tensor(self.module.ego_pose(one, number)) for one in sequences]),
             timestamp_s=torch.tensor([float(frame["timestamp"]) for frame in frames], dtype=torch.float64),
             continues_scene=torch.tensor([bool(frame["prev_exists"]) for frame in frames]),
             scene_tokens=tuple(frame["scene_token"] for frame in frames),
@@ -87,10 +87,10 @@ class Rule:
 
     def denoising_noise(self, shape: Sequence[int], call: int) -> Tensor:
         """What replaces `torch.rand_like` in the denoising queries, at its call number `call`."""
-        return torch.from_numpy(self._module.dn_noise(tuple(shape), call))
+        return torch.from_numpy(self.module.dn_noise(tuple(shape), call))
 
     def _targets(self, frame: dict[str, Any], boxes: bool) -> FrameTargets:
-        truth = self._module.ground_truth(frame)
+        truth = self.module.ground_truth(frame)
         names = ("boxes2d", "labels2d", "centers2d", "depths")
         cameras = [
             [torch.as_tensor(array) for array in arrays]
@@ -104,7 +104,12 @@ class Rule:
         )
 
 
-def _imported(path: Path) -> ModuleType:
+def imported_rule(path: Path) -> ModuleType:
+    """A Python file as a module.
+
+    Raises:
+        InputError: no such file, or it fails.
+    """
     spec = importlib.util.spec_from_file_location(f"parity_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise InputError(f"{path}: no such rule")
