@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
+
+import torch
 
 from detection.parity.comparison import Comparison
 from detection.parity.inference import check_image_head, check_sequence
@@ -81,7 +84,8 @@ def check_file(path: Path, workshop: Workshop) -> Report:
         InputError: it cannot be read, or is of a model that is not known.
     """
     check = _check_of(path)
-    return Report(path.name, None if check is None else check(path, workshop))
+    with _same_kernels_everywhere():
+        return Report(path.name, None if check is None else check(path, workshop))
 
 
 def check_folder(folder: Path, configs: Path, rule: Path | None = None) -> Iterator[Report]:
@@ -108,3 +112,18 @@ def _check_of(path: Path) -> Check | None:
 def _belongs_to_another(path: Path) -> bool:
     """Whether a file holds the arrays of a recording that is named by its `.json` file."""
     return path.suffix == ".npz" and path.with_suffix(".json").is_file()
+
+
+@contextmanager
+def _same_kernels_everywhere() -> Iterator[None]:
+    """Inside the block, convolutions do without oneDNN.
+
+    It takes other kernels on other processors, and gradients through a whole backbone differ by that alone as much as
+    is tolerated.
+    """
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # torch calls its switch a property
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before

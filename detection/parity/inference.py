@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from detection.frames import FrameBatch
 from detection.models.detectors import MultiViewDetector
@@ -26,6 +25,12 @@ from scenes import InputError
 _SEQUENCES: Final = re.compile(r"b_(?P<model>\w+)_(?:seq|batch)(?P<sequences>[A-Z]+)")
 _IMAGE_HEAD: Final = re.compile(r"b_(?P<model>\w+)_roi_eval_(?P<sequence>[A-Z])(?P<number>\d+)")
 _DECODED: Final = re.compile(r"(b\d+_)?(decoded_(bboxes|scores|labels)|result_boxes)")
+_MEMORY: Final = {  # name in the memory's state -> recorded name
+    "embeddings": "memory_embedding",
+    "reference_points_m": "memory_reference_point",
+    "poses": "memory_egopose",
+    "velocities_mps": "memory_velo",
+}
 
 
 def check_sequence(path: Path, workshop: Workshop) -> Comparison:
@@ -136,16 +141,8 @@ def _compare_tokens(
 def _continue_from_recorded(detector: MultiViewDetector, arrays: Mapping[str, Array], trace: FrameTrace) -> None:
     """Let the next frame start from the recorded memory: nearly equal scores have put its rows in another order."""
 
-    def recorded(name: str) -> Tensor:
-        return torch.from_numpy(arrays[f"memory_{name}"])
-
-    detector.pts_bbox_head.memory.load_state(
-        {
-            **trace.memory_after,
-            "embeddings": recorded("embedding"),
-            "reference_points_m": recorded("reference_point"),
-            "timestamps_s": -recorded("timestamp")[..., 0],
-            "poses": recorded("egopose"),
-            "velocities_mps": recorded("velo"),
-        }
-    )
+    state = dict(trace.memory_after)
+    for name, recorded in _MEMORY.items():
+        state[name] = torch.from_numpy(arrays[recorded]).to(state[name].dtype)
+    state["timestamps_s"] = -torch.from_numpy(arrays["memory_timestamp"])[..., 0]
+    detector.pts_bbox_head.memory.load_state(state)

@@ -77,7 +77,7 @@ class Rule:
             image_from_lidar=stacked("lidar2img"),
             image_from_camera=stacked("intrinsics"),
             camera_from_lidar=stacked("extrinsics"),
-            global_from_lidar=torch.stack([torch.as_tensor(self.module.ego_pose(one, number)) for one in sequences]),
+            global_from_lidar=stacked("ego_pose").double(),
             timestamp_s=torch.tensor([float(frame["timestamp"]) for frame in frames], dtype=torch.float64),
             continues_scene=torch.tensor([bool(frame["prev_exists"]) for frame in frames]),
             scene_tokens=tuple(frame["scene_token"] for frame in frames),

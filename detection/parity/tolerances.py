@@ -10,6 +10,7 @@ FEATURES: Final = 2e-5
 LOGITS: Final = 3e-4
 BOXES: Final = 2e-3  # metres, radians, logarithms of metres and m/s alike
 QUERY_POSITIONS: Final = 4e-4
+COSTS_IN_SPACE: Final = BOXES / 2  # a quarter of a distance of boxes in which the centre counts twice
 LOSS: Final = 3e-5  # relative
 GRADIENT_NORM: Final = 1e-3  # relative
 GRADIENT_FLOOR: Final = 1e-4  # of the largest norm: what is smaller is noise itself
@@ -50,5 +51,5 @@ ABSOLUTE: Final = {
     "pred_centers2d": FEATURES,
     "centerness": LOGITS,
     "cost2d": LOGITS,
-    "cost3d": LOGITS,
+    "cost3d": COSTS_IN_SPACE,
 }
