@@ -1,4 +1,4 @@
-"""Fixtures over the numbers recorded from the published implementation."""
+"""Fixtures: the numbers recorded from the published implementation, and a tiny detector that trains on a tiny city."""
 
 import importlib.util
 import sys
@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from torch import nn
+
+from detection.config import read_config
+from detection.data.create_infos import create_infos
+from scenes.city import VERSION, make_city
+
+TINY = Path(__file__).with_name("city_tiny.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,3 +53,27 @@ def set_rule_weights(rule: ModuleType) -> Callable[[nn.Module, str], None]:
         part.load_state_dict({**part.state_dict(), **weights})
 
     return set_weights
+
+
+@pytest.fixture(scope="session")
+def tiny_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with three scenes of four frames in each split, with info files."""
+    root = tmp_path_factory.mktemp("tiny") / "city"
+    make_city(root, train_scenes=3, val_scenes=3, frames=4, image_size=(176, 99), seed=3, workers=1)
+    create_infos(root, VERSION)
+    return root
+
+
+@pytest.fixture
+def tiny_config(tiny_city: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
+    """Reads the config of the tiny detector, with overrides by dotted key, with or without validation."""
+    monkeypatch.setenv("CITY_ROOT", str(tiny_city))
+
+    def read(validate: bool = True, **overrides: Any) -> Config:
+        config = read_config(TINY, {key.replace("__", "."): value for key, value in overrides.items()})
+        if not validate:
+            config.pop("val_dataloader")
+            config.pop("val_evaluator")
+        return config
+
+    return read

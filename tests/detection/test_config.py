@@ -11,7 +11,7 @@ from detection.config import building, read_config
 from detection.registry import MODELS
 from scenes import InputError
 
-TINY = Path(__file__).parent / "training" / "city_tiny.py"
+TINY = Path(__file__).with_name("city_tiny.py")
 
 
 def test_a_config_and_its_overrides() -> None:

@@ -16,13 +16,17 @@ from detection.checkpoints import read_saved
 from detection.training.checkpoint import checkpoints_of
 
 ROOT = Path(__file__).resolve().parents[3]
-TINY = Path(__file__).with_name("city_tiny.py")
+TINY = Path(__file__).resolve().parents[1] / "city_tiny.py"
 _ITERATIONS = 12
 
 
 def _start(city: Path, work_dir: Path) -> subprocess.Popen[bytes]:
     """A training with a checkpoint an iteration and two validations, that goes on from the newest checkpoint."""
-    options = (f"schedule.epochs={_ITERATIONS / 6}", "schedule.checkpoint_epochs=0.167", "schedule.validation_epochs=0.667")
+    options = (
+        f"schedule.epochs={_ITERATIONS / 6}",
+        "schedule.checkpoint_epochs=0.167",
+        "schedule.validation_epochs=0.667",
+    )
     return subprocess.Popen(
         [sys.executable, "tools/train.py", TINY, "--work-dir", work_dir, "--resume", "--cfg-options", *options],
         env={**os.environ, "CITY_ROOT": str(city), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},

@@ -14,7 +14,7 @@ import torch
 from detection.checkpoints import read_saved
 
 ROOT = Path(__file__).resolve().parents[3]
-TINY = Path(__file__).with_name("city_tiny.py")
+TINY = Path(__file__).resolve().parents[1] / "city_tiny.py"
 # Nothing random within the network: the data are the same for the same streams, whoever holds them.
 # AdamW would blow up the rounding of gradients that are zero.
 STILL = (

@@ -3,7 +3,7 @@
 The data root comes from the environment variable CITY_ROOT.
 """
 
-_base_ = ["../../../configs/_base_/runtime.py", "../../../configs/_base_/schedules/streaming_24e.py"]
+_base_ = ["../../configs/_base_/runtime.py", "../../configs/_base_/schedules/streaming_24e.py"]
 
 _root = "{{$CITY_ROOT:data/city}}"
 _range = [-51.2, -51.2, -5.0, 51.2, 51.2, 3.0]
