@@ -38,7 +38,8 @@ def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
     with building("sampler"):
         sampler = DATA_SAMPLERS.build({**config["sampler"], **slots, "dataset": dataset, "seed": seed})
     if settings.get("num_workers"):
-        settings["worker_init_fn"] = _use_one_thread
+        # A plain fork inherits the locks of OpenCV's threads without the threads, and can wait for them for ever.
+        settings |= {"worker_init_fn": _use_one_thread, "multiprocessing_context": "forkserver"}
     # A generator of its own: a loader that is iterated must not move the one that training draws from.
     generator = torch.Generator().manual_seed(seed)
     return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=collate, generator=generator, **settings)
