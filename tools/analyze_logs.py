@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from itertools import takewhile
 from pathlib import Path
+from typing import Final
 
 from scenes import InputError
 from scenes.command import run_command
@@ -18,9 +19,14 @@ from visualization.curves import (
     write_training_curves,
 )
 
+_TRAINING: Final = "plot_curve"
+
 
 def main() -> None:
     arguments = _parser().parse_args()
+    if arguments.out is None:
+        first: Path = arguments.files[0]
+        arguments.out = (first if first.is_dir() else first.parent) / "curves.png"
     if arguments.out.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{arguments.out}: pictures end in .png, .svg or .pdf")
     arguments.draw(arguments)
@@ -62,15 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     for name, draw, what in (
-        ("training", _draw_training, "work directories, or scalars.json of mmengine"),
+        (_TRAINING, _draw_training, "work directories of trainings, or their scalars.json"),
         ("tracking", _draw_tracking, "metrics_details.json of the tracking evaluation"),
         ("detection", _draw_detection, "metrics_details.json of the detection evaluation"),
     ):
         command = commands.add_parser(name, help=f"curves of {what}")
         command.add_argument("files", type=Path, nargs="+", help=what)
-        command.add_argument("--out", type=Path, required=True, help="picture: .png, .svg or .pdf")
+        picture = "picture: .png, .svg or .pdf" + ("; default: curves.png beside the log" if name == _TRAINING else "")
+        command.add_argument("--out", type=Path, required=name != _TRAINING, help=picture)
         command.set_defaults(draw=draw)
-        if name == "training":
+        if name == _TRAINING:
             command.add_argument("--keys", nargs="+", default=[], help="draw these (default: losses, scores, speed)")
     return parser
 

@@ -72,26 +72,23 @@ def read_training_log(path: Path) -> TrainingLog:
     """Read the log that mmengine writes: `vis_data/scalars.json`, one JSON object a line.
 
     Args:
-        path: the file, or a work directory, whose newest such file is taken. A last line that was cut off by
-            the end of a killed run is left out.
+        path: the file, or a work directory, in which each start and each resumption of a run has left one. A later one
+            replaces what the earlier ones logged from its first step on. A last line that was cut off by the end of a
+            killed run is left out.
 
     Raises:
         InputError: there is no such file, a line of it is no object of numbers, or nothing was logged.
     """
-    file = _newest_log(path) if path.is_dir() else path
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: {getattr(error, 'strerror', None) or 'not a text file'}") from error
+    entries: list[dict[str, float]] = []
+    for file in _logs_of(path) if path.is_dir() else [path]:
+        later = _read_entries(file)
+        if later:
+            entries = [entry for entry in entries if entry["step"] < later[0]["step"]] + later
     log = TrainingLog()
-    for number, line in enumerate(lines, start=1):
-        entry = _log_entry(line)
-        if entry is None and number < len(lines):
-            raise InputError(f"{file}: line {number} is no JSON object with a step")
-        if entry is not None:
-            _add_entry(log, entry)
+    for entry in entries:
+        _add_entry(log, entry)
     if not log.training and not log.validation:
-        raise InputError(f"{file}: holds no logged step")
+        raise InputError(f"{path}: holds no logged step")
     return log
 
 
@@ -203,11 +200,24 @@ _TITLES: Final = {
 _FROM_ZERO: Final = frozenset({"lr", "time", "data_time", "memory"})
 
 
-def _newest_log(folder: Path) -> Path:
+def _logs_of(folder: Path) -> list[Path]:
+    """The logs in a work directory, the oldest first."""
     files = sorted(folder.glob("**/vis_data/scalars.json"), key=lambda file: file.stat().st_mtime)
     if not files:
         raise InputError(f"{folder}: no vis_data/scalars.json in it; is this a work directory?")
-    return files[-1]
+    return files
+
+
+def _read_entries(file: Path) -> list[dict[str, float]]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: {getattr(error, 'strerror', None) or 'not a text file'}") from error
+    entries = [_log_entry(line) for line in lines]
+    for number, entry in enumerate(entries[:-1], start=1):
+        if entry is None:
+            raise InputError(f"{file}: line {number} is no JSON object with a step")
+    return [entry for entry in entries if entry is not None]
 
 
 def _log_entry(line: str) -> dict[str, float] | None:

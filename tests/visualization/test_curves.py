@@ -46,12 +46,24 @@ def work_dir(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_the_newest_log_of_a_work_directory_is_read(work_dir):
+def test_the_newest_run_of_a_work_directory_is_read(work_dir):
     log = read_training_log(work_dir)
     assert len(log.training["loss"]) == 40
     assert log.training["loss"][1] == (2, 8.8)
     assert log.validation["NDS"] == [(40, 0.4)]
     assert "step" not in log.training
+
+
+def test_a_resumed_run_is_one_curve(work_dir):
+    """Killed at iteration 7, resumed from the checkpoint of iteration 5: 6 and 7 count as the second start has them."""
+    lines = log_lines(10)
+    first, second = (work_dir / name / "vis_data" / "scalars.json" for name in ("old", "new"))
+    first.write_text("\n".join([*lines[:5], lines[-1].replace("10", "5"), *log_lines(7)[5:7]]))
+    second.write_text("\n".join(line.replace('"loss": 8', '"loss": 7') for line in lines[5:]))
+    log = read_training_log(work_dir)
+    assert [step for step, _ in log.training["loss"]] == list(range(1, 11))
+    assert [value > 8 for _, value in log.training["loss"]] == [True] * 5 + [False] * 5
+    assert [step for step, _ in log.validation["NDS"]] == [5, 10]
 
 
 def test_speed_and_memory(work_dir):
@@ -130,13 +142,13 @@ def test_details_of_the_other_task_are_refused(shared):
 
 def test_the_tool_names_runs_by_what_differs(work_dir, tmp_path):
     logs = [path.parent.parent for path in work_dir.glob("*/vis_data/scalars.json")]
-    command = [sys.executable, "tools/analyze_logs.py", "training", *map(str, logs), "--out", str(tmp_path / "a.png")]
+    command = [sys.executable, "tools/analyze_logs.py", "plot_curve", *map(str, logs), "--out", str(tmp_path / "a.png")]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert {line.split(":")[0] for line in run.stdout.splitlines()[:-1]} == {"old", "new"}
 
 
 def test_the_tool_refuses_other_formats(work_dir, tmp_path):
-    command = [sys.executable, "tools/analyze_logs.py", "training", str(work_dir), "--out", str(tmp_path / "a.gif")]
+    command = [sys.executable, "tools/analyze_logs.py", "plot_curve", str(work_dir), "--out", str(tmp_path / "a.gif")]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert run.stderr == f"error: {tmp_path / 'a.gif'}: pictures end in .png, .svg or .pdf\n"
