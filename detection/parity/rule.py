@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from detection.frames import CameraTargets, FrameBatch, FrameTargets
+from detection.parity.comparison import Array
 from scenes import InputError
 
 _FILE = "rule.py"
@@ -28,6 +29,7 @@ class Rule:
             InputError: no such file, or it is no rule.
         """
         self.module: ModuleType = imported_rule(path)
+        self._weights: dict[tuple[str, tuple[int, ...]], Array | None] = {}
         missing = [name for name in _FUNCTIONS if not callable(getattr(self.module, name, None))]
         if missing:
             raise InputError(f"{path}: is no rule, it has no function {missing[0]}")
@@ -49,10 +51,16 @@ class Rule:
         """Give every entry of a model's `state_dict` its value; what the code itself defines stays."""
         state = model.state_dict()
         for name, value in state.items():
-            made = self.module.weight(name, tuple(value.shape))
+            made = self._weight(name, tuple(value.shape))
             if made is not None:
                 state[name] = torch.from_numpy(made)
         model.load_state_dict(state)
+
+    def _weight(self, name: str, shape: tuple[int, ...]) -> Array | None:
+        """One weight; kept, because drawing those of a whole model takes seconds and most recordings share them."""
+        if (name, shape) not in self._weights:
+            self._weights[name, shape] = self.module.weight(name, shape)
+        return self._weights[name, shape]
 
     def arrays(self, sequence: str, number: int) -> dict[str, Any]:
         """The inputs of one frame of one sequence, by the rule's own names."""
