@@ -8,6 +8,7 @@ RERUN = ["rerun-sdk>=0.23,<0.24", "pyarrow<26"]  # later ones need numpy 2
 DETECTION = ["torch>=2.4", "safetensors>=0.4"]
 MMDET3D = ["six", "terminaltables", "trimesh"]  # what mmdet3d imports; itself it comes by `make test-mmdet3d`
 TUNE = ["optuna>=4"]
+TENSORBOARD = ["tensorboard>=2.14"]
 ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization"]
 
 setup(
@@ -42,10 +43,12 @@ setup(
         "mmdet3d": [*DETECTION, *MMDET3D],
         "rerun": RERUN,
         "tune": TUNE,
+        "tensorboard": TENSORBOARD,
         "test": [
             *DETECTION,
             *RERUN,
             *TUNE,
+            *TENSORBOARD,
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
