@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, is_main_process
@@ -13,10 +14,12 @@ from torch import nn
 
 from detection.checkpoints import load_weights
 from detection.config import building, read_config
+from detection.data import collate
+from detection.data.sample import FrameSample, Transform
 from detection.frames import FrameBatch
 from detection.global_boxes import global_boxes, labels_of_classes
 from detection.loading import batches, build_loader
-from detection.registry import MODELS
+from detection.registry import MODELS, TRANSFORMS
 from evaluation import Evaluation, evaluate_detection
 from scenes import DETECTION_CLASSES, Boxes3D, InputError, Results
 
@@ -24,10 +27,13 @@ from scenes import DETECTION_CLASSES, Boxes3D, InputError, Results
 class Detector:
     """A trained detector that takes one time step after the other and remembers the objects it has seen.
 
+    One's own images go through `prepare`, frames of a data set straight to `step`.
+
     Args:
         model: with its weights.
         device: where to run; by default a GPU if there is one.
         classes: what its labels index.
+        transforms: from images as the cameras give them to what the network sees.
         amp: whether to run in bfloat16 where that keeps the results.
     """
 
@@ -36,12 +42,14 @@ class Detector:
         model: nn.Module,
         device: torch.device | str | None = None,
         classes: Sequence[str] = DETECTION_CLASSES,
+        transforms: Sequence[Transform] = (),
         amp: bool = False,
     ) -> None:
         labels_of_classes(classes)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._model: Any = model.to(self._device).eval()
         self._classes = tuple(classes)
+        self._transforms = tuple(transforms)
         self._amp = amp
 
     @classmethod
@@ -68,8 +76,27 @@ class Detector:
         with building("model"):
             model = MODELS.build(model_config)
         load_weights(model, checkpoint)
-        classes = config.get("val_dataloader", {}).get("dataset", {}).get("classes", DETECTION_CLASSES)
-        return cls(model, device, classes, amp)
+        dataset = config.get("val_dataloader", {}).get("dataset", {})
+        with building("val_dataloader.dataset.pipeline"):
+            transforms = [
+                TRANSFORMS.build(step) for step in dataset.get("pipeline", ()) if step["type"] != "LoadImages"
+            ]
+        return cls(model, device, dataset.get("classes", DETECTION_CLASSES), transforms, amp)
+
+    def prepare(self, samples: Sequence[FrameSample], continues_scene: Sequence[bool]) -> FrameBatch:
+        """The next time step of several streams, from images as the cameras give them.
+
+        Args:
+            samples: one for each stream, with images (H, W, 3) uint8 RGB.
+            continues_scene: for each stream whether this is the next frame of the scene that it has shown.
+        """
+        still = np.random.default_rng(0)  # nothing in validation is drawn
+        frames = []
+        for sample, continues in zip(samples, continues_scene, strict=True):
+            for transform in self._transforms:
+                sample = transform(sample, still)
+            frames.append([sample.to_batch(continues)])
+        return collate(frames)["frames"][0]
 
     @torch.no_grad()
     def step(self, frame: FrameBatch) -> list[Boxes3D]:

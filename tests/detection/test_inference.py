@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from PIL import Image
 
+from detection.data.sample import CameraView, FrameSample
 from detection.inference import Detector, detect, evaluate
 from detection.loading import batches, build_loader
 from detection.registry import MODELS
@@ -65,6 +67,37 @@ def test_frame_by_frame_equals_the_data_set(tiny_config: TinyConfig, checkpoint:
     for of_scene in names.values():
         assert of_scene[0] <= set(range(60))  # 40 learned queries and the 20 that stand in for carried ones
         assert all(before & after for before, after in pairwise(of_scene))
+
+
+def test_images_of_ones_own(tiny_config: TinyConfig, checkpoint: Path) -> None:
+    """Two streams from arrays and matrices alone see what the data set shows."""
+    config = tiny_config()
+    detector = Detector.from_config(config, checkpoint, device="cpu")
+    dataset = build_loader(config.val_dataloader).dataset
+    samples = []
+    for index in (0, 5):
+        record = dataset.record(index)
+        views = [
+            CameraView(
+                name=camera.name,
+                image_path=Path("live"),
+                size_px=None,
+                image=np.asarray(Image.open(camera.image_path)),
+                image_from_camera=camera.image_from_camera,
+                camera_from_lidar=camera.camera_from_lidar,
+                annotations=None,
+            )
+            for camera in record.cameras
+        ]
+        samples.append(
+            FrameSample(
+                f"frame{index}", "drive", record.timestamp_us, record.global_from_lidar, tuple(views), None, None
+            )
+        )
+    frame = detector.prepare(samples, continues_scene=[False, False])
+    assert torch.equal(frame.images, torch.cat([dataset[index][0].images for index in (0, 5)]))
+    assert frame.sample_tokens == ("frame0", "frame5")
+    assert all(len(boxes) > 0 for boxes in detector.step(frame))
 
 
 def test_several_streams_at_once_find_what_each_finds(tiny_config: TinyConfig, checkpoint: Path) -> None:
