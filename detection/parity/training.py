@@ -60,8 +60,8 @@ def check_training(path: Path, workshop: Workshop) -> Comparison:
                 losses = detector(frames, mode="loss")
             detector.zero_grad()
             torch.autograd.backward(torch.stack(list(losses.values())).sum())
-            _compare_losses(comparison, f"{key} ", losses, recorded)
-            _compare_gradients(comparison, f"{key} ", detector, recorded)
+            compare_losses(comparison, f"{key} ", losses, recorded)
+            compare_gradients(comparison, f"{key} ", detector, recorded)
             compare_matches(comparison, f"{key} ", detector, traces[-detector.num_frame_losses :], recorded)
             own = arrays if len(iterations) == 1 else _of_iteration(key, arrays)
             compare_arrays(comparison, detector, traces, own)
@@ -97,20 +97,34 @@ def _recorded_noise(rule: Rule) -> Iterator[None]:
         yield
 
 
-def _compare_losses(
+def compare_losses(
     comparison: Comparison, prefix: str, losses: Mapping[str, Tensor], recorded: Mapping[str, Any]
 ) -> None:
+    """Compare the losses by name, and their sum."""
     wanted: dict[str, float] = {**recorded["losses"], "loss_sum": recorded["loss_sum"]}
     made = {**losses, "loss_sum": torch.stack(list(losses.values())).sum()}
     for name in sorted(wanted.keys() ^ made.keys()):
         comparison.lacks(f"{prefix}{name}", "is only in one of both")
     for name in sorted(wanted.keys() & made.keys()):
-        tolerance = tolerances.LOSS * abs(wanted[name])
-        comparison.within(f"{prefix}{name}", made[name].detach().numpy(), wanted[name], tolerance)
+        comparison.within(f"{prefix}{name}", made[name].detach().numpy(), wanted[name], tolerance * abs(wanted[name]))
 
 
-def _compare_gradients(comparison: Comparison, prefix: str, detector: nn.Module, recorded: Mapping[str, Any]) -> None:
-    """Compare the norms of the gradients; of those that are tiny beside the largest only that they are."""
+def compare_gradients(
+    comparison: Comparison,
+    prefix: str,
+    detector: nn.Module,
+    recorded: Mapping[str, Any],
+    tolerance: float = tolerances.GRADIENT_NORM,
+) -> None:
+    """Compare the norms of the gradients; of those that are tiny beside the largest only that they are.
+
+    Args:
+        comparison: where to.
+        prefix: of the recorded names.
+        detector: after the backward pass.
+        recorded: `grad_norms`, and in `no_grad` the names of what has none.
+        tolerance: relative.
+    """
     norms: Mapping[str, float] = recorded.get("grad_norms", {})
     floor = tolerances.GRADIENT_FLOOR * max(norms.values(), default=0.0)
     comparison.not_compared += [f"{prefix}gradient of {name}" for name in norms if name.endswith(_NEVER_TRAINED)]
@@ -122,8 +136,8 @@ def _compare_gradients(comparison: Comparison, prefix: str, detector: nn.Module,
         if gradient is None:
             comparison.lacks(f"{prefix}gradient of {name}", "is missing")
             continue
-        tolerance = tolerances.GRADIENT_NORM * norm if norm > floor else floor
-        comparison.within(f"{prefix}gradient of {name}", gradient.norm().item(), norm, tolerance)
+        tolerated = tolerance * norm if norm > floor else floor
+        comparison.within(f"{prefix}gradient of {name}", gradient.norm().item(), norm, tolerated)
     for name in recorded.get("no_grad", ()):
         if gradients.get(name) is not None:
             comparison.lacks(f"{prefix}gradient of {name}", "is there and should not be")

@@ -1,6 +1,5 @@
 """Every recording agrees, and a recording that is changed by a little more than the tolerance does not."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -64,22 +63,6 @@ def test_changed_array_is_found(golden: Path, workshop: Workshop, tmp_path: Path
     np.savez(tmp_path / "b_r50_428q_roi_eval_A0.npz", **changed)
     report = check_file(tmp_path / "b_r50_428q_roi_eval_A0.npz", workshop)
     assert not report.agrees and "enc_bbox_preds [3, 17, 2]" in str(report)
-
-
-@pytest.mark.parametrize("change", ["loss", "gradient", "match"])
-def test_changed_training_is_found(change: str, golden: Path, workshop: Workshop, tmp_path: Path) -> None:
-    content = json.loads((golden / "c_r50_428q_nogt.json").read_text())
-    frame = content["frame0"]
-    if change == "loss":
-        frame["losses"]["frame_0_loss_cls"] *= 1 + 2 * tolerances.LOSS
-    elif change == "gradient":
-        largest = max(frame["grad_norms"], key=frame["grad_norms"].__getitem__)
-        frame["grad_norms"][largest] *= 1 + 2 * tolerances.GRADIENT_NORM
-    else:
-        frame["hungarian_3d"][0] = [[1, 0]]
-    (tmp_path / "c_r50_428q_nogt.json").write_text(json.dumps(content))
-    report = check_file(tmp_path / "c_r50_428q_nogt.json", workshop)
-    assert not report.agrees
 
 
 def test_tool_reports_and_exits(golden: Path, tmp_path: Path) -> None:
