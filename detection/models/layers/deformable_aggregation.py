@@ -122,6 +122,9 @@ def _weighted_samples(features: Tensor, grid: Tensor, weights: Tensor) -> Tensor
         weights: (B, N, Q, P, groups).
     """
     batch, cameras = features.shape[:2]
-    samples = grid_sample(features.flatten(0, 1), grid.flatten(0, 1).to(features.dtype), align_corners=False)
-    samples = samples.reshape(batch, cameras, weights.shape[-1], -1, *samples.shape[-2:])
-    return torch.einsum("bngcqp,bnqpg->bqgc", samples, weights).flatten(2)
+    by_point = grid.flatten(0, 1).transpose(1, 2).to(features.dtype)
+    samples = grid_sample(features.flatten(0, 1), by_point, align_corners=False)
+    samples = samples.reshape(batch, cameras, weights.shape[-1], -1, *samples.shape[-2:])  # B, N, groups, ., P, Q
+    # A product and a sum: einsum would copy the samples into another order, which costs more than sampling them.
+    weighted = samples * weights.permute(0, 1, 4, 3, 2)[:, :, :, None]
+    return weighted.sum((1, 4)).flatten(1, 2).mT
