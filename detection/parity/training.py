@@ -98,9 +98,21 @@ def _recorded_noise(rule: Rule) -> Iterator[None]:
 
 
 def compare_losses(
-    comparison: Comparison, prefix: str, losses: Mapping[str, Tensor], recorded: Mapping[str, Any]
+    comparison: Comparison,
+    prefix: str,
+    losses: Mapping[str, Tensor],
+    recorded: Mapping[str, Any],
+    tolerance: float = tolerances.LOSS,
 ) -> None:
-    """Compare the losses by name, and their sum."""
+    """Compare the losses by name, and their sum.
+
+    Args:
+        comparison: where to.
+        prefix: of the recorded names.
+        losses: by name.
+        recorded: `losses` and `loss_sum`.
+        tolerance: relative.
+    """
     wanted: dict[str, float] = {**recorded["losses"], "loss_sum": recorded["loss_sum"]}
     made = {**losses, "loss_sum": torch.stack(list(losses.values())).sum()}
     for name in sorted(wanted.keys() ^ made.keys()):
