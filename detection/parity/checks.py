@@ -12,6 +12,8 @@ from typing import Final
 import torch
 
 from detection.parity.comparison import Comparison
+from detection.parity.distillation import check_distillation, check_distillation_branches
+from detection.parity.distillation_losses import check_distillation_losses
 from detection.parity.inference import check_image_head, check_sequence
 from detection.parity.initialization import check_initialization
 from detection.parity.inputs import check_inputs
@@ -28,6 +30,9 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("b_*_roi_eval_*.npz", check_image_head),
     ("b_*.npz", check_sequence),
     ("c_*.json", check_training),
+    ("harmo_losses.json", check_distillation_losses),
+    ("harmo_branches.json", check_distillation_branches),
+    ("harmo_distill_*.json", check_distillation),
     ("keys_*.txt", check_keys),
     ("init_stats_*.txt", check_initialization),
     ("inputs.npz", check_inputs),

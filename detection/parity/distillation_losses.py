@@ -103,8 +103,7 @@ def check_distillation_losses(path: Path, workshop: Workshop) -> Comparison:
         _compare(comparison, case, loss, loss, rule, recorded, arrays)
     bev = _BEVMaps()
     rule.load_layer_weights(bev, "bkl_bev")
-    for side in (bev.adapter_layer_s, bev.adapter_layer_t):
-        nn.init.ones_(side[1].weight)  # the rule gives the biases only
+    bev.let_layers_sum()
     _compare(comparison, _BEV_CASE, bev, bev, rule, recorded, arrays)
     _compare_bev_cells(comparison, rule, arrays)
     checked = {*_CASES, *_FOCAL_GLOBAL_CASES, _BEV_CASE}
@@ -120,6 +119,12 @@ class _BEVMaps(nn.Module):
         self.adapter_layer_s = nn.Sequential(nn.Identity(), summing_convolution(4))
         self.adapter_layer_t = nn.Sequential(nn.Identity(), summing_convolution(4))
         self.loss = BalancedKL(4, 4, published=True, **WITHOUT_PROGRESS)
+
+    def let_layers_sum(self) -> None:
+        """Give the weights back what the rule, which is for the biases only, has taken."""
+        for name, parameter in self.named_parameters():
+            if name.endswith("weight"):
+                nn.init.ones_(parameter)
 
     def forward(self, student: Tensor, teacher: Tensor, step: TrainingStep) -> Tensor:
         maps = self.adapter_layer_s(smoothed(student)), self.adapter_layer_t(smoothed(teacher))
@@ -173,7 +178,7 @@ def _compare_bev_cells(comparison: Comparison, rule: MethodsRule, arrays: Mappin
 
 def _hidden_cells(*shape: int, device: Any = None) -> Tensor:
     """What replaces `torch.rand` where cells are hidden."""
-    return torch.from_numpy(np.random.RandomState(_HIDDEN_SEED).uniform(0, 1, shape).astype(np.float32))  # noqa: NPY002
+    return torch.from_numpy(np.random.RandomState(_HIDDEN_SEED).uniform(0, 1, shape).astype(np.float32))
 
 
 def _recorded_name(name: str) -> str:

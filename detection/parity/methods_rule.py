@@ -79,6 +79,12 @@ class MethodsRule:
         student, teacher = self.module.distill_feats(case)
         return torch.from_numpy(student), torch.from_numpy(teacher)
 
+    def teacher_predictions(self, streams: int) -> tuple[Tensor, Tensor]:
+        """Logits (6, B, 40, classes) and codes (6, B, 40, 10) from which boxes of a teacher were picked."""
+        logits = np.random.RandomState(95005 + streams).standard_normal((6, streams, 40, 10))
+        codes = np.random.RandomState(95015 + streams).uniform(-3, 3, (6, streams, 40, 10))
+        return torch.from_numpy(logits.astype(np.float32)), torch.from_numpy(codes.astype(np.float32))
+
     @contextmanager
     def recorded_numbers(self) -> Iterator[None]:
         """Inside the block, the random numbers of the denoising queries are the recorded ones, call by call."""

@@ -60,16 +60,24 @@ class Workshop:
         """Whether there is a config of a model."""
         return any(self.configs.rglob(f"{model.config}.py"))
 
+    def path_of(self, config: str) -> Path:
+        """The config of a name without folder and suffix.
+
+        Raises:
+            InputError: there is none.
+        """
+        paths = sorted(self.configs.rglob(f"{config}.py"))
+        if not paths:
+            raise InputError(f"{self.configs}: has no config {config}.py, which a recording needs")
+        return paths[0]
+
     def bare(self, model: RecordedModel) -> MultiViewDetector:
         """A detector as its config has it, with its initial weights.
 
         Raises:
             InputError: there is no such config.
         """
-        paths = sorted(self.configs.rglob(f"{model.config}.py"))
-        if not paths:
-            raise InputError(f"{self.configs}: has no config {model.config}.py, which a recording needs")
-        config = read_config(paths[0], model.changes)
+        config = read_config(self.path_of(model.config), model.changes)
         detector: MultiViewDetector = MODELS.build(config.model)
         return detector
 
@@ -77,11 +85,12 @@ class Workshop:
         """A detector as it was recorded: weights of the rule, nothing random, no recomputed activations."""
         detector = self.bare(model)
         self.rule.load_weights(detector)
-        _make_deterministic(detector)
+        make_deterministic(detector)
         return detector
 
 
-def _make_deterministic(detector: MultiViewDetector) -> None:
+def make_deterministic(detector: MultiViewDetector) -> None:
+    """Take from a detector what draws random numbers, and the recomputation of activations."""
     detector.grid_mask = None
     for module in detector.modules():
         if isinstance(module, nn.Dropout):
