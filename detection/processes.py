@@ -36,7 +36,8 @@ def joined_processes(launcher: str) -> Iterator[None]:
     if "RANK" not in os.environ:
         raise InputError("launcher pytorch: this process was not started by torchrun; see tools/dist_train.sh")
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        # A cluster may show each process its own GPU alone.
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield

@@ -18,6 +18,7 @@ from mmengine.hooks import LoggerHook
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from mmengine.utils import apply_to
 from torch import Tensor, nn
 
 from detection.checkpoints import load_weights, set_weights
@@ -153,6 +154,10 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         """The learning rate of the plan."""
         return scheduler or [PlannedLR(self.optim_wrapper, self._plan)]
 
+    def get_hooks_info(self) -> str:
+        """The hooks in one line; mmengine's list of every stage of each is longer than the config."""
+        return ", ".join(type(hook).__name__ for hook in self.hooks)
+
     def load_or_resume(self) -> None:
         """Start from the weights that the config names, or go on from a checkpoint."""
         if self._resume_from is not None:
@@ -163,8 +168,8 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
 
     def write_checkpoint(self, path: Path, iteration: int) -> None:
         """Write everything that a run needs to go on after an iteration. All processes take part, the first writes."""
-        memory = self.detector.memory
-        processes = all_gather_object({"random": random_state(), "memory": {} if memory is None else memory.state()})
+        memory = {} if self.detector.memory is None else self.detector.memory.state()
+        processes = all_gather_object(_on_cpu({"random": random_state(), "memory": memory}))
         sampler = self.train_dataloader.sampler
         sampler.iteration = iteration
         if is_main_process():
@@ -176,7 +181,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
                 "processes": processes,
             }
             self.call_hook("before_save_checkpoint", checkpoint=content)
-            write_checkpoint(path, content)
+            write_checkpoint(path, _on_cpu(content))
         self.last_checkpoint = path
 
     def resume(self, filename: Path) -> None:
@@ -220,6 +225,12 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         python = ".".join(map(str, sys.version_info[:3]))
         self.logger.info(f"Python {python}, torch {torch.__version__}, mmengine {mmengine.__version__}; {device}")
         self.logger.info(f"Config:\n{self._config_text}")
+
+
+def _on_cpu(content: dict[str, Any]) -> dict[str, Any]:
+    """The same content with its tensors where every machine can read them."""
+    moved: dict[str, Any] = apply_to(content, lambda value: isinstance(value, Tensor), lambda tensor: tensor.cpu())
+    return moved
 
 
 def _share_of_streams(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

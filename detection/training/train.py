@@ -28,7 +28,7 @@ def train(
     Raises:
         InputError: the config or a file that it names cannot be used, or training diverges.
     """
-    work_dir = Path(work_dir or config.get("work_dir") or Path("work_dirs") / Path(config.filename).stem)
+    work_dir = Path(work_dir or config.get("work_dir") or Path("work_dirs") / Path(config.filename or "training").stem)
     config.work_dir = str(work_dir)
     if amp and config.get("amp") is None:
         config.amp = "float16" if torch.cuda.is_available() and not torch.cuda.is_bf16_supported() else "bfloat16"
