@@ -119,8 +119,9 @@ class PlannedLR(_ParamScheduler):  # type: ignore[misc]  # mmengine is untyped
 
     def go_to(self, iteration: int) -> None:
         """Set the learning rate of an iteration, as if all before it had been trained."""
-        self.last_step = iteration - 1
-        self.step()
+        self.last_step = iteration
+        for group, rate in zip(self.optimizer.param_groups, self._get_value(), strict=True):
+            group["lr"] = rate
 
 
 def read_schedule(given: Mapping[str, Any]) -> Schedule:
