@@ -19,6 +19,7 @@ from detection.parity.initialization import check_initialization
 from detection.parity.inputs import check_inputs
 from detection.parity.keys import check_keys
 from detection.parity.models import Workshop
+from detection.parity.ray_denoising import check_ray_denoising
 from detection.parity.rule import Rule
 from detection.parity.training import check_training
 from scenes import InputError
@@ -33,6 +34,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("harmo_losses.json", check_distillation_losses),
     ("harmo_branches.json", check_distillation_branches),
     ("harmo_distill_*.json", check_distillation),
+    ("raydn_*.json", check_ray_denoising),
     ("keys_*.txt", check_keys),
     ("init_stats_*.txt", check_initialization),
     ("inputs.npz", check_inputs),

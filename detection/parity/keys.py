@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -10,18 +12,25 @@ from detection.parity.comparison import Comparison
 from detection.parity.models import RecordedModel, Workshop
 from detection.parity.recording import read_table
 
+_CONFIG: Final = re.compile(r"keys_(?:harmo_(?:distill3d|raydn|streampetr)_)?(?P<config>\w+)")
+# The published speed test of RayDN puts the head of RepDETR3D into StreamPETR, which cannot run.
+_CANNOT_RUN: Final = "raydn_r50_704_bs2_seq_428q_nui_speed_test"
+
 
 def check_keys(path: Path, workshop: Workshop) -> Comparison | None:
     """Compare every name, shape and type of a released config's weights.
 
     Args:
-        path: `keys_<config>.txt`, rows of name, shape and type.
+        path: `keys_<config>.txt` or `keys_harmo_<folder>_<config>.txt`, rows of name, shape and type.
         workshop: makes the model.
 
     Returns:
         None where there is no such config.
     """
-    model = RecordedModel(path.stem.removeprefix("keys_"))
+    named = _CONFIG.fullmatch(path.stem)
+    if named is None or named["config"] == _CANNOT_RUN:
+        return None
+    model = RecordedModel(named["config"])
     if not workshop.has(model):
         return None
     with torch.device("meta"):  # names and shapes need no memory

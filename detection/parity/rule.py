@@ -90,15 +90,21 @@ class Rule:
             continues_scene=torch.tensor([bool(frame["prev_exists"]) for frame in frames]),
             scene_tokens=tuple(frame["scene_token"] for frame in frames),
             sample_tokens=tuple(f"{sequence}{number}" for sequence in sequences),
-            targets=tuple(self._targets(frame, boxes) for frame in frames),
+            targets=tuple(self.targets(self.module.ground_truth(frame), boxes) for frame in frames),
         )
 
     def denoising_noise(self, shape: Sequence[int], call: int) -> Tensor:
         """What replaces `torch.rand_like` in the denoising queries, at its call number `call`."""
         return torch.from_numpy(self.module.dn_noise(tuple(shape), call))
 
-    def _targets(self, frame: dict[str, Any], boxes: bool) -> FrameTargets:
-        truth = self.module.ground_truth(frame)
+    @staticmethod
+    def targets(truth: dict[str, Any], boxes: bool = True) -> FrameTargets:
+        """Annotations of one frame.
+
+        Args:
+            truth: as the rule gives them.
+            boxes: whether there is anything to see in them.
+        """
         names = ("boxes2d", "labels2d", "centers2d", "depths")
         cameras = [
             [torch.as_tensor(array) for array in arrays]
