@@ -120,7 +120,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
             losses: dict[str, Tensor] = self.student([_viewed(frame, self._student_view) for frame in frames], "loss")
         first_with_loss = len(frames) - self.student.num_frame_losses
         for of_student, of_teacher in list(zip(seen_by_student, seen_by_teacher, strict=True))[first_with_loss:]:
-            for name, loss in self._distilled(of_student, of_teacher).items():
+            for name, loss in self.distilled(of_student, of_teacher).items():
                 losses[name] = losses[name] + loss if name in losses else loss
         return losses
 
@@ -131,8 +131,8 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
                 self.teacher([_viewed(frame, self._teacher_view)], "predict")
         return records
 
-    def _distilled(self, student: HeadRecord, teacher: HeadRecord) -> dict[str, Tensor]:
-        """The losses of all terms in one frame."""
+    def distilled(self, student: HeadRecord, teacher: HeadRecord) -> dict[str, Tensor]:
+        """The losses of all terms in one frame, by name, from what student and teacher saw in it."""
         step = TrainingStep(self.progress, student.frame)
         return {
             f"loss_{name}_{part}": loss

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -49,7 +49,9 @@ _TERMS: Final[Mapping[str, dict[str, Any]]] = {
     "l2_attn": dict(**_CORRELATION, loss=dict(type="FeatureL2", weight=0.1, published=True)),
     "bkl_bevattn": dict(type="BEVReceptiveField", published=True, loss={**_WITHOUT_PROGRESS, "weight": _FADING}),
 }
-_NO_PROGRESS: Final[Mapping[str, dict[str, Any]]] = {"bkl_fpn": dict(**_FPN, loss=_WITHOUT_PROGRESS)}
+_TERM: Final = "bkl_fpn"
+_NO_PROGRESS: Final = "no_progress"
+_RELEASED: Final = {_TERM: _TERMS[_TERM], _NO_PROGRESS: dict(**_FPN, loss=_WITHOUT_PROGRESS)}
 _SMALLEST_LOSS: Final = "fpn_3"
 _UNDEFINED: Final = "diff_dim"  # an option of the published code that is not described with the recording
 _ADAPTERS: Final = (("s", "student_adapters"), ("t", "teacher_adapters"))
@@ -77,21 +79,24 @@ def check_distillation(path: Path, workshop: Workshop) -> Comparison:
     comparison = Comparison()
     entries = {key: entry for key, entry in content.items() if isinstance(entry, dict) and "losses" in entry}
     comparison.not_compared += [_UNDEFINED] if entries.pop(_UNDEFINED, None) else []
-    detector = _detector({"bkl_fpn": _TERMS["bkl_fpn"]}, workshop, rule)
     in_a_row = [key for key in entries if key.startswith("frame")]
+    detector = _detector(_RELEASED, workshop, rule)
+    iterations = []
     with rule.recorded_numbers():
         for number, key in enumerate(in_a_row):
-            done = _iteration(detector, workshop, number, entries[key])
-            detector.zero_grad()
-            torch.autograd.backward(torch.stack(list(done.losses.values())).sum())
-            _compare_losses(comparison, key, done, entries[key])
-            _compare_gradients(comparison, key, detector, entries[key])
-            compare_matches(comparison, f"{key} ", detector.student, [done.trace], entries[key])
-            _compare_arrays(comparison, key, done, arrays)
-    for key in entries.keys() - set(in_a_row):
-        if key == "no_progress":
-            detector = _detector(_NO_PROGRESS, workshop, rule)
-        _compare_first_frame(comparison, key, detector, workshop, rule, entries[key])
+            iterations.append(_iteration(detector, workshop, number, entries[key]))
+    for key, done in zip(in_a_row, iterations, strict=True):
+        detector.zero_grad()
+        losses = [loss for name, loss in done.losses.items() if _NO_PROGRESS not in name]
+        torch.autograd.backward(torch.stack(losses).sum())
+        _compare_losses(comparison, key, done, entries[key])
+        _compare_gradients(comparison, key, detector, entries[key])
+        _compare_arrays(comparison, key, done, arrays)
+    for key in entries.keys() - set(in_a_row):  # the first frame again, with other weights of the terms
+        _compare_losses(comparison, key, _reweighed(detector, iterations[0], key, entries[key]), entries[key])
+    for key, entry in entries.items():
+        done = iterations[in_a_row.index(key) if key in in_a_row else 0]
+        compare_matches(comparison, f"{key} ", detector.student, [done.trace], entry)
     return comparison
 
 
@@ -112,9 +117,12 @@ def check_distillation_branches(path: Path, workshop: Workshop) -> Comparison:
             continue
         extra = {"boxes": dict(type="TeacherBoxes", published=True)} if with_boxes else {}
         detector = _detector({**_TERMS, **extra}, workshop, rule)
+        with torch.no_grad(), rule.recorded_numbers():
+            done = _iteration(detector, workshop, 0, next(iter(branches.values())))
+        denoising = done.student.outputs.denoising
         for key, entry in branches.items():
-            done = _compare_first_frame(comparison, key, detector, workshop, rule, entry)
-            denoising = done.student.outputs.denoising
+            _compare_losses(comparison, key, _reweighed(detector, done, key, entry), entry)
+            compare_matches(comparison, f"{key} ", detector.student, [done.trace], entry)
             if with_boxes and denoising is not None:
                 comparison.equal(f"{key}_labels", denoising.labels.numpy(), arrays[f"{key}_labels"])
                 comparison.within(f"{key}_bboxes", denoising.boxes.numpy(), arrays[f"{key}_bboxes"], tolerances.BOXES)
@@ -181,22 +189,14 @@ def _iteration(detector: DistilledDetector, workshop: Workshop, number: int, ent
     return _Iteration(losses, student[0], teacher[0], traces[0])
 
 
-def _compare_first_frame(
-    comparison: Comparison,
-    key: str,
-    detector: DistilledDetector,
-    workshop: Workshop,
-    rule: MethodsRule,
-    entry: Mapping[str, Any],
-) -> _Iteration:
-    """Compare the losses and matches of an iteration with fresh memories."""
-    if detector.memory is not None:
-        detector.memory.reset()
-    with torch.no_grad(), rule.recorded_numbers():
-        done = _iteration(detector, workshop, 0, entry)
-    _compare_losses(comparison, key, done, entry)
-    compare_matches(comparison, f"{key} ", detector.student, [done.trace], entry)
-    return done
+def _reweighed(detector: DistilledDetector, done: _Iteration, key: str, entry: Mapping[str, Any]) -> _Iteration:
+    """The same iteration at another progress of the training, or without any."""
+    detector.progress = 1 - entry["alpha"]
+    with torch.no_grad():
+        distilled = detector.distilled(done.student, done.teacher)
+    if key == _NO_PROGRESS:
+        distilled = {name.replace(_NO_PROGRESS, _TERM): loss for name, loss in distilled.items() if key in name}
+    return replace(done, losses={**done.losses, **distilled})
 
 
 def _compare_losses(comparison: Comparison, key: str, done: _Iteration, entry: Mapping[str, Any]) -> None:
