@@ -19,6 +19,10 @@ PUBLISHED = {
     "streampetr/stream_petr_r50_flash_704_bs2_seq_428q_nui_60e": ((256, 704), (0.38, 0.55), True, 1, 2),
     "streampetr/stream_petr_r50_flash_704_bs1_8key_2grad_24e": ((256, 704), (0.38, 0.55), True, 8, 1),
     "streampetr/stream_petr_vov_flash_800_bs2_seq_24e": ((320, 800), (0.47, 0.625), False, 1, 2),
+    "streampetr/stream_petr_r101_flash_1408_bs2_seq_644q_nui_60e": ((512, 1408), (0.8, 1.0), True, 1, 1),
+    "raydn/raydn_r18_704_bs2_seq_428q_nui_24e": ((256, 704), (0.38, 0.55), True, 1, 2),
+    "raydn/raydn_r101_1408_bs2_seq_644q_nui_60e": ((512, 1408), (0.8, 1.0), True, 1, 1),
+    "raydn/raydn_eva02_800_bs2_seq_24e": ((320, 800), (0.47, 0.625), True, 1, 2),
     "repdetr3d/repdetr3d_vov_800_bs2_seq_24e": ((320, 800), (0.47, 0.625), False, 1, 2),
     "repdetr3d/repdetr3d_eva02_800_bs2_seq_24e": ((320, 800), (0.47, 0.625), True, 1, 2),
 }
