@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from detection import models  # noqa: F401 - registers the networks
 from detection.checkpoints import load_weights
@@ -172,13 +172,14 @@ def measure(
 def count_multiply_adds(model: Any, stream: Sequence[FrameBatch]) -> dict[str, int]:
     """Multiply-adds of the last frame of a stream, in all and of each part of the detector.
 
-    Convolutions and matrix products are counted, norms and activations are not.
+    Convolutions and matrix products are counted, those of attention too; norms and activations are not.
     """
     parts = [name for name, _ in model.named_children()]
+    on_a_cpu = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
     with torch.no_grad():
         for frame in stream[:-1]:
             model([frame])
-        with FlopCounterMode(display=False, depth=2) as counter:
+        with FlopCounterMode(display=False, depth=2, custom_mapping=on_a_cpu) as counter:
             model([stream[-1]])
     counts = counter.get_flop_counts()
     owner = type(model).__name__
@@ -186,6 +187,11 @@ def count_multiply_adds(model: Any, stream: Sequence[FrameBatch]) -> dict[str, i
         "all": counter.get_total_flops() // 2,
         **{name: sum(counts[f"{owner}.{name}"].values()) // 2 for name in parts if f"{owner}.{name}" in counts},
     }
+
+
+def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
+    """Of attention between tensors of these shapes; torch counts it on GPUs only."""
+    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
 
 
 def print_arithmetic(model: Any, stream: Sequence[FrameBatch], console: Console) -> None:

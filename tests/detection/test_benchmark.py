@@ -84,6 +84,16 @@ def test_multiply_adds_of_the_parts_sum_up(config: Path) -> None:
     assert counts["all"] == sum(count for part, count in counts.items() if part != "all")
 
 
+def test_attention_counts_in_every_implementation(config: Path) -> None:
+    stream = benchmark.made_stream(2, 2, IMAGE_SIZE, torch.device("cpu"))
+    counts = []
+    for attention in ("sdpa", "math"):
+        overrides = {"model.pts_bbox_head.decoder.attention": attention}
+        model = MODELS.build(read_config(config, overrides)["model"]).eval()
+        counts.append(benchmark.count_multiply_adds(model, stream))
+    assert counts[0] == counts[1]
+
+
 def test_measurement(config: Path) -> None:
     model = _model(config)
     stream = benchmark.made_stream(4, 2, IMAGE_SIZE, torch.device("cpu"))
