@@ -1,4 +1,4 @@
-# StreamPETR for the synthetic city, small enough to be trained on a CPU; its weights are in the repository.
+# StreamPETR for the synthetic city, small enough to be tried on a CPU.
 _base_ = ["../_base_/datasets/city.py", "../_base_/schedules/streaming_24e.py", "../_base_/runtime.py"]
 
 _range = [-51.2, -51.2, -5.0, 51.2, 51.2, 3.0]
@@ -27,4 +27,4 @@ model = dict(
 )
 # Nothing is pretrained: the backbone learns as fast as the rest.
 optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))
-schedule = dict(epochs=5, reference_lr=3e-4, reference_batch=2, warmup_iterations=200, checkpoint_epochs=0.2)
+schedule = dict(epochs=24, reference_lr=3e-4, reference_batch=2, warmup_iterations=200)
