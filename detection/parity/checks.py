@@ -91,7 +91,7 @@ def check_file(path: Path, workshop: Workshop) -> Report:
         InputError: it cannot be read, or is of a model that is not known.
     """
     check = _check_of(path)
-    with _same_kernels_everywhere():
+    with _same_arithmetic_everywhere():
         return Report(path.name, None if check is None else check(path, workshop))
 
 
@@ -122,15 +122,17 @@ def _belongs_to_another(path: Path) -> bool:
 
 
 @contextmanager
-def _same_kernels_everywhere() -> Iterator[None]:
-    """Inside the block, convolutions do without oneDNN.
+def _same_arithmetic_everywhere() -> Iterator[None]:
+    """Inside the block, torch computes with one thread and without oneDNN.
 
-    It takes other kernels on other processors, and gradients through a whole backbone differ by that alone as much as
-    is tolerated.
+    Threads change the order of sums, and oneDNN takes other convolution kernels on other processors: gradients through
+    a whole backbone differ by that alone as much as is tolerated.
     """
-    before = torch.backends.mkldnn.enabled
+    with_kernels, threads = torch.backends.mkldnn.enabled, torch.get_num_threads()
     torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # torch calls its switch a property
+    torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.backends.mkldnn.enabled = before
+        torch.backends.mkldnn.enabled = with_kernels
+        torch.set_num_threads(threads)
