@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,6 +51,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "load_from": None,
     "custom_hooks": (),
 }
+_RUN_NUMBERS: Final = itertools.count(1)
 
 
 def build_training(config: Config, resume_from: Path | None = None) -> DetectorRunner:
@@ -113,6 +115,8 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
             log_processor=dict(by_epoch=False, window_size=settings["log_interval"]),
             visualizer=dict(type="Visualizer", vis_backends=_log_backends(settings["tensorboard"])),
             default_scope=None,
+            # mmengine keeps loggers and curves by name and second: two runs in one process must not share them.
+            experiment_name=f"{self.work_path.name}_{next(_RUN_NUMBERS)}",
             randomness=dict(seed=settings["seed"], diff_rank_seed=True),
             cfg=config,
         )

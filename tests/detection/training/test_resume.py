@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,16 @@ def test_leftovers_of_a_killed_run_go(tiny_config: TinyConfig, tmp_path: Path) -
     config = tiny_config(validate=False, schedule__epochs=1 / 6)
     _train(config, tmp_path)
     assert [path.name for path in tmp_path.glob("**/*.pth")] == ["iter_1.pth"]
+
+
+def test_runs_of_one_second_keep_their_own_logs(
+    tiny_config: TinyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    for name in ("first", "second"):
+        _train(tiny_config(validate=False, schedule__epochs=1 / 6), tmp_path / name)
+        assert list(_logged(tmp_path / name, "loss")) == [1]
 
 
 def test_batches_do_not_depend_on_workers(tiny_config: TinyConfig, tmp_path: Path) -> None:
