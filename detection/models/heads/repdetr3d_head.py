@@ -43,6 +43,7 @@ class RepDETR3DHead(QueryHead):
         dropout: float = 0.1,
         attention: str = "sdpa",
         with_cp: bool = False,
+        sampling: str = "grid_sample",
     ) -> Decoder:
         """The decoder: no norm after its layers, no dropout in its feed-forward networks.
 
@@ -55,6 +56,7 @@ class RepDETR3DHead(QueryHead):
             dropout: of self-attention and aggregation.
             attention: implementation of self-attention, see `MultiheadAttention`.
             with_cp: recompute activations in the backward pass instead of keeping them.
+            sampling: how the images are sampled, see `DeformableAggregation`.
         """
 
         def make_layer() -> DecoderLayer:
@@ -62,7 +64,7 @@ class RepDETR3DHead(QueryHead):
             _spread_biases(feed_forward)
             return DecoderLayer(
                 SelfAttention(self.embed_dims, num_heads, dropout, attention),
-                DeformableAggregation(self.embed_dims, num_heads, num_levels, num_points, dropout),
+                DeformableAggregation(self.embed_dims, num_heads, num_levels, num_points, dropout, sampling=sampling),
                 feed_forward,
             )
 

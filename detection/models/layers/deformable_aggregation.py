@@ -1,15 +1,16 @@
 """Cross-attention that looks at the images only where a few points around each query project to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample
+from torch.nn.functional import embedding_bag, grid_sample
 
 from detection.models.layers.precision import full_precision
 
 _NEAREST_M = 1e-5  # depth at which a point at or behind the camera is projected: far outside of the image
+_CORNERS = 4  # pixels that a bilinear sample draws on
 _OUTSIDE = 2.0  # in units of half an image from its centre: no sample beyond it touches the image
 
 
@@ -45,6 +46,12 @@ class DeformableAggregation(nn.Module):
         num_points: points a query.
         dropout: of the output.
         spread_m: how far from a query's reference point its points may start, along each axis.
+        sampling: "grid_sample" samples every point in every camera, in tensors of fixed shape, as compiled GPU code
+            wants it; "in_view" only where a camera sees the point, which is several times as fast on a CPU. The sums
+            are the same up to rounding.
+
+    Raises:
+        ValueError: on an unknown `sampling`.
     """
 
     def __init__(
@@ -55,8 +62,12 @@ class DeformableAggregation(nn.Module):
         num_points: int = 13,
         dropout: float = 0.1,
         spread_m: float = 2.0,
+        sampling: str = "grid_sample",
     ) -> None:
         super().__init__()
+        if sampling not in _SAMPLINGS:
+            raise ValueError(f"unknown sampling {sampling!r}; known: {', '.join(_SAMPLINGS)}")
+        self._weighted_sums = _SAMPLINGS[sampling]
         self.num_groups = num_groups
         self.num_levels = num_levels
         self.num_points = num_points
@@ -83,8 +94,7 @@ class DeformableAggregation(nn.Module):
         """Queries and their positions (B, Q, C) -> their change (B, Q, C)."""
         grid = self._projected(query, context)
         weights = self._weights(query + query_pos, context.image_from_lidar)
-        levels = zip(context.features, weights.unbind(3), strict=True)
-        sums = torch.stack([_weighted_samples(features, grid, weight) for features, weight in levels]).sum(0)
+        sums = self._weighted_sums(context.features, grid, weights)
         change: Tensor = self.dropout(self.output_proj(sums))
         return change
 
@@ -113,6 +123,18 @@ class DeformableAggregation(nn.Module):
         ).movedim(2, 1)
 
 
+def _sums_everywhere(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> Tensor:
+    """(B, Q, C) sums over cameras, levels and points, every point sampled in every camera.
+
+    Args:
+        features: (B, N, C, h, w) of each level.
+        grid: (B, N, Q, P, 2) where to sample.
+        weights: (B, N, Q, levels, P, groups).
+    """
+    levels = zip(features, weights.unbind(3), strict=True)
+    return torch.stack([_weighted_samples(maps, grid, weight) for maps, weight in levels]).sum(0)
+
+
 def _weighted_samples(features: Tensor, grid: Tensor, weights: Tensor) -> Tensor:
     """(B, Q, C) sums over cameras and points of one level.
 
@@ -128,3 +150,53 @@ def _weighted_samples(features: Tensor, grid: Tensor, weights: Tensor) -> Tensor
     # A product and a sum: einsum would copy the samples into another order, which costs more than sampling them.
     weighted = samples * weights.permute(0, 1, 4, 3, 2)[:, :, :, None]
     return weighted.sum((1, 4)).flatten(1, 2).mT
+
+
+def _sums_in_view(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> Tensor:
+    """The sums of `_sums_everywhere`, gathered only where a point falls into an image; same arguments."""
+    batch, cameras, queries = grid.shape[:3]
+    # Half a pixel of the coarsest level beyond the border still touches the image.
+    reach = 1 + 1 / min(side for maps in features for side in maps.shape[-2:])
+    in_view = (grid.abs() < reach).all(-1).movedim(2, 1)
+    item, query, camera, point = in_view.nonzero(as_tuple=True)
+    place = grid[item, camera, query, point]
+    shares = weights[item, camera, query, :, point].float()
+    image = item * cameras + camera
+    first_row, rows, parts = 0, [], []
+    for maps, share in zip(features, shares.unbind(1), strict=True):
+        height, width = maps.shape[-2:]
+        pixel, part = _bilinear_corners(place, height, width)
+        rows.append(first_row + image[:, None] * height * width + pixel)
+        parts.append(part[:, :, None] * share[:, None])
+        first_row += batch * cameras * height * width
+    table = torch.cat([maps.movedim(2, -1).flatten(0, 3) for maps in features]).float()
+    row_of_sample, weight_of_sample = torch.cat(rows, dim=1).flatten(), torch.cat(parts, dim=1).flatten(0, 1)
+    samples = in_view.flatten(2).sum(-1).flatten() * (_CORNERS * len(features))
+    first_sample = samples.cumsum(0) - samples
+    by_group = zip(table.chunk(weights.shape[-1], dim=-1), weight_of_sample.unbind(-1), strict=True)
+    sums = [
+        embedding_bag(
+            row_of_sample, channels.contiguous(), first_sample, mode="sum", per_sample_weights=weight.contiguous()
+        )
+        for channels, weight in by_group
+    ]
+    return torch.cat(sums, dim=-1).unflatten(0, (batch, queries))
+
+
+def _bilinear_corners(place: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """(M, 4) index y * width + x of the pixels around each of (M, 2) places, and their weights, 0 outside."""
+    size = place.new_tensor([width, height])
+    position = (place + 1) / 2 * size - 0.5
+    low = position.floor()
+    fraction = position - low
+    corners = torch.stack([low, low + 1], dim=1)  # M, low or high, x or y
+    share = torch.stack([1 - fraction, fraction], dim=1) * ((corners >= 0) & (corners < size))
+    inside = torch.minimum(corners.clamp(min=0), size - 1).long()
+    pixel = inside[:, :, None, 1] * width + inside[:, None, :, 0]
+    return pixel.flatten(1), (share[:, :, None, 1] * share[:, None, :, 0]).flatten(1)
+
+
+_SAMPLINGS: dict[str, Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]] = {
+    "grid_sample": _sums_everywhere,
+    "in_view": _sums_in_view,
+}
