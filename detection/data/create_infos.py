@@ -18,9 +18,9 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order, write_infos
-from detection.data.projected_boxes import projected_boxes
 from scenes import DETECTION_CLASSES, Annotations, Boxes3D, Camera, Frame, InputError, Scene, read_scenes
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
+from scenes.projected_boxes import projected_boxes
 from scenes.splits import scene_names_of_split, splits_of_version
 from scenes.table_rows import CalibrationRow, PoseRow, SampleDataRow, SceneRow, SensorRow, Table, read_table
 

@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes import Boxes3D, Camera
+from scenes.boxes import Boxes3D
 from scenes.geometry import FloatArray
+from scenes.scene import Camera
 
 _SMALLEST_SIDE_PX: Final = 1.0
 _CHORDS: Final = np.array(list(combinations(range(8), 2)))

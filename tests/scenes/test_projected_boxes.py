@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import MultiPoint, box
 
-from detection.data.projected_boxes import projected_boxes
 from scenes import Boxes3D, Camera
 from scenes.geometry import rotation_from_yaw
+from scenes.projected_boxes import projected_boxes
 
 WIDTH, HEIGHT = 320, 180
 
