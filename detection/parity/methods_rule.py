@@ -26,6 +26,7 @@ _FUNCTIONS: Final = (
     "layer_weight",
     "distill_feats",
     "fgd_boxes",
+    "dy_weight",
 )
 _KEPT: Final = "num_batches_tracked"
 

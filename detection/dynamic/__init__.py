@@ -1,0 +1,23 @@
+"""DynamicDet: two detectors in a cascade, and a router that sends easy inputs out after the first.
+
+What does not depend on the kind of detector is here: the router, its loss, thresholds, the fusion of two backbones.
+Everything is our own; the published code is free for academic use only and served for recorded numbers.
+
+Source: Lin et al., DynamicDet: A Unified Dynamic Architecture for Object Detection, CVPR 2023.
+"""
+
+from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
+from detection.dynamic.fusion import SplitConvolution, sum_resized
+from detection.dynamic.router import Router, takes_easy_path
+from detection.dynamic.thresholds import HARD_SHARES, percentile_thresholds
+
+__all__ = [
+    "HARD_SHARES",
+    "AdaptiveOffset",
+    "Router",
+    "SplitConvolution",
+    "percentile_thresholds",
+    "routing_losses",
+    "sum_resized",
+    "takes_easy_path",
+]
