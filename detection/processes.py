@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Iterator
@@ -41,7 +42,11 @@ def joined_processes(launcher: str) -> Iterator[None]:
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
+        distributed.barrier()  # nobody leaves while another still talks to it
     finally:
+        # What talked over the group keeps it in reference cycles. Were it destroyed with the interpreter, one of gloo's
+        # threads could abort the process after all its work is done.
+        gc.collect()
         distributed.destroy_process_group()
 
 

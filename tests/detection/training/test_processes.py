@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
 
 from detection.checkpoints import read_saved
 from detection.processes import joined_processes
@@ -161,6 +164,23 @@ def test_a_launcher_that_did_not_launch_is_named(launcher: str, message: str, mo
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match=f"launcher {launcher}: {message}"), joined_processes(launcher):
         pass
+
+
+def test_the_group_is_gone_before_the_interpreter_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gloo's threads must not be left to the end of the interpreter, where they may abort it."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    for name, value in alone.items():
+        monkeypatch.setenv(name, value)
+    with joined_processes("pytorch"):
+        group = weakref.ref(distributed.group.WORLD)
+        holder: list[object] = [distributed.group.WORLD]
+        holder.append(holder)  # a cycle, as a runner and its hooks are
+        del holder
+        assert group() is not None
+    assert group() is None
 
 
 def test_scripts_explain_themselves() -> None:

@@ -12,10 +12,14 @@ SIZE_PX = (32, 48)
 LEVELS = [(4, 6), (2, 3)]
 
 
-@pytest.fixture
-def layer() -> DeformableAggregation:
+@pytest.fixture(params=["grid_sample", "in_view"])
+def layer(request: pytest.FixtureRequest) -> DeformableAggregation:
+    return _layer(request.param)
+
+
+def _layer(sampling: str) -> DeformableAggregation:
     torch.manual_seed(1)
-    layer = DeformableAggregation(embed_dims=8, num_groups=2, num_levels=2, num_points=3)
+    layer = DeformableAggregation(embed_dims=8, num_groups=2, num_levels=2, num_points=3, sampling=sampling)
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return layer.eval()
@@ -104,6 +108,24 @@ def test_order_of_the_cameras_does_not_matter(layer: DeformableAggregation) -> N
         image_from_lidar=context.image_from_lidar.flip(1),
     )
     torch.testing.assert_close(layer(query, position, context), layer(query, position, turned))
+
+
+def test_both_samplings_teach_the_same() -> None:
+    gradients = []
+    for sampling in ("grid_sample", "in_view"):
+        layer, context = _layer(sampling), _context()
+        query = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
+        features = [level.requires_grad_() for level in context.features]
+        loss = layer(query, torch.zeros_like(query), replace(context, features=features)).square().sum()
+        gradients.append(torch.autograd.grad(loss, [query, *features, *layer.parameters()]))
+    for everywhere, in_view in zip(*gradients, strict=True):
+        assert torch.allclose(in_view, everywhere, rtol=1e-4, atol=1e-5)
+        assert everywhere.abs().max() > 0
+
+
+def test_unknown_sampling_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown sampling 'nearest'; known: grid_sample, in_view"):
+        DeformableAggregation(sampling="nearest")
 
 
 def test_untrained_points_surround_the_query_and_weigh_the_same() -> None:
