@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -87,6 +88,18 @@ class FrameBatch:
         """The same frames on another device."""
         targets = None if self.targets is None else tuple(target.to(device) for target in self.targets)
         return replace(_moved(self, device), targets=targets)
+
+    def select(self, streams: Sequence[int]) -> FrameBatch:
+        """Some of the streams, in the order given."""
+        chosen = list(streams)
+        kept: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, tuple):
+                kept[field.name] = tuple(value[stream] for stream in chosen)
+            elif value is not None:
+                kept[field.name] = value[chosen]
+        return FrameBatch(**kept)
 
     @property
     def image_size_px(self) -> tuple[int, int]:

@@ -21,4 +21,9 @@ DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope=SCOPE, locations=
 DATA_SAMPLERS = Registry("data sampler", parent=MMENGINE_DATA_SAMPLERS, scope=SCOPE, locations=["detection.data"])
 TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=["detection.data"])
 METRICS = Registry("metric", parent=MMENGINE_METRICS, scope=SCOPE, locations=["detection.validation_metric"])
-HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope=SCOPE, locations=["detection.training", "detection.distillation"])
+HOOKS = Registry(
+    "hook",
+    parent=MMENGINE_HOOKS,
+    scope=SCOPE,
+    locations=["detection.training", "detection.distillation", "detection.dynamic"],
+)

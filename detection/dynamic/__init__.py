@@ -7,13 +7,16 @@ Source: Lin et al., DynamicDet: A Unified Dynamic Architecture for Object Detect
 """
 
 from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
-from detection.dynamic.fusion import SplitConvolution, sum_resized
+from detection.dynamic.fusion import BackboneFusion, SplitConvolution, sum_resized
+from detection.dynamic.hooks import AdaptiveOffsetHook
 from detection.dynamic.router import Router, takes_easy_path
 from detection.dynamic.thresholds import HARD_SHARES, percentile_thresholds
 
 __all__ = [
     "HARD_SHARES",
     "AdaptiveOffset",
+    "AdaptiveOffsetHook",
+    "BackboneFusion",
     "Router",
     "SplitConvolution",
     "percentile_thresholds",

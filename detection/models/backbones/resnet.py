@@ -7,6 +7,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from detection.dynamic.fusion import sum_resized
 from detection.models.backbones.backbone import Backbone
 from detection.registry import MODELS
 
@@ -121,10 +122,12 @@ class ResNet(Backbone):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self._stage_names = [f"layer{index + 1}" for index in range(len(strides))]
         channels = base_channels
+        self.channels = [channels]  # of what each stage reads, and of what the last one gives
         for index, (name, stride) in enumerate(zip(self._stage_names, strides, strict=True)):
             build = partial(block, width=base_channels * 2**index, style=style)
             first = build(channels, stride=stride)
             channels = base_channels * 2**index * block.expansion
+            self.channels.append(channels)
             self.add_module(name, nn.Sequential(first, *(build(channels) for _ in range(counts[index] - 1))))
         self.freeze()
 
@@ -144,11 +147,18 @@ class ResNet(Backbone):
             if isinstance(module, BasicBlock | Bottleneck):
                 nn.init.zeros_((module.bn2 if isinstance(module, BasicBlock) else module.bn3).weight)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Maps (B, C_i, H_i, W_i) of the stages `out_indices` of images (B, 3, H, W)."""
+    def forward(self, images: Tensor, added: Sequence[Sequence[Tensor]] = ()) -> tuple[Tensor, ...]:
+        """Maps (B, C_i, H_i, W_i) of the stages `out_indices` of images (B, 3, H, W).
+
+        Args:
+            images: (B, 3, H, W).
+            added: for each stage maps of any size that are added to what it reads, such as another backbone's.
+        """
         features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         outputs = []
         for index, name in enumerate(self._stage_names):
+            if added:
+                features = sum_resized([*added[index], features])
             for block in self.get_submodule(name).children():
                 features = self._run(block, features)
             if index in self.out_indices:

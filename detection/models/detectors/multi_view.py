@@ -14,6 +14,7 @@ from detection.frames import FrameBatch
 from detection.models.box_coder import Detections
 from detection.models.layers.grid_mask import GridMask
 from detection.models.memory import TemporalMemory
+from detection.models.predictions import HeadOutputs
 from detection.registry import MODELS
 from scenes.errors import InputError
 
@@ -122,10 +123,15 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
 
     def _predict(self, frame: FrameBatch) -> list[Detections]:
         """Detections of the B streams of a frame."""
-        features = self.extract_features(frame.images)
-        tokens = None if self.img_roi_head is None else self.img_roi_head.select_tokens(features, frame)
-        detections: list[Detections] = self.pts_bbox_head.decode(self.pts_bbox_head(features, frame, tokens))
+        outputs = self.frame_outputs(self.extract_features(frame.images), frame)
+        detections: list[Detections] = self.pts_bbox_head.decode(outputs)
         return detections
+
+    def frame_outputs(self, features: Features, frame: FrameBatch) -> HeadOutputs:
+        """What the head makes of a frame in inference."""
+        tokens = None if self.img_roi_head is None else self.img_roi_head.select_tokens(features, frame)
+        outputs: HeadOutputs = self.pts_bbox_head(features, frame, tokens)
+        return outputs
 
     def _loss(self, frames: Sequence[FrameBatch]) -> dict[str, Tensor]:
         """Losses of a window."""
@@ -139,12 +145,12 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
                 with self._history():
                     self.pts_bbox_head(features, frame)
                 continue
-            frame_losses = self._frame_losses(features, frame)
+            frame_losses = self.frame_losses(features, frame)
             if index >= first_with_loss:
                 losses |= {f"frame_{index}_{name}": value for name, value in frame_losses.items()}
         return losses
 
-    def _frame_losses(self, features: Features, frame: FrameBatch) -> dict[str, Tensor]:
+    def frame_losses(self, features: Features, frame: FrameBatch) -> dict[str, Tensor]:
         """Losses of one frame with gradients, of boxes in space and in the images."""
         tokens, image_losses = None, {}
         if self.img_roi_head is not None:

@@ -1,0 +1,341 @@
+"""`DynamicDetector`: a light and a heavy detector in a cascade; a router decides frame by frame how far to go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from mmengine.dist import all_gather
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
+from detection.dynamic.fusion import BackboneFusion
+from detection.dynamic.router import Router, takes_easy_path
+from detection.frames import FrameBatch
+from detection.models.backbones.resnet import ResNet
+from detection.models.box_coder import Detections
+from detection.models.detectors.multi_view import Features, MultiViewDetector
+from detection.models.detectors.shared_memory import NUM_SUMMARY, SharedMemory, memory_summary
+from detection.models.heads.query_head import QueryHead
+from detection.models.layers.position import to_metres
+from detection.models.predictions import HeadOutputs, Predictions
+from detection.registry import MODELS
+from scenes.errors import InputError
+
+DETECTORS, ROUTER = "detectors", "router"
+_SHARED: Final = (  # what makes queries of points and of memory, and boxes of queries
+    "reference_points",
+    "pseudo_reference_points",
+    "query_embedding",
+    "time_embedding",
+    "ego_pose_pe",
+    "ego_pose_memory",
+    "cls_branches",
+    "reg_branches",
+)
+_ALIKE: Final = ("num_classes", "num_query", "pc_range", "embed_dims", "memory")  # settings of both heads
+
+
+@dataclass(frozen=True, eq=False)
+class Routing:
+    """Where the streams of a frame went.
+
+    Attributes:
+        hard: (B,) bool on the CPU.
+        scores: (B,) how easy the router found them; None where the threshold leaves nothing to decide.
+    """
+
+    hard: Tensor
+    scores: Tensor | None = None
+
+
+@MODELS.register_module()
+class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
+    """First backbone, router; easy: first head; hard: second backbone with the first one's maps, second head.
+
+    Each stream of a batch takes its own path in each frame, for all of its cameras. Both heads have the same queries,
+    the same branches and one memory, and differ in how they read the images: a stream may change its path at any frame
+    and its queries keep their names.
+
+    Training has two steps. First both detectors learn in every frame, while chance decides whose queries are
+    remembered, so that each learns to go on from either. Then they are frozen and the router learns, see
+    `detection.dynamic.adaptive_offset`.
+
+    Source: Lin et al., DynamicDet, 2023, for images one by one.
+
+    Attributes:
+        threshold: streams whose score is below it take the hard path; 0: none, 1: all, and the router is not asked.
+        memory: what is remembered of the streams.
+        adaptive_offset: of the router's training; `AdaptiveOffsetHook` saves it.
+        last_routing: of the last frame in inference; None before.
+    """
+
+    router_iterations: Tensor
+
+    def __init__(
+        self,
+        easy: dict[str, Any],
+        hard: dict[str, Any],
+        threshold: float = 0.5,
+        hysteresis: float = 0.0,
+        track_score: float = 0.3,
+        trains: str = DETECTORS,
+        switch_probability: float = 0.5,
+        data_preprocessor: dict[str, Any] | None = None,
+    ) -> None:
+        """Two detectors and a router.
+
+        Args:
+            easy, hard: configs of `MultiViewDetector`s with a memory and with ResNets; the GridMask of `easy` is over
+                the images of both.
+            threshold: see the attribute.
+            hysteresis: how far a score has to pass the threshold before a stream changes its path within a scene, as a
+                share of the way from the threshold to the end of the scale; in [0, 1).
+            track_score: remembered queries from this score on count as objects in what the router is told.
+            trains: `detectors` for the first step of training, `router` for the second.
+            switch_probability: that a stream changes its path from one training frame to the next.
+            data_preprocessor: config of the preprocessor; by default a `FramePreprocessor`.
+
+        Raises:
+            InputError: a setting out of range, or detectors that do not fit each other.
+        """
+        super().__init__(data_preprocessor=data_preprocessor or dict(type="streamtrack.FramePreprocessor"))
+        if trains not in (DETECTORS, ROUTER):
+            raise InputError(f"dynamic detector: trains is {trains!r}, expected {DETECTORS} or {ROUTER}")
+        _check_share("threshold", threshold)
+        _check_share("switch_probability", switch_probability)
+        if not 0 <= hysteresis < 1:
+            raise InputError(f"dynamic detector: hysteresis is {hysteresis}, expected at least 0 and less than 1")
+        for name in _ALIKE:
+            of_easy, of_hard = (path["pts_bbox_head"].get(name) for path in (easy, hard))
+            if of_easy != of_hard:
+                raise InputError(f"dynamic detector: pts_bbox_head.{name} is {of_easy} in easy and {of_hard} in hard")
+        self.easy: MultiViewDetector = MODELS.build(easy)
+        self.hard: MultiViewDetector = MODELS.build(hard)
+        first, second = _checked_backbones(self.easy, self.hard)
+        _share_queries(self.easy.pts_bbox_head, self.hard.pts_bbox_head)
+        map_channels = [first.channels[stage + 1] for stage in first.out_indices]
+        self.fusion = BackboneFusion(map_channels, first.out_indices, second.channels[:-1])
+        self.router = Router(map_channels, NUM_SUMMARY)
+        self.register_buffer("router_iterations", torch.zeros((), dtype=torch.int64))
+        for part in self._frozen_parts(trains):
+            part.requires_grad_(False)
+        self.threshold = threshold
+        self.hysteresis = hysteresis
+        self.track_score = track_score
+        self.trains = trains
+        self.switch_probability = switch_probability
+        self.memory = SharedMemory()
+        self.adaptive_offset = AdaptiveOffset()
+        self.last_routing: Routing | None = None
+        self._last_mode: str | None = None
+
+    def train(self, mode: bool = True) -> DynamicDetector:
+        """Switch between training and evaluation; what the step does not train stays in evaluation."""
+        super().train(mode)
+        for part in self._frozen_parts(self.trains):
+            part.eval()
+        return self
+
+    def forward(self, frames: Sequence[FrameBatch], mode: str = "predict") -> dict[str, Tensor] | list[Detections]:
+        """Losses or detections of one time step; see `MultiViewDetector`.
+
+        Losses of the detectors begin with `easy_` and `hard_`; that of the router is `loss_router`, with the means of
+        its `score`, of the `gain` of the hard detector over the easy one, and the `offset` beside it.
+
+        Raises:
+            InputError: more than one time step, no annotations to train with, or a router that has not been trained.
+        """
+        if mode not in ("loss", "predict"):
+            raise ValueError(f"a detector has the modes 'loss' and 'predict', not {mode!r}")
+        if len(frames) != 1:
+            raise InputError(f"a dynamic detector sees one time step at a time, not windows of {len(frames)}")
+        if self._last_mode not in (None, mode):
+            self.memory.reset()
+        self._last_mode = mode
+        (frame,) = frames
+        if mode == "predict":
+            return self._predict(frame)
+        if frame.targets is None:
+            raise InputError(f"training needs annotations; sample {frame.sample_tokens[0]} has none")
+        return self._detector_losses(frame) if self.trains == DETECTORS else self._router_losses(frame)
+
+    def _predict(self, frame: FrameBatch) -> list[Detections]:
+        """Detections of the B streams of a frame, each on its own path."""
+        images = self._masked_images(frame)
+        maps = self._first_maps(images)
+        self._begin(frame)
+        self.last_routing = self._route(maps, frame)
+        hard = self.last_routing.hard
+        detections: dict[int, Detections] = {}
+        parts = []
+        for path, taken in ((self.easy, ~hard), (self.hard, hard)):
+            streams = taken.nonzero().flatten().tolist()
+            parts.append((_memory_of(path), range(len(streams))))
+            if not streams:
+                continue
+            everything = len(streams) == len(hard)
+            its_frame = frame if everything else frame.select(streams)
+            its_images = images if everything else images[streams]
+            its_maps = maps if everything else tuple(level[streams] for level in maps)
+            self.memory.lend(_memory_of(path), streams)
+            outputs = path.frame_outputs(self._features(path, its_images, its_maps), its_frame)
+            detections.update(zip(streams, path.pts_bbox_head.decode(outputs), strict=True))
+        self.memory.take_back(parts, hard)
+        return [detections[stream] for stream in range(len(hard))]
+
+    def _detector_losses(self, frame: FrameBatch) -> dict[str, Tensor]:
+        """Losses of both detectors in all streams."""
+        images = self._masked_images(frame)
+        maps = self._first_maps(images)
+        self._begin(frame)
+        losses: dict[str, Tensor] = {}
+        for name, path in (("easy", self.easy), ("hard", self.hard)):
+            self.memory.lend(_memory_of(path), range(len(images)))
+            found = path.frame_losses(self._features(path, images, maps), frame)
+            losses |= {f"{name}_{loss}": value for loss, value in found.items()}
+        self._remember_by_chance(frame)
+        return losses
+
+    def _router_losses(self, frame: FrameBatch) -> dict[str, Tensor]:
+        """The loss of the router, from what both detectors lose in each stream."""
+        with torch.no_grad():
+            images = self._masked_images(frame)
+            maps = self._first_maps(images)
+            self._begin(frame)
+            summary = self._summary()
+            totals = []
+            for path in (self.easy, self.hard):
+                self.memory.lend(_memory_of(path), range(len(images)))
+                outputs = path.frame_outputs(self._features(path, images, maps), frame)
+                totals.append(_losses_by_stream(path.pts_bbox_head, outputs, frame))
+            self._remember_by_chance(frame)
+        easy, hard = totals
+        offset = self.adaptive_offset.update(torch.cat(all_gather(easy - hard)))
+        self.router_iterations += 1
+        scores = self.router(maps, summary)
+        return {
+            "loss_router": routing_losses(scores, easy, hard, offset).mean(),
+            "score": scores.detach().mean(),
+            "gain": (easy - hard).mean(),
+            "offset": torch.tensor(offset, device=scores.device),
+        }
+
+    def _masked_images(self, frame: FrameBatch) -> Tensor:
+        """(B, N, 3, H, W) images under the GridMask of training."""
+        mask = self.easy.grid_mask
+        return frame.images if mask is None else mask(frame.images.flatten(0, 1)).view_as(frame.images)
+
+    def _first_maps(self, images: Tensor) -> Features:
+        """(B, N, C, H, W) maps of the first backbone."""
+        flat = images.flatten(0, 1).contiguous(memory_format=self.easy.image_format)
+        return _by_stream(self.easy.img_backbone(flat), len(images))
+
+    def _features(self, path: MultiViewDetector, images: Tensor, maps: Features) -> Features:
+        """What the head of a path reads, from images (B, N, 3, H, W) and their maps of the first backbone."""
+        flat_maps = tuple(level.flatten(0, 1) for level in maps)
+        if path is self.hard:
+            flat = images.flatten(0, 1).contiguous(memory_format=path.image_format)
+            flat_maps = path.img_backbone(flat, self.fusion(flat_maps))
+        if path.img_neck is not None:
+            flat_maps = path.img_neck(flat_maps)
+        return _by_stream(flat_maps, len(images))
+
+    def _begin(self, frame: FrameBatch) -> None:
+        """Brings the memory, for now that of the easy head, to a new frame."""
+        head = self.easy.pts_bbox_head
+        start_points_m = to_metres(head.pseudo_reference_points.weight, head.pc_range)
+        self.memory.begin(_memory_of(self.easy), frame, start_points_m)
+
+    def _summary(self) -> Tensor:
+        """What the router is told of the memory after `_begin`."""
+        return memory_summary(_memory_of(self.easy), self.easy.pts_bbox_head.cls_branches[0], self.track_score)
+
+    def _route(self, maps: Features, frame: FrameBatch) -> Routing:
+        """Which streams take the hard path.
+
+        Raises:
+            InputError: there is something to decide, and the router has never been trained.
+        """
+        streams = len(frame.continues_scene)
+        if self.threshold in (0, 1):
+            return Routing(torch.full((streams,), self.threshold == 1))
+        if not self.router_iterations:
+            raise InputError(
+                f"the router of these weights has never been trained: only the thresholds 0 and 1 can be used, "
+                f"not {self.threshold:g}"
+            )
+        scores = self.router(maps, self._summary())
+        limits = torch.full((streams,), self.threshold)
+        if self.memory.hard_path is not None:
+            held = self.threshold + self.hysteresis * torch.where(
+                self.memory.hard_path, 1 - self.threshold, -self.threshold
+            )
+            limits = torch.where(frame.continues_scene.cpu(), held, limits)
+        return Routing(~takes_easy_path(scores.detach().cpu(), limits), scores.detach())
+
+    def _remember_by_chance(self, frame: FrameBatch) -> None:
+        """Keeps what one head, drawn for each stream, has made of the frame."""
+        continues = frame.continues_scene.cpu()
+        hard = torch.rand(len(continues)) < 0.5
+        switches = torch.rand(len(continues)) < self.switch_probability
+        if self.memory.hard_path is not None:
+            hard = torch.where(continues, self.memory.hard_path ^ switches, hard)
+        places = ((~hard).nonzero().flatten().tolist(), hard.nonzero().flatten().tolist())
+        memories = (_memory_of(self.easy), _memory_of(self.hard))
+        self.memory.take_back(list(zip(memories, places, strict=True)), hard)
+
+    def _frozen_parts(self, trains: str) -> tuple[nn.Module, ...]:
+        """What a step of training leaves as it is."""
+        return (self.router,) if trains == DETECTORS else (self.easy, self.hard, self.fusion)
+
+
+def _memory_of(path: MultiViewDetector) -> Any:
+    """What the head of a path works on."""
+    return path.pts_bbox_head.memory
+
+
+def _by_stream(maps: Sequence[Tensor], streams: int) -> Features:
+    return tuple(level.view(streams, -1, *level.shape[1:]) for level in maps)
+
+
+def _losses_by_stream(head: QueryHead, outputs: HeadOutputs, frame: FrameBatch) -> Tensor:
+    """(B,) what the last decoder layer loses in each stream: that of its classes and that of its boxes."""
+    totals = []
+    for stream in range(len(frame.images)):
+        last = slice(-1, None), slice(stream, stream + 1)
+        alone = HeadOutputs(Predictions(outputs.predictions.logits[last], outputs.predictions.codes[last]))
+        losses = head.loss(alone, frame.select([stream]))
+        totals.append(losses["loss_cls"] + losses["loss_bbox"])
+    return torch.stack(totals)
+
+
+def _checked_backbones(easy: MultiViewDetector, hard: MultiViewDetector) -> tuple[ResNet, ResNet]:
+    """The backbones of two detectors that can be put into a cascade.
+
+    Raises:
+        InputError: backbones of another kind, a second GridMask, or a head without memory.
+    """
+    for name, detector in (("easy", easy), ("hard", hard)):
+        if not isinstance(detector.img_backbone, ResNet):
+            kind = type(detector.img_backbone).__name__
+            raise InputError(f"dynamic detector: {name}.img_backbone is a {kind}, expected a ResNet")
+        if detector.memory is None:
+            raise InputError(f"dynamic detector: {name}.pts_bbox_head has no memory")
+    if hard.grid_mask is not None:
+        raise InputError("dynamic detector: hard.grid_mask: the one of easy is over the images of both")
+    return easy.img_backbone, hard.img_backbone
+
+
+def _share_queries(first: QueryHead, second: QueryHead) -> None:
+    """Gives two heads one query space: a query means the same in both, whichever has decoded it last."""
+    for name in _SHARED:
+        setattr(second, name, getattr(first, name))
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise InputError(f"dynamic detector: {name} is {value}, expected a number from 0 to 1")

@@ -1,0 +1,113 @@
+"""One memory for the heads of several paths, and what a router is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from detection.frames import FrameBatch
+from detection.models.layers.precision import full_precision
+from detection.models.memory import TemporalMemory
+from scenes.errors import InputError
+
+NUM_SUMMARY: Final = 3
+_USUAL_SPEED_MPS = 10.0  # so that all numbers of a summary are of the order of 1
+_HARD_PATH = "hard_path"
+
+
+class SharedMemory:
+    """What is known of every stream between two frames, whichever path it has taken.
+
+    Each head has a `TemporalMemory` to work on, whose content counts within a frame only: before the head runs it is
+    lent the streams that go through it, and afterwards they are taken back. Query identities are part of it, so that
+    they go on where a stream changes its path. Behind the interface by which training resets, saves and restores.
+    """
+
+    def __init__(self) -> None:
+        """An empty memory."""
+        self._streams: dict[str, Tensor] = {}
+        self._hard: Tensor | None = None
+
+    @property
+    def hard_path(self) -> Tensor | None:
+        """(B,) bool on the CPU, which streams took the hard path in the last frame; None before the first."""
+        return self._hard
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self._streams, self._hard = {}, None
+
+    def begin(self, memory: TemporalMemory, frame: FrameBatch, start_points_m: Tensor) -> None:
+        """Shows a head's memory all streams, aligned to a new frame; see `TemporalMemory.align`.
+
+        Raises:
+            InputError: the number of streams has changed within a scene.
+        """
+        memory.load_state(self._streams)
+        memory.align(frame, start_points_m)
+        if self._hard is not None and len(self._hard) != len(frame.continues_scene):
+            self.reset()  # all streams start scenes, or `align` would have refused
+
+    def lend(self, memory: TemporalMemory, streams: Sequence[int]) -> None:
+        """Gives a head's memory these streams, in this order."""
+        chosen = list(streams)
+        memory.load_state({name: value[chosen] for name, value in self._streams.items()})
+
+    def take_back(self, parts: Sequence[tuple[TemporalMemory, Sequence[int]]], hard: Tensor) -> None:
+        """Keeps what the heads have made of the streams.
+
+        Args:
+            parts: memories of the easy and the hard head, each with the places in it of the streams of its path, in
+                the order of the streams.
+            hard: (B,) bool on the CPU, which streams took the hard path.
+        """
+        kept = [(memory.state(), list(places)) for memory, places in parts if len(places)]
+        order = torch.cat([(~hard).nonzero(), hard.nonzero()]).flatten().argsort()
+        self._streams = {
+            name: torch.cat([state[name][places] for state, places in kept])[order.to(kept[0][0][name].device)]
+            for name in kept[0][0]
+        }
+        self._hard = hard
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a later run needs to go on, as tensors (B, ...) by name; empty after a reset."""
+        return {} if self._hard is None else {**self._streams, _HARD_PATH: self._hard}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Goes on from a `state()`.
+
+        Raises:
+            InputError: the state of another kind of memory.
+        """
+        self.reset()
+        if not state:
+            return
+        if _HARD_PATH not in state:
+            raise InputError("memory: the state of a detector with one path, this one has two")
+        self._streams = {name: value for name, value in state.items() if name != _HARD_PATH}
+        self._hard = state[_HARD_PATH]
+
+
+def memory_summary(memory: TemporalMemory, class_branch: nn.Module, track_score: float) -> Tensor:
+    """(B, NUM_SUMMARY) what a memory that is aligned to a frame says of each stream; zeros where a scene starts.
+
+    Share of the queries of the last frame that were objects, their mean score, speed of the car in tens of m/s.
+
+    Args:
+        memory: aligned.
+        class_branch: embeddings (..., C) to class logits, as the heads have it.
+        track_score: least score of an object.
+    """
+    newest = slice(memory.topk)
+    rows, ages_s = memory.read()[newest], memory.ages_s()[:, newest]
+    with full_precision(rows.embeddings):
+        scores = class_branch(rows.embeddings).amax(dim=-1).sigmoid()
+    tracked = (ages_s > 0) & (scores >= track_score)
+    counts = tracked.sum(dim=1)
+    mean_scores = (scores * tracked).sum(dim=1) / counts.clamp(min=1)
+    moved_m, age_s = rows.poses[:, 0, :3, 3].norm(dim=-1), ages_s[:, 0]
+    speeds_mps = torch.where(age_s > 0, moved_m / age_s, torch.zeros_like(age_s))
+    return torch.stack((counts / memory.topk, mean_scores, speeds_mps / _USUAL_SPEED_MPS), dim=1).float()
