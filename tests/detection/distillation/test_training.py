@@ -1,6 +1,9 @@
 """A distillation trains, validates, stops and resumes like any other training."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from detection.registry import MODELS
 from detection.training import train
 from scenes import InputError
 
+ROOT = Path(__file__).resolve().parents[3]
 TINY = Path(__file__).resolve().parents[1] / "city_tiny.py"
 TEACHER = "model = dict(img_backbone=dict(base_channels=24), img_neck=dict(in_channels=[96, 192]))"
 
@@ -56,6 +60,40 @@ def test_resumed_distillation_equals_the_straight_one(distillation: Config, tmp_
         assert torch.equal(value, states[1]["processes"][0]["memory"][name]), name
     logged = _logged(straight)
     assert {"loss_fpn_0", "loss_l2_0", "frame_0_loss_cls"} <= logged.keys()
+
+
+@pytest.mark.slow
+def test_two_processes_distil_what_one_with_twice_the_batch_distils(distillation: Config, tmp_path: Path) -> None:
+    distillation.model.terms = dict(fpn=dict(type="NeckFeatures", loss=dict(type="BalancedKL")))
+    distillation.model.student = str(_still_student(tmp_path / "student.py"))
+    distillation.optim_wrapper.optimizer = dict(type="SGD")  # AdamW would blow up the rounding of gradients near zero
+    for key in ("val_dataloader", "val_evaluator"):
+        distillation.pop(key)
+    (tmp_path / "distil.py").write_text(distillation.pretty_text)
+    for processes in (1, 2):
+        done = subprocess.run(
+            [
+                "tools/dist_distill.sh", tmp_path / "distil.py", str(processes),
+                "--work-dir", tmp_path / str(processes), "--cfg-options",
+                f"train_dataloader.batch_size={2 // processes}", "schedule.epochs=0.5",
+            ],
+            cwd=ROOT,
+            env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+    alone, together = (read_saved(tmp_path / processes / "iter_3.pth") for processes in ("1", "2"))
+    assert len(together["processes"]) == 2
+    for name, weight in alone["state_dict"].items():
+        assert torch.allclose(together["state_dict"][name], weight, rtol=1e-4, atol=1e-6), name
+
+
+def _still_student(path: Path) -> Path:
+    """The tiny detector with nothing random in it."""
+    head = "dict(decoder=dict(dropout=0.0), denoising=None)"
+    path.write_text(f"_base_ = {str(TINY)!r}\nmodel = dict(pts_bbox_head={head})\n")
+    return path
 
 
 def test_another_teachers_checkpoint_stops_before_the_first_iteration(distillation: Config, tmp_path: Path) -> None:
