@@ -83,6 +83,11 @@ class Detector:
             ]
         return cls(model, device, dataset.get("classes", DETECTION_CLASSES), transforms, amp)
 
+    @property
+    def model(self) -> Any:
+        """The network."""
+        return self._model
+
     def prepare(self, samples: Sequence[FrameSample], continues_scene: Sequence[bool]) -> FrameBatch:
         """The next time step of several streams, from images as the cameras give them.
 

@@ -4,6 +4,8 @@ The boxes carry `query_id`, so that tools/track.py can follow the queries. Anoth
 
     python tools/test.py CONFIG CHECKPOINT --out results_nusc.json --eval \\
         --cfg-options val_dataloader.dataset.dataroot=D val_evaluator.dataroot=D val_evaluator.split=val
+
+A dynamic detector runs at any speed: --hard-fraction 0.3 sends about that share of the frames through its second half.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import read_config
+from detection.dynamic.operating_point import set_hard_share, set_threshold
 from detection.inference import detect, evaluate
 from detection.processes import LAUNCHERS, joined_processes
 from evaluation import NotAnnotatedError
@@ -32,6 +35,10 @@ def main() -> None:
     if not (arguments.out or arguments.eval):
         raise InputError("nothing to do: say --out FILE, --eval or both")
     config = read_config(arguments.config, arguments.cfg_options)
+    if arguments.dynamic_threshold is not None:
+        set_threshold(config, arguments.dynamic_threshold)
+    if arguments.hard_fraction is not None:
+        set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
     with joined_processes(arguments.launcher), _progress_bar() as progress:
         bar = progress.add_task("frames", total=None)
         results = detect(
@@ -59,6 +66,16 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="detection result file to write, nuScenes submission format")
     parser.add_argument("--eval", action="store_true", help="print mAP, NDS and their parts")
     parser.add_argument("--amp", action="store_true", help="run in bfloat16 where that keeps the results")
+    speed = parser.add_mutually_exclusive_group()
+    speed.add_argument(
+        "--dynamic-threshold", type=float, metavar="T", help="dynamic detector: frames scored below T are hard"
+    )
+    speed.add_argument(
+        "--hard-fraction",
+        type=float,
+        metavar="F",
+        help="dynamic detector: share of hard frames, by the thresholds that tools/dynamic_thresholds.py has written",
+    )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who has started several processes")
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
