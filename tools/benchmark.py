@@ -3,16 +3,26 @@
     python tools/benchmark.py evaluation [--scenes 15 50 150] [--devkit-scenes 15]
     python tools/benchmark.py tracker [--boxes 10 30 120 300 1000]
     python tools/benchmark.py detector --config CONFIG [--compile] [--dtype bfloat16] [--flops]
+    python tools/benchmark.py dynamic --config CONFIG --checkpoint CHECKPOINT [--random-seeds 3]
 
-One sub-command a benchmark; each is a module with `add_arguments(parser)` and `run(arguments)`.
+One sub-command a benchmark; each is a module with `add_arguments(parser)` and `run(arguments)`. One of them measures
+tracks as well: its `run` also takes the tracker, which its room must not import.
 """
 
 import argparse
 from importlib import import_module
 
+from scenes import Results, Scene
 from scenes.command import run_command
+from tracking import TrackerConfig, track_results
 
-_MODULES = {"detector": "detection.benchmark", "evaluation": "evaluation.benchmark", "tracker": "tracking.benchmark"}
+_MODULES = {
+    "detector": "detection.benchmark",
+    "dynamic": "detection.dynamic.benchmark",
+    "evaluation": "evaluation.benchmark",
+    "tracker": "tracking.benchmark",
+}
+_WITH_TRACKS = ("dynamic",)
 
 
 def main() -> None:
@@ -24,7 +34,16 @@ def main() -> None:
     benchmark = import_module(_MODULES[chosen.benchmark])
     own = argparse.ArgumentParser(prog=f"{parser.prog} {chosen.benchmark}", description=benchmark.__doc__)
     benchmark.add_arguments(own)
-    benchmark.run(own.parse_args(chosen.arguments))
+    arguments = own.parse_args(chosen.arguments)
+    if chosen.benchmark in _WITH_TRACKS:
+        benchmark.run(arguments, _track)
+    else:
+        benchmark.run(arguments)
+
+
+def _track(detections: Results, scenes: list[Scene]) -> Results:
+    """Tracks by the built-in settings."""
+    return track_results(detections, scenes, TrackerConfig())
 
 
 if __name__ == "__main__":

@@ -78,3 +78,24 @@ def test_bad_speed_ends_in_one_line(
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "out.json").exists()
+
+
+def test_benchmark_measures_every_share(
+    run: Run, step_2: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, out = Path(shutil.copy(trained, tmp_path)), tmp_path / "out"
+    command = ("benchmark.py", "dynamic", "--config", step_2, "--checkpoint", checkpoint, "--out", out)
+    assert run(*command) == 2 and "no such file" in capsys.readouterr().err
+    assert run("dynamic_thresholds.py", step_2, checkpoint) == 0
+    assert run(*command, "--shares", 2) == 2 and "--shares 2: expected numbers" in capsys.readouterr().err
+    assert run(*command, "--shares", 0, 0.5, 1, "--random-seeds", 1) == 0
+    content = json.loads((out / "dynamic.json").read_text())
+    easy, routed, by_chance, hard = content["runs"]
+    assert [one["routing"] for one in content["runs"]] == ["router", "router", "random 0", "router"]
+    assert (easy["hard_share"], hard["hard_share"]) == (0, 1)
+    assert 0 < routed["hard_share"] < 1 and 0 < by_chance["hard_share"] < 1
+    cost = content["arithmetic"]
+    assert easy["gflops"] == cost["easy"] < cost["hard"] == hard["gflops"]
+    mixed = cost["easy"] + routed["hard_share"] * (cost["hard"] - cost["easy"]) + cost["router"]
+    assert routed["gflops"] == pytest.approx(mixed)
+    assert (out / "dynamic.png").stat().st_size > 10_000
