@@ -1,0 +1,216 @@
+"""Reads the boxes of a 2D detector, two files in the COCO format, and says which camera image each belongs to.
+
+The results file is a list of boxes, `{"image_id", "category_id", "bbox": [left, top, width, height], "score"}`; the
+data set's file, `{"images": [...], "categories": [...], ...}`, is the one that the detector ran on and says what the
+ids mean. Ids are names: they may have gaps and any order. An image is the camera image whose path `file_name` is or
+ends.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, TypeVar
+
+import msgspec
+import numpy as np
+
+from scenes.boxes2d import Boxes2D, CameraBoxes
+from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS
+from scenes.errors import InputError
+from scenes.geometry import FloatArray
+from scenes.scene import Camera, Scene
+
+_LABEL_OF_CATEGORY = {
+    **LABEL_OF_CLASS,
+    **{category: LABEL_OF_CLASS[name] for category, name in CLASS_OF_CATEGORY.items()},
+    "person": LABEL_OF_CLASS["pedestrian"],
+}
+"""Names of categories that are understood: the ten classes, nuScenes' categories, and COCO's own where it differs."""
+
+_Side = Annotated[int, msgspec.Meta(ge=1)]
+_Id = int | str
+
+
+class _Image(msgspec.Struct, gc=False):
+    id: _Id
+    file_name: str
+    width: _Side
+    height: _Side
+
+
+class _Category(msgspec.Struct, gc=False):
+    id: _Id
+    name: str
+
+
+class _DataSet(msgspec.Struct):
+    images: list[_Image]
+    categories: list[_Category]
+
+
+class _Box(msgspec.Struct, gc=False):
+    image_id: _Id
+    category_id: _Id
+    bbox: tuple[float, float, float, float]
+    score: float
+
+
+@dataclass(frozen=True)
+class CocoBoxes:
+    """The boxes of a results file that belong to camera images of some scenes.
+
+    Attributes:
+        boxes: by sample token and camera name; also images in which there is no box.
+        notes: what was left out or mended, a line each, for the user to read.
+    """
+
+    boxes: CameraBoxes
+    notes: tuple[str, ...]
+
+
+def read_coco_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> CocoBoxes:
+    """Read the boxes of the camera images of some scenes.
+
+    Images of other frames are left out, and so are boxes of unknown categories and of no area; boxes that reach over
+    the image's edge are cut there. All of these are counted. Where an image was resized for the detector, its boxes are
+    scaled back.
+
+    Args:
+        results: list of boxes. data_set: images and categories.
+        scenes: with cameras.
+
+    Raises:
+        InputError: a file cannot be read or used; it names an id twice, or one that does not exist; a name fits several
+            camera images; no image is one of the scenes', no category is known, or there are no boxes. The message
+            names file, entry and key.
+    """
+    known = _read(data_set, _DataSet, 'expected an object with "images" and "categories"')
+    rows = _read(results, list[_Box], "expected a list of boxes")
+    if not rows:
+        raise InputError(f"{results}: no boxes in it")
+    images = _by_id(known.images, data_set, "images")
+    label_of = _labels(known.categories, data_set)
+    cameras = _cameras_of_images(images, data_set, scenes)
+    count: Counter[str] = Counter()
+    rows_of: defaultdict[_Id, list[_Box]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        _check(row, f"{results}: box {index}", images, label_of)
+        if row.image_id not in cameras:
+            count["boxes in images of other frames left out"] += 1
+        elif label_of[row.category_id] is None:
+            count["boxes of other categories left out"] += 1
+        else:
+            rows_of[row.image_id].append(row)
+    boxes: dict[str, dict[str, Boxes2D]] = {}
+    for image_id, (token, camera) in cameras.items():
+        labels = [label_of[row.category_id] for row in rows_of[image_id]]
+        boxes.setdefault(token, {})[camera.name] = _boxes(rows_of[image_id], labels, images[image_id], camera, count)
+    return CocoBoxes(boxes, tuple(f"{results}: {number} {what}" for what, number in count.items() if number))
+
+
+_T = TypeVar("_T")
+
+
+def _read(path: Path, type_: type[_T], expected: str) -> _T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=type_)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {expected}: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+
+
+_EntryT = TypeVar("_EntryT", _Image, _Category)
+
+
+def _by_id(entries: Iterable[_EntryT], path: Path, key: str) -> dict[_Id, _EntryT]:
+    found: dict[_Id, _EntryT] = {}
+    for index, entry in enumerate(entries):
+        if entry.id in found:
+            raise InputError(f"{path}: {key}[{index}], key id: {entry.id!r} is there twice")
+        found[entry.id] = entry
+    return found
+
+
+def _labels(categories: list[_Category], path: Path) -> dict[_Id, int | None]:
+    """The label of each category id, None for a category that is none of ours."""
+    labels = {
+        id_: _LABEL_OF_CATEGORY.get(category.name.strip().lower())
+        for id_, category in _by_id(categories, path, "categories").items()
+    }
+    if all(label is None for label in labels.values()):
+        names = ", ".join(repr(category.name) for category in categories[:3]) or "none"
+        raise InputError(f"{path}: key categories: none is a class of this project ({names} ...)")
+    return labels
+
+
+def _cameras_of_images(
+    images: Mapping[_Id, _Image], path: Path, scenes: Sequence[Scene]
+) -> dict[_Id, tuple[str, Camera]]:
+    """The sample token and camera of each image that the scenes hold."""
+    shown = {
+        PurePosixPath(camera.image_path.absolute().as_posix()): (frame.token, camera)
+        for scene in scenes
+        for frame in scene.frames
+        for camera in frame.cameras
+    }
+    by_name: dict[str, list[PurePosixPath]] = {}
+    for image_path in shown:
+        by_name.setdefault(image_path.name, []).append(image_path)
+    cameras: dict[_Id, tuple[str, Camera]] = {}
+    taken: dict[PurePosixPath, _Id] = {}
+    for id_, image in images.items():
+        named = PurePosixPath(image.file_name)
+        fitting = [candidate for candidate in by_name.get(named.name, ()) if _ends_with(candidate, named)]
+        if len(fitting) > 1:
+            raise InputError(
+                f"{path}: image {id_!r}: file_name {image.file_name!r} fits {len(fitting)} camera images, such as "
+                f"{fitting[0]} and {fitting[1]}; give more of the path"
+            )
+        if fitting:
+            if taken.setdefault(fitting[0], id_) != id_:
+                raise InputError(f"{path}: images {taken[fitting[0]]!r} and {id_!r} are both {fitting[0]}")
+            cameras[id_] = shown[fitting[0]]
+    if not cameras:
+        first = next((repr(image.file_name) for image in images.values()), "there are none")
+        raise InputError(
+            f"{path}: key images: none is a camera image of the scenes ({first} ...); "
+            "file_name is a camera image's path, or the end of it"
+        )
+    return cameras
+
+
+def _ends_with(path: PurePosixPath, end: PurePosixPath) -> bool:
+    return path.parts[-len(end.parts) :] == end.parts
+
+
+def _check(row: _Box, where: str, images: Mapping[_Id, _Image], label_of: Mapping[_Id, int | None]) -> None:
+    if row.image_id not in images:
+        raise InputError(f"{where}, key image_id: {row.image_id!r} is none of the images")
+    if row.category_id not in label_of:
+        raise InputError(f"{where}, key category_id: {row.category_id!r} is none of the categories")
+    if min(row.bbox[2:]) < 0.0:
+        raise InputError(f"{where}, key bbox: width and height must not be negative, got {list(row.bbox)}")
+
+
+def _boxes(
+    rows: Sequence[_Box], labels: Sequence[int | None], image: _Image, camera: Camera, count: Counter[str]
+) -> Boxes2D:
+    """The boxes of one image, in the pixels of its camera, cut at the image's edge."""
+    size_px = np.array([image.width, image.height], dtype=np.float64)
+    bbox = np.array([row.bbox for row in rows], dtype=np.float64).reshape(-1, 4)
+    with np.errstate(over="ignore"):  # what is infinite is cut at the edge like the rest
+        given = np.concatenate([bbox[:, :2], bbox[:, :2] + bbox[:, 2:]], axis=1)
+    edges: FloatArray = given.clip(0.0, np.tile(size_px, 2))
+    visible = (edges[:, 2:] > edges[:, :2]).all(axis=1)
+    # Rounding to a tenth of a pixel is no reach over the edge.
+    count["boxes cut at the image's edge"] += int((visible & (np.abs(given - edges) > 0.1).any(axis=1)).sum())
+    count["boxes outside the image or without area left out"] += int((~visible).sum())
+    camera_px = np.array([camera.width_px or image.width, camera.height_px or image.height])
+    edges = edges * np.tile(camera_px / size_px, 2)
+    return Boxes2D(edges, np.array(labels, dtype=np.int64), np.array([row.score for row in rows])).select(visible)
