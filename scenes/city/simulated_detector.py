@@ -111,12 +111,13 @@ def simulate_detections(scenes: Sequence[Scene], noise: DetectorNoise | None = N
     settings = noise or DetectorNoise()
     boxes: dict[str, Boxes3D] = {}
     for scene in scenes:
-        detector = _SceneDetector(scene, settings, np.random.default_rng([seed, _digest(scene.token)]))
+        detector = _SceneDetector(scene, settings, np.random.default_rng([seed, digest(scene.token)]))
         boxes.update((frame.token, detector.detect(frame)) for frame in scene.frames)
     return Results(boxes)
 
 
-def _digest(token: str) -> int:
+def digest(token: str) -> int:
+    """A token as a number to seed with."""
     return int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest(), "big")
 
 
@@ -157,8 +158,11 @@ _PRIORS: Final = {
 _PRIOR_OF_LABEL: Final = tuple(_PRIORS[name] for name in DETECTION_CLASSES)
 _DIFFICULTY: Final = np.array([prior.difficulty for prior in _PRIOR_OF_LABEL])
 _CLUTTER: Final = np.array([prior.clutter for prior in _PRIOR_OF_LABEL])
+CLUTTER_SHARE: Final = _CLUTTER / _CLUTTER.sum()
+"""Of false positives, how many bear each class."""
 _TYPICAL_SIZE: Final = np.array([prior.size_wlh_m for prior in _PRIOR_OF_LABEL])
-_CONFUSED: Final = np.array([LABEL_OF_CLASS[prior.confused_with] for prior in _PRIOR_OF_LABEL])
+CONFUSED_LABEL: Final = np.array([LABEL_OF_CLASS[prior.confused_with] for prior in _PRIOR_OF_LABEL])
+"""The class for which each is taken by mistake."""
 _PEDESTRIAN: Final = LABEL_OF_CLASS["pedestrian"]
 
 _FRESH_QUALITY_SPREAD: Final = 0.55
@@ -320,7 +324,7 @@ class _SceneDetector:
             rotation=rotation_from_yaw(yaw),
             velocity_mps=velocity + speed_error[:, None] * rng.normal(0.0, 1.0, (count, 2)),
             label=truth.label,
-            score=_sigmoid(logit),
+            score=sigmoid(logit),
             query_id=self._query[which],
             attribute=self._attributes(truth),
         )
@@ -349,7 +353,7 @@ class _SceneDetector:
         center = boxes.center_m.copy()
         center[:, :2] = _along_ray(center[:, :2], eye_m, np.maximum(stretch, 0.4), rng.normal(0.0, 0.008, len(index)))
         confused = self._duplicate_confused[index]
-        label = np.where(confused, _CONFUSED[boxes.label], boxes.label)
+        label = np.where(confused, CONFUSED_LABEL[boxes.label], boxes.label)
         query_id = self._duplicate_query[index]
         self._swap_with_objects(index)
         return boxes.replace(
@@ -385,7 +389,7 @@ class _SceneDetector:
         offset = distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         return _Clutter(
             position_m=frame.global_from_ego[:2, 3] + offset,
-            label=rng.choice(len(_CLUTTER), count, p=_CLUTTER / _CLUTTER.sum()),
+            label=rng.choice(len(CLUTTER_SHARE), count, p=CLUTTER_SHARE),
             logit=rng.normal(mean_logit, 0.8, count),
             query=self._new_queries(count),
             yaw_rad=rng.uniform(-np.pi, np.pi, count),
@@ -401,7 +405,7 @@ class _SceneDetector:
             rotation=rotation_from_yaw(clutter.yaw_rad + rng.normal(0.0, 0.2, count)).reshape(-1, 4),
             velocity_mps=rng.normal(0.0, 0.5, (count, 2)),
             label=clutter.label,
-            score=_sigmoid(clutter.logit + rng.normal(0.0, 0.4, count)),
+            score=sigmoid(clutter.logit + rng.normal(0.0, 0.4, count)),
             query_id=clutter.query,
             attribute=_guessed_attributes(clutter.label, rng),
         )
@@ -448,6 +452,7 @@ def _guessed_attributes(label: IntArray, rng: np.random.Generator) -> NDArray[np
     return np.array(guessed, dtype=np.str_)
 
 
-def _sigmoid(logit: FloatArray) -> FloatArray:
+def sigmoid(logit: FloatArray) -> FloatArray:
+    """(N,) probabilities of logits."""
     value: FloatArray = 1.0 / (1.0 + np.exp(-logit))
     return value
