@@ -40,11 +40,23 @@ def projected_boxes(boxes: Boxes3D, camera: Camera) -> tuple[NDArray[np.int64], 
     corners_px = corners_px.reshape(-1, 8, 2)
     in_front = corner_depths_m.reshape(-1, 8) > 0
     size_px = np.array([camera.width_px, camera.height_px], dtype=np.float64)
-    rectangles = _hull_inside_canvas(corners_px, in_front, size_px)
+    # Most boxes lie beside the image: the exact cut is only for those that may be in it.
+    near = _may_touch_canvas(corners_px, in_front, size_px)
+    ahead = ahead[near]
+    rectangles = _hull_inside_canvas(corners_px[near], in_front[near], size_px)
     # A comparison with NaN is false: a hull that misses the image is not large enough either.
     large = (rectangles[:, 2:] - rectangles[:, :2] >= _SMALLEST_SIDE_PX).all(axis=1)
     indices = ahead[large]
     return indices, rectangles[large], centers_px[indices], depths_m[indices]
+
+
+def _may_touch_canvas(corners_px: FloatArray, used: BoolArray, size_px: FloatArray) -> BoolArray:
+    """(N,) False where all used points lie beyond one and the same edge of the canvas."""
+    used = used[..., None]
+    low = np.where(used, corners_px, np.inf).min(axis=1)
+    high = np.where(used, corners_px, -np.inf).max(axis=1)
+    touches: BoolArray = ((high >= 0.0) & (low <= size_px)).all(axis=1)
+    return touches
 
 
 def _hull_inside_canvas(corners_px: FloatArray, used: BoolArray, size_px: FloatArray) -> FloatArray:
