@@ -2,9 +2,12 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from scenes import InputError, read_scenes, read_split_detections, write_tracks
+from scenes import InputError, Scene, read_scenes, read_split_detections, write_tracks
+from scenes.boxes2d import CameraBoxes
+from scenes.coco_results import read_coco_boxes
 from scenes.command import run_command
 from tracking import TrackerConfig, load_tracker_config, track_results
 
@@ -22,18 +25,43 @@ def main() -> None:
     parser.add_argument(
         "--offline", action="store_true", help="look at each drive as a whole: better, not causal, not for a live car"
     )
+    parser.add_argument(
+        "--camera-evidence",
+        type=Path,
+        nargs=2,
+        metavar=("BOXES", "DATASET"),
+        help="COCO results of a 2D detector in the camera images, and the COCO data set that it ran on",
+    )
     arguments = parser.parse_args()
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root, annotations=False)
     detections = read_split_detections(arguments.detections, scenes, *root)
-    if arguments.out.resolve() == arguments.detections.resolve():
-        raise InputError(f"{arguments.out}: would overwrite the detections")
-    tracks = track_results(detections, scenes, config, arguments.workers, offline=arguments.offline)
+    inputs = {"detections": arguments.detections}
+    if arguments.camera_evidence:
+        inputs |= {"camera evidence": arguments.camera_evidence[0], "COCO data set": arguments.camera_evidence[1]}
+    for name, path in inputs.items():
+        if arguments.out.resolve() == path.resolve():
+            raise InputError(f"{arguments.out}: would overwrite the {name}")
+    camera_boxes = _camera_boxes(*arguments.camera_evidence, scenes) if arguments.camera_evidence else None
+    tracks = track_results(
+        detections, scenes, config, arguments.workers, offline=arguments.offline, camera_evidence=camera_boxes
+    )
     write_tracks(arguments.out, tracks)
     boxes = sum(len(frame) for frame in tracks.boxes.values())
     identities = len({identity for frame in tracks.boxes.values() for identity in frame.track_id.tolist()})
     print(f"{len(scenes)} scenes, {len(tracks.boxes)} frames: {boxes} boxes of {identities} tracks -> {arguments.out}")
+
+
+def _camera_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> CameraBoxes:
+    """The boxes of the cameras; prints what was left out."""
+    read = read_coco_boxes(results, data_set, scenes)
+    for note in read.notes:
+        print(note)
+    found = [len(boxes) for of_frame in read.boxes.values() for boxes in of_frame.values()]
+    images = sum(len(frame.cameras) for scene in scenes for frame in scene.frames)
+    print(f"camera evidence: {sum(found)} boxes in {len(found)} of {images} camera images")
+    return read.boxes
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Boxes in, tracks out: query persistence, Kalman filters, greedy or optimal association."""
 
-from tracking.config import ClassConfig, MeasurementNoise, TrackerConfig
+from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.config_file import load_tracker_config, tracker_config_from_dict
 from tracking.run import track_results
 from tracking.score_scale import ScoreScale
 from tracking.tracker import Tracker
 
 __all__ = [
+    "CameraEvidenceConfig",
     "ClassConfig",
     "MeasurementNoise",
     "ScoreScale",

@@ -25,6 +25,24 @@ class MeasurementNoise:
 
 
 @dataclass(frozen=True)
+class CameraEvidenceConfig:
+    """What the boxes of a 2D detector do for tracks, where the tracker is given some.
+
+    Attributes:
+        least_iou: least overlap, in the image, of a track's projected box and a 2D box that speaks for it.
+        least_score: 2D boxes below it do not count.
+        keep_s: how long after its last 3D box a track can live on 2D boxes.
+        score_log_odds: how much the log odds of a track's score rise at most: by this, times the mean score of the 2D
+            boxes that spoke for it, times the share of its life in which they did.
+    """
+
+    least_iou: float = 0.4
+    least_score: float = 0.3
+    keep_s: float = 2.0
+    score_log_odds: float = 1.5
+
+
+@dataclass(frozen=True)
 class ClassConfig:
     """What the tracker assumes of one class.
 
@@ -74,6 +92,7 @@ class TrackerConfig:
     Attributes:
         classes: settings by class; boxes of other classes are left out.
         noise: what the detector's boxes are assumed to err.
+        camera_evidence: what the boxes of a 2D detector do, where the tracker is given some.
         suppress_duplicates: leave out boxes that see again what a better box of their class stands for.
         duplicate_reach: how far a body reaches for that, as a multiple of its own footprint.
         duplicate_ray_sigmas: how many standard deviations along the viewing ray are added to the reach.
@@ -104,6 +123,7 @@ class TrackerConfig:
 
     classes: Mapping[str, ClassConfig] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
     noise: MeasurementNoise = field(default_factory=MeasurementNoise)
+    camera_evidence: CameraEvidenceConfig = field(default_factory=CameraEvidenceConfig)
     suppress_duplicates: bool = True
     duplicate_reach: float = 1.0
     duplicate_ray_sigmas: float = 1.0

@@ -13,10 +13,10 @@ from mmengine.config import Config
 
 from scenes import TRACKING_CLASSES, InputError
 from tracking.association import ASSIGNMENTS
-from tracking.config import DEFAULT_CLASSES, ClassConfig, MeasurementNoise, TrackerConfig
+from tracking.config import DEFAULT_CLASSES, CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.motion import MOTION_MODELS
 
-_SettingsT = TypeVar("_SettingsT", ClassConfig, MeasurementNoise, TrackerConfig)
+_SettingsT = TypeVar("_SettingsT", CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig)
 
 _CHOICES = {
     "motion": (*MOTION_MODELS, "last_box"),
@@ -57,13 +57,18 @@ def tracker_config_from_dict(given: Mapping[str, Any], source: str = "tracker") 
     for_all = _mapping(given.pop("every_class", {}), f"{source}: every_class")
     by_class = _mapping(given.pop("classes", {}), f"{source}: classes")
     noise = _mapping(given.pop("noise", {}), f"{source}: noise")
+    cameras = _mapping(given.pop("camera_evidence", {}), f"{source}: camera_evidence")
     _check_names(by_class, TRACKING_CLASSES, f"{source}: classes")
     classes = {}
     for name, default in DEFAULT_CLASSES.items():
         own = _mapping(by_class.get(name, {}), f"{source}: classes.{name}")
         shared = _overridden(default, for_all, f"{source}: every_class")
         classes[name] = _overridden(shared, own, f"{source}: classes.{name}")
-    base = TrackerConfig(classes=classes, noise=_overridden(MeasurementNoise(), noise, f"{source}: noise"))
+    base = TrackerConfig(
+        classes=classes,
+        noise=_overridden(MeasurementNoise(), noise, f"{source}: noise"),
+        camera_evidence=_overridden(CameraEvidenceConfig(), cameras, f"{source}: camera_evidence"),
+    )
     return _overridden(base, given, source)
 
 

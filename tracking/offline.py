@@ -15,6 +15,7 @@ import numpy as np
 from scenes import Boxes3D
 from scenes.geometry import FloatArray, rotation_from_yaw
 from tracking.association import IndexArray, assign_optimal
+from tracking.camera_evidence import SeenCameras, camera_support
 from tracking.config import TrackerConfig
 from tracking.filtering import observe, rows_by_model
 from tracking.lifetime import evidence_score
@@ -35,6 +36,7 @@ def track_offline(
     global_from_ego: Sequence[FloatArray],
     config: TrackerConfig,
     scale: ScoreScale,
+    cameras: Sequence[SeenCameras],
 ) -> list[Boxes3D]:
     """Track one drive, looking at all of it.
 
@@ -42,6 +44,7 @@ def track_offline(
         boxes: F frames of detections in global coordinates.
         timestamps_us: F times. global_from_ego: F (4, 4) poses.
         config: settings. scale: what scores mean.
+        cameras: F times the images that a 2D detector has looked at, with its boxes.
 
     Returns:
         For each frame its tracks, ordered by identity; identities count from 1.
@@ -49,7 +52,7 @@ def track_offline(
     if not boxes:
         return []
     tracker = Tracker(config, scale)
-    assigned = [tracker.assign(*frame) for frame in zip(boxes, timestamps_us, global_from_ego, strict=True)]
+    assigned = [tracker.assign(*frame) for frame in zip(boxes, timestamps_us, global_from_ego, cameras, strict=True)]
     measured = Measured.concatenate([frame.measured for frame in assigned])
     number = np.concatenate([frame.number for frame in assigned])
     frame_of = np.repeat(np.arange(len(assigned)), [len(frame.measured) for frame in assigned])
@@ -61,7 +64,8 @@ def track_offline(
     smoothed = smooth(times_s, measured, box_of, table)
     box_of = _linked(box_of, smoothed, times_s, table, config)
     smoothed = smooth(times_s, measured, box_of, table)
-    score = _whole_track_score(measured, box_of, times_s, config)
+    support = _support(smoothed, cameras, table, config)
+    score = _whole_track_score(measured, box_of, times_s, support, config)
     return [_frame_boxes(smoothed, frame, score, table) for frame in range(len(assigned))]
 
 
@@ -147,7 +151,7 @@ def _seen(mean: FloatArray, cov: FloatArray, label: IndexArray, table: ClassTabl
 
 
 def _whole_track_score(
-    measured: Measured, box_of: IndexArray, times_s: FloatArray, config: TrackerConfig
+    measured: Measured, box_of: IndexArray, times_s: FloatArray, support: FloatArray, config: TrackerConfig
 ) -> FloatArray:
     """(K,) what the track's score would be at its end; with `track_score` `detection` the mean of its boxes'."""
     seen = box_of >= 0
@@ -158,7 +162,21 @@ def _whole_track_score(
     evidence = np.where(seen, measured.log_odds[box_of], 0.0).sum(axis=1)
     later = seen & (np.cumsum(seen, axis=1) > 1)
     observed_s = np.where(later, np.diff(times_s, prepend=0.0), 0.0).sum(axis=1)
-    return evidence_score(evidence, hits, observed_s, config.evidence_time_s)
+    lift = config.camera_evidence.score_log_odds * support
+    return evidence_score(evidence, hits, observed_s, config.evidence_time_s, lift)
+
+
+def _support(
+    smoothed: Smoothed, cameras: Sequence[SeenCameras], table: ClassTable, config: TrackerConfig
+) -> FloatArray:
+    """(K,) score of the 2D boxes that speak for each track, averaged over its frames; 0 for those without."""
+    total = np.zeros(len(smoothed.label))
+    for frame, seen in enumerate(cameras):
+        if len(seen):
+            boxes = _frame_boxes(smoothed, frame, total, table)
+            total[smoothed.alive(frame)] += camera_support(boxes, seen, config.camera_evidence)
+    mean: FloatArray = total / (smoothed.last - smoothed.first + 1)
+    return mean
 
 
 def _frame_boxes(smoothed: Smoothed, frame: int, score: FloatArray, table: ClassTable) -> Boxes3D:

@@ -9,8 +9,10 @@ from functools import partial
 
 import numpy as np
 
-from scenes import Boxes3D, Results, Scene
+from scenes import Boxes3D, Frame, Results, Scene
+from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.geometry import FloatArray
+from tracking.camera_evidence import SeenCameras
 from tracking.config import TrackerConfig
 from tracking.offline import track_offline
 from tracking.score_scale import ScoreScale
@@ -28,6 +30,7 @@ class _Drive:
     boxes: tuple[Boxes3D, ...]
     timestamps_us: tuple[int, ...]
     global_from_ego: tuple[FloatArray, ...]
+    cameras: tuple[SeenCameras, ...]
 
 
 def track_results(
@@ -37,6 +40,7 @@ def track_results(
     workers: int = 1,
     *,
     offline: bool = False,
+    camera_evidence: CameraBoxes | None = None,
 ) -> Results:
     """Track all scenes of a detection file.
 
@@ -46,13 +50,14 @@ def track_results(
         config: the tracker's settings.
         workers: processes.
         offline: look at each drive as a whole (`tracking.offline`); not causal.
+        camera_evidence: boxes of a 2D detector in the cameras of `scenes`, which keep tracks alive; None for none.
 
     Returns:
         Tracks of every frame; `track_id` counts from 1 and is unique over all scenes. The result does not depend on
         `workers`.
     """
     config = config or TrackerConfig()
-    drives = [_drive(scene, detections.boxes) for scene in scenes]
+    drives = [_drive(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
     scale = ScoreScale.from_frames(boxes for drive in drives for boxes in drive.boxes)
     frames = sum(len(drive.tokens) for drive in drives)
     tracked: dict[str, Boxes3D] = {}
@@ -67,13 +72,18 @@ def track_results(
     return Results(tracked, detections.meta)
 
 
-def _drive(scene: Scene, boxes: Mapping[str, Boxes3D]) -> _Drive:
+def _drive(scene: Scene, boxes: Mapping[str, Boxes3D], camera_boxes: CameraBoxes) -> _Drive:
     return _Drive(
         tokens=scene.sample_tokens,
         boxes=tuple(boxes[token] for token in scene.sample_tokens),
         timestamps_us=tuple(frame.timestamp_us for frame in scene.frames),
         global_from_ego=tuple(frame.global_from_ego for frame in scene.frames),
+        cameras=tuple(_seen_cameras(frame, camera_boxes.get(frame.token, {})) for frame in scene.frames),
     )
+
+
+def _seen_cameras(frame: Frame, boxes: Mapping[str, Boxes2D]) -> SeenCameras:
+    return [(camera, boxes[camera.name]) for camera in frame.cameras if camera.name in boxes]
 
 
 def _track_drives(
@@ -88,9 +98,9 @@ def _track_drives(
 
 def _track_drive(drive: _Drive, config: TrackerConfig, scale: ScoreScale, offline: bool) -> list[Boxes3D]:
     if offline:
-        return track_offline(drive.boxes, drive.timestamps_us, drive.global_from_ego, config, scale)
+        return track_offline(drive.boxes, drive.timestamps_us, drive.global_from_ego, config, scale, drive.cameras)
     tracker = Tracker(config, scale)
-    frames = zip(drive.boxes, drive.timestamps_us, drive.global_from_ego, strict=True)
+    frames = zip(drive.boxes, drive.timestamps_us, drive.global_from_ego, drive.cameras, strict=True)
     return [tracker.step(*frame) for frame in frames]
 
 

@@ -23,7 +23,7 @@ from tracking.association import ASSIGNMENTS, IndexArray, Pairs, mahalanobis_dis
 from tracking.config import TrackerConfig
 from tracking.filtering import observe
 from tracking.footprints import giou, rectangle_corners
-from tracking.lifetime import patience_s
+from tracking.lifetime import patience_s, unsupported_s
 from tracking.measurement import Measured
 from tracking.settings import ClassTable
 from tracking.tracks import Tracks
@@ -100,7 +100,8 @@ def associate(
     missed_s = np.maximum((now_us - tracks.seen_us) * 1e-6 - elapsed_s, 0.0)
     found = _candidates(tracks, measured, table, config, last_xy_m, missed_s, elapsed_s)
     pairing = _Pairing(found, len(tracks), len(measured))
-    awake = (missed_s <= patience_s(tracks, config, table))[found.row]
+    idle_s = np.maximum(unsupported_s(tracks, config, now_us) - elapsed_s, 0.0)
+    awake = (idle_s <= patience_s(tracks, config, table))[found.row]
     inside, wide = awake & found.within(1.0), config.recovery_gate_scale
     same_query = np.zeros(len(found.row), dtype=np.bool_)
     hinted = found.cost

@@ -1,8 +1,9 @@
 """The online tracker: boxes of one frame in, boxes with identities out. It never looks ahead.
 
 Each step leaves out duplicates, predicts all tracks to the frame's time, assigns boxes in three stages
-(`tracking.stages`), corrects the tracks, starts new ones with the boxes that are left, and lets those die that
-were not seen for too long.
+(`tracking.stages`), corrects the tracks, starts new ones with the boxes that are left, asks the boxes of a 2D detector,
+where there are some, whom they speak for (`tracking.camera_evidence`), and lets those die that were not seen for too
+long.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from scenes import NO_QUERY, Boxes3D, InputError
 from scenes.geometry import FloatArray, rotation_from_yaw
 from tracking.association import IndexArray
+from tracking.camera_evidence import SeenCameras, camera_support
 from tracking.config import TrackerConfig
 from tracking.filtering import correct, observe, predict, start_states
-from tracking.lifetime import evidence_score, survivors
+from tracking.lifetime import KEY_FRAME_S, evidence_score, survivors, unsupported_s
 from tracking.measurement import Measured, measure
 from tracking.score_scale import ScoreScale
 from tracking.settings import ClassTable
@@ -29,7 +31,7 @@ from tracking.tracks import Tracks
 
 _logger = logging.getLogger(__name__)
 
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 
 _LONGEST_PREDICTION_S = 10.0
 """Nothing lives through a longer gap; bounds the prediction of tracks that die right after."""
@@ -67,23 +69,25 @@ class Tracker:
         self._started = False
         self._next_number = 1
 
-    def step(self, boxes: Boxes3D, timestamp_us: int, ego: FloatArray) -> Boxes3D:
+    def step(self, boxes: Boxes3D, timestamp_us: int, ego: FloatArray, cameras: SeenCameras = ()) -> Boxes3D:
         """Track the boxes of one frame.
 
         Args:
             boxes: detections in global coordinates, in any order.
             timestamp_us: the frame's time.
             ego: (4, 4) pose `global_from_ego`.
+            cameras: images that a 2D detector has looked at, with its boxes: they keep tracks alive and lift their
+                scores, and never start one.
 
         Returns:
-            The tracks seen in this frame, ordered by identity: filtered boxes with `track_id` and the track's score.
-            Time that repeats or runs backwards, and boxes that cannot be used, are named in the log; the tracker goes
-            on.
+            The tracks seen in this frame or just before it, ordered by identity: filtered boxes with `track_id` and the
+            track's score. Time that repeats or runs backwards, and boxes that cannot be used, are named in the log; the
+            tracker goes on.
         """
-        self.assign(boxes, timestamp_us, ego)
+        self.assign(boxes, timestamp_us, ego, cameras)
         return self.report()
 
-    def assign(self, boxes: Boxes3D, timestamp_us: int, ego: FloatArray) -> Assigned:
+    def assign(self, boxes: Boxes3D, timestamp_us: int, ego: FloatArray, cameras: SeenCameras = ()) -> Assigned:
         """The first half of `step`: update all tracks with the boxes of one frame, and tell which went where."""
         elapsed_s = self._advance_clock(timestamp_us)
         sensor_xy_m = np.asarray(ego, dtype=np.float64)[:2, 3]
@@ -97,27 +101,25 @@ class Tracker:
         born = np.flatnonzero((number == 0) & self._may_start(measured))
         number[born] = np.arange(self._next_number, self._next_number + len(born))
         self._start_tracks(born, measured)
+        if len(cameras):
+            self._look_at_cameras(cameras, elapsed_s)
         self._end_tracks()
         return Assigned(measured, number)
 
     def report(self) -> Boxes3D:
-        """The second half of `step`: the tracks seen in the last frame, or just before it."""
+        """The second half of `step`: the tracks seen in the last frame, or just before it, or by a 2D detector."""
         config = self._config
         unseen_s = self._unseen_s()
-        coasting = (unseen_s <= config.report_unseen_s) & (self._tracks.observed_s >= config.report_unseen_s)
+        waited = (unseen_s <= config.report_unseen_s) | self._kept_by_cameras(unseen_s)
+        coasting = waited & (self._tracks.observed_s >= config.report_unseen_s)
         confirmed = self._tracks.hits >= self._table.confirm_hits[self._tracks.label]
         # New tracks are appended, so the rows are in the order of their numbers.
         tracks = self._tracks.select(((unseen_s == 0.0) | coasting) & confirmed)
-        expected, _ = observe(tracks.mean, tracks.label, self._table)
-        return Boxes3D(
-            center_m=np.column_stack([expected[:, :2], tracks.body[:, 0]]),
-            size_wlh_m=tracks.body[:, 1:],
-            rotation=rotation_from_yaw(expected[:, 2]),
-            velocity_mps=expected[:, 3:],
-            label=tracks.label,
+        lift = config.camera_evidence.score_log_odds * tracks.support
+        return self._boxes(tracks).replace(
             score=tracks.score
             if config.track_score == "detection"
-            else evidence_score(tracks.evidence, tracks.hits, tracks.observed_s, config.evidence_time_s),
+            else evidence_score(tracks.evidence, tracks.hits, tracks.observed_s, config.evidence_time_s, lift),
             query_id=tracks.query_id if (tracks.query_id != NO_QUERY).any() else None,
             track_id=tracks.number.astype(np.str_),
         )
@@ -174,6 +176,7 @@ class Tracker:
             # Keep how long each track was unseen, on the new clock.
             self._tracks.seen_us += elapsed_us
             self._tracks.born_us += elapsed_us
+            self._tracks.supported_us += elapsed_us
         if elapsed_us * 1e-6 > _LONGEST_PREDICTION_S:
             _logger.warning("a gap of %.1f s before %d us: all tracks end", elapsed_us * 1e-6, timestamp_us)
         self._now_us, self._started = timestamp_us, True
@@ -217,17 +220,46 @@ class Tracker:
                 query_id=np.full(count, NO_QUERY) if boxes.query_id is None else boxes.query_id,
                 born_us=np.full(count, self._now_us),
                 seen_us=np.full(count, self._now_us),
+                supported_us=np.full(count, self._now_us),
                 hits=np.ones(count, dtype=np.int64),
                 evidence=measured.log_odds[columns],
                 observed_s=np.zeros(count),
                 missed_s=np.zeros(count),
                 score=boxes.score,
+                support=np.zeros(count),
             )
         )
         self._next_number += count
 
+    def _look_at_cameras(self, cameras: SeenCameras, elapsed_s: float) -> None:
+        """Remember for which tracks 2D boxes speak; their mean score counts a track's first frame as a key frame."""
+        tracks, config = self._tracks, self._config.camera_evidence
+        support = camera_support(self._boxes(tracks), cameras, config)
+        tracks.supported_us[support > 0.0] = self._now_us
+        weight_s = np.where(tracks.born_us == self._now_us, KEY_FRAME_S, elapsed_s)
+        life_s = tracks.observed_s + tracks.missed_s + KEY_FRAME_S
+        tracks.support += weight_s / life_s * (support - tracks.support)
+
+    def _kept_by_cameras(self, unseen_s: FloatArray) -> NDArray[np.bool_]:
+        """(T,) tracks that a 2D box of this frame speaks for, not too long after their last 3D box."""
+        kept: NDArray[np.bool_] = self._tracks.supported_us == self._now_us
+        return kept & (unseen_s <= self._config.camera_evidence.keep_s)
+
+    def _boxes(self, tracks: Tracks) -> Boxes3D:
+        """Where tracks are thought to be; their score is that of the last box."""
+        expected, _ = observe(tracks.mean, tracks.label, self._table)
+        return Boxes3D(
+            center_m=np.column_stack([expected[:, :2], tracks.body[:, 0]]),
+            size_wlh_m=tracks.body[:, 1:],
+            rotation=rotation_from_yaw(expected[:, 2]),
+            velocity_mps=expected[:, 3:],
+            label=tracks.label,
+            score=tracks.score,
+        )
+
     def _end_tracks(self) -> None:
-        alive = survivors(self._tracks, self._config, self._table, self._unseen_s())
+        unsupported = unsupported_s(self._tracks, self._config, self._now_us)
+        alive = survivors(self._tracks, self._config, self._table, self._unseen_s(), unsupported)
         if not alive.all():
             self._tracks = self._tracks.select(alive)
 

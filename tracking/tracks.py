@@ -29,10 +29,12 @@ class Tracks:
         heading_votes: (T,) boxes that agreed with the heading less those that faced backwards, within +-3.
         query_id: (T,) detector query of the last box, `NO_QUERY` without one.
         born_us, seen_us: (T,) time of the first and of the last box.
+        supported_us: (T,) time of the last 2D box that spoke for it, that of the first box before there was one.
         hits: (T,) number of boxes.
         evidence: (T,) sum of the boxes' log odds of being true.
         observed_s, missed_s: (T,) time with and without boxes since birth.
         score: (T,) the last box's score.
+        support: (T,) score of the 2D boxes that spoke for it, averaged over its life; 0 while none does.
     """
 
     number: NDArray[np.int64]
@@ -45,11 +47,13 @@ class Tracks:
     query_id: NDArray[np.int64]
     born_us: NDArray[np.int64]
     seen_us: NDArray[np.int64]
+    supported_us: NDArray[np.int64]
     hits: NDArray[np.int64]
     evidence: FloatArray
     observed_s: FloatArray
     missed_s: FloatArray
     score: FloatArray
+    support: FloatArray
 
     def __len__(self) -> int:
         return len(self.number)
@@ -60,7 +64,7 @@ class Tracks:
         columns: dict[str, NDArray[Any]] = {}
         shapes = {"mean": (0, STATE_SIZE), "cov": (0, STATE_SIZE, STATE_SIZE)}
         shapes |= {"body": (0, BODY_SIZE), "body_var": (0, BODY_SIZE)}
-        integers = {"number", "label", "query_id", "born_us", "seen_us", "hits"}
+        integers = {"number", "label", "query_id", "born_us", "seen_us", "supported_us", "hits"}
         for field in fields(cls):
             dtype = np.int64 if field.name in integers else np.float64
             columns[field.name] = np.zeros(shapes.get(field.name, (0,)), dtype=dtype)

@@ -16,7 +16,7 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from tracking.config import ClassConfig, MeasurementNoise, TrackerConfig
+from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.sensitivity import scaled
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -111,14 +111,16 @@ def tune(base: TrackerConfig, objective: Objective, n_trials: int, storage: Path
 
 def config_source(config: TrackerConfig, comment: str) -> str:
     """A config file that holds these settings: what differs from the defaults."""
-    given = _differing(config, TrackerConfig(), skip=("noise", "classes"))
+    given = _differing(config, TrackerConfig(), skip=("noise", "camera_evidence", "classes"))
     noise = _differing(config.noise, MeasurementNoise())
+    cameras = _differing(config.camera_evidence, CameraEvidenceConfig())
     classes = {}
     for name, own in config.classes.items():
         changed = _differing(own, TrackerConfig().classes.get(name, ClassConfig()))
         if changed:
             classes[name] = changed
     given |= {"noise": noise} if noise else {}
+    given |= {"camera_evidence": cameras} if cameras else {}
     given |= {"classes": classes} if classes else {}
     lines = [f"# {line}" for line in comment.splitlines()]
     return "\n".join([*lines, f"tracker = {given!r}", ""])

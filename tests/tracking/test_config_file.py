@@ -38,6 +38,8 @@ def test_settings_of_all_classes_then_of_one() -> None:
         ({"classes": {"car": 4.0}}, "tracker: classes.car: expected a dict, got 4.0"),
         ({"every_class": 1}, "tracker: every_class: expected a dict, got 1"),
         ({"noise": {"along": 1.0}}, "tracker: noise: no setting 'along', did you mean 'along_m'?"),
+        ({"camera_evidence": {"min_iou": 0.5}}, "tracker: camera_evidence: no setting 'min_iou' (there are least_iou,"),
+        ({"camera_evidence": True}, "tracker: camera_evidence: expected a dict, got True"),
         ({"assignment": "hungarian"}, "tracker: assignment is 'hungarian', expected one of optimal, greedy, nearest"),
         ({"classes": {"car": {"motion": "ctra"}}}, "tracker: classes.car: motion is 'ctra', expected one of"),
         ({"gate_sigmas": "3"}, "tracker: gate_sigmas is '3', expected float"),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tracking import TrackerConfig
-from tracking.lifetime import evidence_score, patience_s, survivors
+from tracking import CameraEvidenceConfig, TrackerConfig
+from tracking.lifetime import evidence_score, unsupported_s, patience_s, survivors
 from tracking.settings import ClassTable
 from tracking.tracks import Tracks
 
@@ -28,19 +28,36 @@ def test_patience_grows_with_observation_up_to_the_class_limit() -> None:
 
 def test_tracks_die_when_their_patience_ends_and_sleep_while_their_query_may_return() -> None:
     rows = tracks(3, query_id=[-1, -1, 7])
-    alive = survivors(rows, CONFIG, TABLE, unseen_s=np.array([0.5, 0.7, 2.9]))
+    alive = survivors(rows, CONFIG, TABLE, np.array([0.5, 0.7, 2.9]), np.array([0.5, 0.7, 2.9]))
     assert alive.tolist() == [True, False, True]
-    assert survivors(rows, CONFIG, TABLE, unseen_s=np.array([0.0, 0.0, 3.1])).tolist() == [True, True, False]
+    unseen_s = np.array([0.0, 0.0, 3.1])
+    assert survivors(rows, CONFIG, TABLE, unseen_s, unseen_s).tolist() == [True, True, False]
+
+
+def test_2d_boxes_count_for_some_time_after_the_last_3d_box() -> None:
+    config = TrackerConfig(camera_evidence=CameraEvidenceConfig(keep_s=2.0))
+    rows = tracks(4, seen_us=np.zeros(4, np.int64), supported_us=np.array([0, 1_000_000, 1_900_000, 2_900_000]))
+    np.testing.assert_allclose(unsupported_s(rows, config, now_us=3_000_000), [3.0, 2.0, 1.1, 1.0])
+    alive = survivors(rows, CONFIG, TABLE, np.full(4, 3.0), np.array([3.0, 2.0, 0.6, 0.5]))
+    assert alive.tolist() == [False, False, True, True]
+
+
+def test_a_3d_box_after_the_last_2d_box_counts() -> None:
+    rows = tracks(1, seen_us=np.array([2_000_000]), supported_us=np.array([500_000]))
+    assert unsupported_s(rows, TrackerConfig(), now_us=3_000_000).tolist() == [1.0]
 
 
 def test_beyond_the_bound_those_unseen_longest_then_the_weakest_die() -> None:
     config = TrackerConfig(max_tracks=2)
     rows = tracks(4, score=[0.1, 0.9, 0.5, 0.8])
-    alive = survivors(rows, config, TABLE, unseen_s=np.array([0.0, 0.5, 0.0, 0.0]))
+    unseen_s = np.array([0.0, 0.5, 0.0, 0.0])
+    alive = survivors(rows, config, TABLE, unseen_s, unseen_s)
     assert alive.tolist() == [False, False, True, True]
 
 
 def test_score_is_the_mean_probability_times_a_share_of_time() -> None:
     log_odds = np.log(0.8 / 0.2)
     score = evidence_score(np.array([log_odds, 4 * log_odds]), np.array([1, 4]), np.array([0.0, 1.5]), 2.0)
+    lifted = evidence_score(np.array([log_odds]), np.array([1]), np.array([0.0]), 2.0, np.array([1.0]))
+    assert lifted.tolist() == pytest.approx([np.e * 4.0 / (1.0 + np.e * 4.0) * (1 - np.exp(-0.25))])
     assert score.tolist() == pytest.approx([0.8 * (1 - np.exp(-0.25)), 0.8 * (1 - np.exp(-1.0))])

@@ -18,7 +18,7 @@ def track(
 ) -> list[Boxes3D]:
     times_us = times_us or [500_000 * index for index in range(len(frames))]
     scale = ScoreScale.calibrated()
-    return track_offline(frames, times_us, [EGO] * len(frames), config or TrackerConfig(), scale)
+    return track_offline(frames, times_us, [EGO] * len(frames), config or TrackerConfig(), scale, [()] * len(frames))
 
 
 def test_gaps_are_filled_and_scores_are_those_of_the_whole_track(boxes_at) -> None:

@@ -47,6 +47,7 @@ def test_ranges_hold_the_start_and_name_settings() -> None:
     [
         {},
         {"gate_sigmas": 2.5, "noise": {"along_m": 0.7}, "classes": {"bus": {"gate_m": 9.0}}},
+        {"camera_evidence": {"keep_s": 3.0}, "noise": {"yaw_rad": 0.1}},
         {"cost": "giou", "every_class": {"motion": "bicycle"}},
     ],
 )
