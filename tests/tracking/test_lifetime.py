@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tracking import CameraEvidenceConfig, TrackerConfig
-from tracking.lifetime import evidence_score, unsupported_s, patience_s, survivors
+from tracking.lifetime import evidence_score, patience_s, survivors, unsupported_s
 from tracking.settings import ClassTable
 from tracking.tracks import Tracks
 
