@@ -154,7 +154,7 @@ def describe(weights: Mapping[str, Tensor]) -> str:
 # The first row of which every name is in the weights says what they are.
 _DETECTORS = {
     "DynamicDet": ("router.layer1.weight", "easy.pts_bbox_head.reference_points.weight"),
-    "RepDETR3D": ("pts_bbox_head.pseudo_reference_points.weight", "img_roi_head.multi_level_conv_obj.0.weight"),
+    "RepDETR3D": ("pts_bbox_head.transformer.decoder.layers.0.attentions.1.learnable_fc.weight",),
     "StreamPETR": ("pts_bbox_head.pseudo_reference_points.weight",),
     "Focal-PETR": ("pts_bbox_head.reference_points.weight", "img_roi_head.cls.weight"),
     "PETR": ("pts_bbox_head.reference_points.weight",),

@@ -107,7 +107,9 @@ def test_measurement(config: Path) -> None:
     assert 0 < measured.largest_score_difference(half) < 0.02
 
 
-def test_compiled_detector_gives_the_same_boxes(config: Path) -> None:
+@pytest.mark.parametrize("shipped", [False, True])
+def test_compiled_detector_gives_the_same_boxes(config: Path, shipped: bool) -> None:
+    config = ROOT / "configs/repdetr3d/city_r18.py" if shipped else config
     model, compiled = _model(config), _model(config)
     compile_for_inference(compiled, backend="aot_eager")
     assert compiled.state_dict().keys() == model.state_dict().keys()

@@ -180,7 +180,7 @@ def _sums_in_view(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> 
         )
         for channels, weight in by_group
     ]
-    return torch.cat(sums, dim=-1).unflatten(0, (batch, queries))
+    return torch.cat(sums, dim=-1).reshape(batch, queries, -1)
 
 
 def _bilinear_corners(place: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -198,5 +198,6 @@ def _bilinear_corners(place: Tensor, height: int, width: int) -> tuple[Tensor, T
 
 _SAMPLINGS: dict[str, Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]] = {
     "grid_sample": _sums_everywhere,
-    "in_view": _sums_in_view,
+    # Not compiled: the number of samples changes from call to call.
+    "in_view": torch.compiler.disable(_sums_in_view),  # type: ignore[no-untyped-call]
 }
