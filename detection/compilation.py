@@ -12,6 +12,7 @@ from functools import partial
 import torch
 
 from detection.models.detectors.multi_view import MultiViewDetector
+from scenes import InputError
 
 _PARTS_OF_THE_HEAD = ("query_tokens", "image_context", "predictions")
 
@@ -26,7 +27,12 @@ def compile_for_inference(model: MultiViewDetector, backend: str = "inductor") -
     Args:
         model: in evaluation mode.
         backend: of `torch.compile`.
+
+    Raises:
+        InputError: a detector of another kind.
     """
+    if not isinstance(model, MultiViewDetector):
+        raise InputError(f"a {type(model).__name__} cannot be compiled, only a MultiViewDetector")
     on_gpu = next(model.parameters()).is_cuda
     options = {"freezing": True, "triton.cudagraphs": on_gpu} if backend == "inductor" else None
     compiled = partial(torch.compile, dynamic=False, backend=backend, options=options)

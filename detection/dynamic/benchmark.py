@@ -21,8 +21,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mmengine.config import Config, DictAction
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -34,6 +32,7 @@ from detection.frames import FrameBatch
 from detection.inference import Detector, evaluate
 from detection.loading import batches, build_loader
 from evaluation import evaluate_tracking
+from evaluation.table import text_table
 from scenes import Boxes3D, InputError, Results, Scene, read_scenes
 from scenes.files import atomic_path, write_atomically
 
@@ -115,7 +114,7 @@ def run(arguments: argparse.Namespace, track: Track) -> None:
             for seed in range(arguments.random_seeds):
                 with bench.random_routing(seed):
                     measured.append(bench.measure(f"random {seed}", share, share))
-    Console().print(_table(measured, bench.arithmetic))
+    print(_table(measured, bench.arithmetic))
     content = {"arithmetic": asdict(bench.arithmetic), "runs": [_without_nan(asdict(one)) for one in measured]}
     write_atomically(arguments.out / "dynamic.json", json.dumps(content, indent=2).encode())
     write_picture(measured, arguments.out / "dynamic.png")
@@ -233,25 +232,25 @@ def _points(measured: Sequence[Measurement], metric: str) -> tuple[list[float], 
     return [one.gflops for one in measured], [getattr(one, metric) for one in measured]
 
 
-def _table(measured: Sequence[Measurement], arithmetic: Arithmetic) -> Table:
-    costs = ", ".join(f"{part} {gflops:.4g}" for part, gflops in asdict(arithmetic).items())
-    table = Table(title=f"GFLOPs of a frame: {costs}")
-    columns = ("routing", "hard", "threshold", "mAP", "NDS", "AMOTA", "IDS", "frames/s", "GFLOPs")
-    for column in columns:
-        table.add_column(column, justify="left" if column == "routing" else "right", no_wrap=True)
-    for one in measured:
-        table.add_row(
+def _table(measured: Sequence[Measurement], arithmetic: Arithmetic) -> str:
+    header = ["routing", "wanted", "hard", "threshold", "mAP", "NDS", "AMOTA", "IDS", "frames/s", "GFLOPs"]
+    rows = [
+        [
             one.routing,
-            f"{one.hard_share:.0%} ({one.wanted_share:.0%})",
+            f"{one.wanted_share:.0%}",
+            f"{one.hard_share:.0%}",
             f"{one.threshold:.3f}",
-            f"{one.mean_ap:.4f}",
-            f"{one.nd_score:.4f}",
-            f"{one.amota:.4f}",
+            f"{one.mean_ap:.3f}",
+            f"{one.nd_score:.3f}",
+            f"{one.amota:.3f}",
             f"{one.identity_switches:.0f}",
             f"{one.frames_per_second:.2f}",
             f"{one.gflops:.2f}",
-        )
-    return table
+        ]
+        for one in measured
+    ]
+    costs = ", ".join(f"{part} {gflops:.4g}" for part, gflops in asdict(arithmetic).items())
+    return f"{text_table(header, rows)}\nGFLOPs of a frame: {costs}"
 
 
 def _without_nan(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from detection.compilation import compile_for_inference
 from detection.dynamic.adaptive_offset import routing_losses
 from detection.frames import FrameBatch
 from detection.models.detectors.dynamic import DynamicDetector
@@ -308,6 +309,11 @@ def test_windows_and_missing_annotations_are_refused(build: Build, make_frame: M
         build()([make_frame(0, [False]), make_frame(1, [True])], mode="predict")
     with pytest.raises(InputError, match="sample sample-0-0 has none"):
         build()([make_frame(0, [False])], mode="loss")
+
+
+def test_compilation_is_refused(build: Build) -> None:
+    with pytest.raises(InputError, match="a DynamicDetector cannot be compiled"):
+        compile_for_inference(build())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("trains", ["detectors", "router"])
