@@ -136,7 +136,8 @@ def set_hard_share(config: Config, hard_share: float, checkpoint: Path | str) ->
     _check_dynamic(config)
     if not 0 <= hard_share <= 1:
         raise InputError(f"hard fraction {hard_share:g}: expected a number from 0 (none) to 1 (all frames)")
-    set_threshold(config, read_thresholds(checkpoint).at(hard_share))
+    fixed = hard_share in (0, 1)  # which any weights can do
+    set_threshold(config, hard_share if fixed else read_thresholds(checkpoint).at(hard_share))
 
 
 def digest_of_weights(weights: Mapping[str, Tensor]) -> str:
