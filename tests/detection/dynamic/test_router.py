@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
 from detection.dynamic.router import Router, pooled, takes_easy_path
 
 
@@ -35,3 +36,20 @@ def test_threshold_itself_is_easy_and_one_is_hard_for_all() -> None:
     assert takes_easy_path(scores, 0.0).all()
     assert not takes_easy_path(scores, 1.0).any()
     assert takes_easy_path(scores, torch.tensor([0.1, 0.1, 0.9, 0.9])).tolist() == [False, True, False, True]
+
+
+def test_router_learns_which_inputs_gain() -> None:
+    """Half of the inputs gain more than the others; the offset makes that half hard, though the second always wins."""
+    torch.manual_seed(0)
+    router, offset = Router([8]), AdaptiveOffset()
+    optimizer = torch.optim.Adam(router.parameters(), lr=1e-2)
+    gains = torch.tensor([0.5, 1.5]).repeat(4)
+    maps = torch.randn(8, 8, 4, 4)
+    maps[:, 0] += 2 * gains[:, None, None]
+    for _ in range(200):
+        loss = routing_losses(router([maps]), 1 + gains, torch.ones(8), offset.update(gains)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    scores = router([maps])
+    assert (scores[gains < 1] > 0.9).all() and (scores[gains > 1] < 0.1).all()
