@@ -14,7 +14,7 @@ import torch
 from detection.parity.comparison import Comparison
 from detection.parity.distillation import check_distillation, check_distillation_branches
 from detection.parity.distillation_losses import check_distillation_losses
-from detection.parity.dynamic import check_dynamic
+from detection.parity.dynamic_detectors import check_dynamic_detectors, check_dynamic_keys
 from detection.parity.inference import check_image_head, check_sequence
 from detection.parity.initialization import check_initialization
 from detection.parity.inputs import check_inputs
@@ -36,7 +36,8 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("harmo_branches.json", check_distillation_branches),
     ("harmo_distill_*.json", check_distillation),
     ("raydn_*.json", check_ray_denoising),
-    ("dynamicdet.json", check_dynamic),
+    ("dynamicdet.json", check_dynamic_detectors),
+    ("keys_dy_*.txt", check_dynamic_keys),
     ("keys_*.txt", check_keys),
     ("init_stats_*.txt", check_initialization),
     ("inputs.npz", check_inputs),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from torch import nn
 
 from detection.parity.comparison import Comparison
 from detection.parity.models import RecordedModel, Workshop
@@ -35,7 +36,12 @@ def check_keys(path: Path, workshop: Workshop) -> Comparison | None:
         return None
     with torch.device("meta"):  # names and shapes need no memory
         detector = workshop.bare(model)
-    mine = {name: _shape_and_type(value) for name, value in detector.state_dict().items()}
+    return compare_names(detector, path)
+
+
+def compare_names(model: nn.Module, path: Path) -> Comparison:
+    """Compare every name, shape and type of a model's weights with the recorded rows."""
+    mine = {name: _shape_and_type(value) for name, value in model.state_dict().items()}
     theirs = {row[0]: tuple(row[1:]) for row in read_table(path)}
     comparison = Comparison()
     for name in sorted(mine.keys() | theirs.keys()):

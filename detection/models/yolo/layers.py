@@ -1,0 +1,168 @@
+"""The layers that YOLOv7 is made of. Their parameters bear the published names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_NORM_EPS = 1e-3
+_NORM_MOMENTUM = 0.03
+_POOLING_KERNELS = (5, 9, 13)
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """A normalization with the constants of YOLOv7."""
+    return nn.BatchNorm2d(channels, eps=_NORM_EPS, momentum=_NORM_MOMENTUM)
+
+
+class ConvolutionBlock(nn.Module):
+    """Convolution that keeps the size or divides it by the stride, normalization, SiLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+        self.bn = batch_norm(out_channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, out_channels, H / stride, W / stride) of maps (B, in_channels, H, W)."""
+        return functional.silu(self.bn(self.conv(maps)))
+
+
+class Concatenation(nn.Module):
+    """Maps of one size as one map."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """(B, sum of C_i, H, W) of maps (B, C_i, H, W)."""
+        return torch.cat(maps, dim=1)
+
+
+class SpaceToDepth(nn.Module):
+    """Every other pixel as a channel: even and odd rows alternate faster than even and odd columns."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 4 C, H / 2, W / 2) of images (B, C, H, W)."""
+        corners = [images[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
+        return torch.cat(corners, dim=1)
+
+
+class SpatialPyramidPooling(nn.Module):
+    """Maxima over growing neighbourhoods beside a plain branch (SPPCSPC)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.cv1 = ConvolutionBlock(in_channels, out_channels)
+        self.cv2 = ConvolutionBlock(in_channels, out_channels)
+        self.cv3 = ConvolutionBlock(out_channels, out_channels, 3)
+        self.cv4 = ConvolutionBlock(out_channels, out_channels)
+        self.cv5 = ConvolutionBlock((1 + len(_POOLING_KERNELS)) * out_channels, out_channels)
+        self.cv6 = ConvolutionBlock(out_channels, out_channels, 3)
+        self.cv7 = ConvolutionBlock(2 * out_channels, out_channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, out_channels, H, W) of maps (B, in_channels, H, W)."""
+        near = self.cv4(self.cv3(self.cv1(maps)))
+        pooled = [functional.max_pool2d(near, kernel, 1, kernel // 2) for kernel in _POOLING_KERNELS]
+        deep = self.cv6(self.cv5(torch.cat((near, *pooled), dim=1)))
+        joined: Tensor = self.cv7(torch.cat((deep, self.cv2(maps)), dim=1))
+        return joined
+
+
+class ReparameterizedConvolution(nn.Module):
+    """A 3x3 and a 1x1 convolution, each normalized, summed before the SiLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.rbr_dense = _normalized_convolution(in_channels, out_channels, 3)
+        self.rbr_1x1 = _normalized_convolution(in_channels, out_channels, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, out_channels, H, W) of maps (B, in_channels, H, W)."""
+        return functional.silu(self.rbr_dense(maps) + self.rbr_1x1(maps))
+
+
+def _normalized_convolution(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
+    convolution = nn.Conv2d(in_channels, out_channels, kernel, 1, kernel // 2, bias=False)
+    return nn.Sequential(convolution, batch_norm(out_channels))
+
+
+class ImplicitKnowledge(nn.Module):
+    """One learned number a channel, which is added to a map or multiplied with it (Wang et al., YOLOR, 2021)."""
+
+    def __init__(self, channels: int, around: float) -> None:
+        super().__init__()
+        self.implicit = nn.Parameter(around + 0.02 * torch.randn(1, channels, 1, 1))
+
+
+class AnchorPrediction(nn.Module):
+    """Predicts, in every cell of every level, a box for each of some anchors."""
+
+    anchors: Tensor
+    anchor_grid: Tensor
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        anchors_px: Sequence[Sequence[tuple[int, int]]],
+        strides: Sequence[int],
+        num_classes: int,
+    ) -> None:
+        """A prediction.
+
+        Args:
+            in_channels: of each level.
+            anchors_px: of each level, width and height of each anchor.
+            strides: of each level, pixels a cell.
+            num_classes: of objects.
+        """
+        super().__init__()
+        self.strides = tuple(strides)
+        self.num_anchors = len(anchors_px[0])
+        self.num_outputs = 5 + num_classes
+        sizes = torch.tensor(anchors_px, dtype=torch.float32)
+        self.register_buffer("anchors", sizes / torch.tensor(self.strides)[:, None, None])
+        self.register_buffer("anchor_grid", sizes[:, None, :, None, None, :].clone())
+        width = self.num_anchors * self.num_outputs
+        self.m = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in in_channels)
+        self.ia = nn.ModuleList(ImplicitKnowledge(channels, 0.0) for channels in in_channels)
+        self.im = nn.ModuleList(ImplicitKnowledge(width, 1.0) for _ in in_channels)
+
+    def forward(self, *levels: Tensor) -> list[Tensor]:
+        """Of each level, logits (B, anchors, H, W, 5 + classes): x, y, width, height, object, classes.
+
+        Args:
+            levels: maps (B, in_channels[i], H_i, W_i).
+        """
+        logits = []
+        for maps, convolution, added, factor in zip(levels, self.m, self.ia, self.im, strict=True):
+            assert isinstance(added, ImplicitKnowledge) and isinstance(factor, ImplicitKnowledge)
+            predicted = factor.implicit * convolution(maps + added.implicit)
+            shape = (len(maps), self.num_anchors, self.num_outputs, *maps.shape[-2:])
+            logits.append(predicted.reshape(shape).permute(0, 1, 3, 4, 2))
+        return logits
+
+    def decode(self, logits: Sequence[Tensor]) -> Tensor:
+        """Boxes (B, N, 5 + classes): centre, width and height in pixels, then probabilities.
+
+        A box's centre may leave its cell by half a cell; its sides are at most four times those of its anchor.
+
+        Args:
+            logits: of each level, as `forward` gives them. N is the number of all anchors of all cells.
+        """
+        boxes = []
+        for level, (raw, stride) in enumerate(zip(logits, self.strides, strict=True)):
+            probabilities = raw.sigmoid()
+            centers_px = (2.0 * probabilities[..., :2] - 0.5 + _cells(raw)) * stride
+            sizes_px = (2.0 * probabilities[..., 2:4]) ** 2 * self.anchor_grid[level]
+            boxes.append(torch.cat((centers_px, sizes_px, probabilities[..., 4:]), dim=-1).flatten(1, 3))
+        return torch.cat(boxes, dim=1)
+
+
+def _cells(logits: Tensor) -> Tensor:
+    """Column and row (1, 1, H, W, 2) of every cell."""
+    height, width = logits.shape[2:4]
+    rows, columns = (torch.arange(side, device=logits.device, dtype=logits.dtype) for side in (height, width))
+    row, column = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack((column, row), dim=-1)[None, None]
