@@ -8,6 +8,7 @@ Lin et al., DynamicDet: A Unified Dynamic Architecture for Object Detection, 202
 """
 
 from detection.models.yolo.dynamic_yolo import DynamicYolo, DynamicYoloOutput
+from detection.models.yolo.fusing import fused
 from detection.models.yolo.variants import VARIANTS, Variant
 
-__all__ = ["VARIANTS", "DynamicYolo", "DynamicYoloOutput", "Variant"]
+__all__ = ["VARIANTS", "DynamicYolo", "DynamicYoloOutput", "Variant", "fused"]

@@ -88,12 +88,28 @@ def _normalized_convolution(in_channels: int, out_channels: int, kernel: int) ->
     return nn.Sequential(convolution, batch_norm(out_channels))
 
 
-class ImplicitKnowledge(nn.Module):
-    """One learned number a channel, which is added to a map or multiplied with it (Wang et al., YOLOR, 2021)."""
+class ImplicitSum(nn.Module):
+    """Adds one learned number a channel (Wang et al., YOLOR, 2021)."""
 
-    def __init__(self, channels: int, around: float) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.implicit = nn.Parameter(around + 0.02 * torch.randn(1, channels, 1, 1))
+        self.implicit = nn.Parameter(0.02 * torch.randn(1, channels, 1, 1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, channels, H, W), moved."""
+        return maps + self.implicit
+
+
+class ImplicitProduct(nn.Module):
+    """Multiplies with one learned number a channel (Wang et al., YOLOR, 2021)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.implicit = nn.Parameter(1.0 + 0.02 * torch.randn(1, channels, 1, 1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, channels, H, W), scaled."""
+        return maps * self.implicit
 
 
 class AnchorPrediction(nn.Module):
@@ -126,8 +142,8 @@ class AnchorPrediction(nn.Module):
         self.register_buffer("anchor_grid", sizes[:, None, :, None, None, :].clone())
         width = self.num_anchors * self.num_outputs
         self.m = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in in_channels)
-        self.ia = nn.ModuleList(ImplicitKnowledge(channels, 0.0) for channels in in_channels)
-        self.im = nn.ModuleList(ImplicitKnowledge(width, 1.0) for _ in in_channels)
+        self.ia = nn.ModuleList(ImplicitSum(channels) for channels in in_channels)
+        self.im = nn.ModuleList(ImplicitProduct(width) for _ in in_channels)
 
     def forward(self, *levels: Tensor) -> list[Tensor]:
         """Of each level, logits (B, anchors, H, W, 5 + classes): x, y, width, height, object, classes.
@@ -136,9 +152,8 @@ class AnchorPrediction(nn.Module):
             levels: maps (B, in_channels[i], H_i, W_i).
         """
         logits = []
-        for maps, convolution, added, factor in zip(levels, self.m, self.ia, self.im, strict=True):
-            assert isinstance(added, ImplicitKnowledge) and isinstance(factor, ImplicitKnowledge)
-            predicted = factor.implicit * convolution(maps + added.implicit)
+        for maps, convolution, moved, scaled in zip(levels, self.m, self.ia, self.im, strict=True):
+            predicted = scaled(convolution(moved(maps)))
             shape = (len(maps), self.num_anchors, self.num_outputs, *maps.shape[-2:])
             logits.append(predicted.reshape(shape).permute(0, 1, 3, 4, 2))
         return logits

@@ -1,36 +1,16 @@
 """Dy-YOLOv7: published sizes, and the paths of images through a small one."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from detection.models.yolo import VARIANTS, DynamicYolo, Variant
-
-
-def small(name: str) -> Variant:
-    """A variant with a sixteenth of its widths, or less."""
-    variant = VARIANTS[name]
-    blocks = variant.aggregations
-
-    def narrow(channels: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(max(2, number // 16) for number in channels)
-
-    columns = ("stem_channels", "stage_channels", "down_channels", "up_channels", "output_channels")
-    widths = ("backbone_widths", "backbone_channels", "down_widths", "up_widths")
-    return replace(
-        variant,
-        **{column: narrow(getattr(variant, column)) for column in columns},
-        pyramid_channels=variant.pyramid_channels // 16,
-        aggregations=replace(blocks, **{column: narrow(getattr(blocks, column)) for column in widths}),
-    )
+from detection.models.yolo import VARIANTS, DynamicYolo
 
 
 @pytest.fixture(params=list(VARIANTS))
-def model(request) -> DynamicYolo:
+def model(request, small_variant) -> DynamicYolo:
     torch.manual_seed(0)
-    return DynamicYolo(small(request.param), num_classes=3).eval()
+    return DynamicYolo(small_variant(request.param), num_classes=3).eval()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +98,7 @@ def test_all_parameters_learn(model: DynamicYolo) -> None:
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
-def test_without_a_router_nothing_routes() -> None:
-    model = DynamicYolo(small("dy-yolov7"), router=False)
+def test_without_a_router_nothing_routes(small_variant) -> None:
+    model = DynamicYolo(small_variant("dy-yolov7"), router=False)
     with pytest.raises(ValueError, match="without a router"):
         model(torch.rand(1, 3, 64, 64), 0.5)
