@@ -19,6 +19,9 @@ _CORNERS = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
 _TOUCHING = 1e-9
 """Shares of sides, and angles, that count as none: sides that lie on one line must not be lost to rounding."""
 
+_AROUND = 2.0 * np.pi - 1e-6
+"""A side of this heading would span no area with the lowest point."""
+
 
 def rectangle_corners(xy_m: FloatArray, yaw_rad: FloatArray, size_wl_m: FloatArray) -> FloatArray:
     """(P, 4, 2) corners, anticlockwise, of bodies at (P, 2) that face (P,) with width and length (P, 2)."""
@@ -104,8 +107,9 @@ def _hull_area(points: FloatArray) -> FloatArray:
         length = np.abs(step).sum(axis=2)
         turn[length <= same_m[:, None]] = np.inf
         following = turn.argmin(axis=1)
-        doubled += wrapping * _cross(points[each, current] - origin, points[each, following] - origin)
         heading = heading + turn[each, following] - _TOUCHING
-        wrapping &= np.abs(points[each, following] - origin).sum(axis=1) > same_m
+        # Around. The point itself may be passed by, if it lies on a side of the hull.
+        wrapping &= heading < _AROUND
+        doubled += wrapping * _cross(points[each, current] - origin, points[each, following] - origin)
         current = following
     return 0.5 * doubled

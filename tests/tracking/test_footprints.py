@@ -44,6 +44,7 @@ def test_equals_shapelys(bodies: list) -> None:
         ((8.0, 0.0, 0.0, 2.0, 4.0), -8.0 / 24.0),
         ((0.0, 0.0, np.pi / 2, 2.0, 4.0), 4.0 / 12.0 - 2.0 / 14.0),
         ((0.0, 0.0, 0.0, 1.0, 2.0), 2.0 / 8.0),
+        ((0.0, 0.0, np.pi, 2.0, 2.0), 4.0 / 8.0),  # its lowest corner, by rounding, lies on a side of the other
     ],
 )
 def test_by_hand(second: tuple[float, ...], expected: float) -> None:
