@@ -29,7 +29,7 @@ lint: $(VENV)/.installed-test
 
 # A stamp a set of packages: a second run finds it and installs nothing.
 $(VENV)/.installed: setup.py constraints.txt | $(VENV)/bin/python
-	$(PIP) -e .
+	$(PIP) -e '.[detection]'
 	@touch $@
 
 $(VENV)/.installed-test: setup.py constraints.txt | $(VENV)/bin/python

@@ -20,7 +20,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
-    package_data={**{room: ["py.typed"] for room in ROOMS}, "visualization": ["py.typed", "page/*"]},
+    package_data={
+        **{room: ["py.typed"] for room in ROOMS},
+        "detection": ["py.typed", "weights/*"],
+        "visualization": ["py.typed", "page/*"],
+    },
     install_requires=[
         "numpy>=1.26,<2",
         "scipy>=1.14",
