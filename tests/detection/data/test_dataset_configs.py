@@ -56,8 +56,8 @@ def test_released_configs_see_what_the_published_ones_do(name: str) -> None:
 def test_city_config_makes_batches(small_city: Path, train_infos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITY_ROOT", str(small_city))
     config = read_config(CONFIGS / "_base_" / "datasets" / "city.py")
-    for name, batch_size, annotated in (("train_dataloader", 2, True), ("val_dataloader", 1, False)):
+    for name, batch_size, annotated in (("train_dataloader", 4, True), ("val_dataloader", 1, False)):
         settings = {**config[name], "num_workers": 0}
         (frame,) = next(iter(build_loader(settings)))["frames"]
-        assert frame.images.shape == (batch_size, 6, 3, 128, 352)
+        assert frame.images.shape == (batch_size, 6, 3, 96, 256)
         assert (frame.targets is not None) == annotated
