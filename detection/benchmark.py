@@ -245,7 +245,7 @@ def _table(measured: Sequence[Measurement], device: torch.device) -> Table:
             f"{one.frames_per_second / baseline.frames_per_second:.2f}",
             *(f"{latency_ms:.1f}" for latency_ms in percentiles),
             f"{one.peak_memory_bytes / 1e6:.0f}",
-            "" if one is baseline else f"{one.largest_score_difference(baseline):.1e}",
+            "" if one is baseline else f"{one.largest_score_difference(baseline):.0e}",
         )
     return table
 
