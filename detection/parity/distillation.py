@@ -77,7 +77,7 @@ def check_distillation(path: Path, workshop: Workshop) -> Comparison:
     content, arrays = read_json(path), read_arrays(path.with_suffix(".npz"))
     rule = MethodsRule(path.parent, workshop.rule)
     comparison = Comparison()
-    entries = {key: entry for key, entry in content.items() if isinstance(entry, dict) and "losses" in entry}
+    entries = _iterations_in(content)
     comparison.not_compared += [_UNDEFINED] if entries.pop(_UNDEFINED, None) else []
     in_a_row = [key for key in entries if key.startswith("frame")]
     detector = _detector(_RELEASED, workshop, rule)
@@ -110,7 +110,7 @@ def check_distillation_branches(path: Path, workshop: Workshop) -> Comparison:
     content, arrays = read_json(path), read_arrays(path.with_suffix(".npz"))
     rule = MethodsRule(path.parent, workshop.rule)
     comparison = Comparison()
-    entries = {key: entry for key, entry in content.items() if isinstance(entry, dict) and "losses" in entry}
+    entries = _iterations_in(content)
     for with_boxes in (False, True):
         branches = {key: entry for key, entry in entries.items() if key.startswith("dn") == with_boxes}
         if not branches:
@@ -129,6 +129,11 @@ def check_distillation_branches(path: Path, workshop: Workshop) -> Comparison:
     for key, entry in content.get("pseudo_labels", {}).items():
         _compare_teacher_boxes(comparison, rule, key, entry)
     return comparison
+
+
+def _iterations_in(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recording holds of iterations, beside other things."""
+    return {key: entry for key, entry in content.items() if isinstance(entry, dict) and "losses" in entry}
 
 
 def _detector(terms: Mapping[str, dict[str, Any]], workshop: Workshop, rule: MethodsRule) -> DistilledDetector:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -21,8 +20,6 @@ from detection.dynamic import (
 )
 from detection.parity.comparison import Array, Comparison
 from detection.parity.methods_rule import MethodsRule
-from detection.parity.models import Workshop
-from detection.parity.recording import read_arrays, read_json
 from detection.parity.tolerances import EXACT_FLOAT
 
 _MODELS: Final = ("dy-yolov7", "dy-yolov7x", "dy-yolov7-w6")
@@ -33,16 +30,10 @@ _LATE_ITERATIONS: Final = (9997, 9998, 9999, 10_000, 10_998, 10_999)
 _LATE_SCORE: Final = 0.4
 
 
-def check_dynamic(path: Path, workshop: Workshop) -> Comparison:
-    """Compare all that does not depend on the 2D detectors of the recording.
-
-    Args:
-        path: `dynamicdet.json`, with the arrays in the `.npz` beside it.
-        workshop: for the rule.
-    """
-    content, arrays = read_json(path), read_arrays(path.with_suffix(".npz"))
-    rule = MethodsRule(path.parent, workshop.rule)
-    comparison = Comparison()
+def compare_methods(
+    comparison: Comparison, rule: MethodsRule, content: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> None:
+    """Compare all that does not depend on the 2D detectors of the recording `dynamicdet`."""
     compare_small_router(comparison, rule, content["router_small"], arrays)
     for model in _MODELS:
         compare_router(comparison, rule, model, content[f"forward_{model}-step2"], arrays)
@@ -53,8 +44,6 @@ def check_dynamic(path: Path, workshop: Workshop) -> Comparison:
         thresholds = percentile_thresholds(rule.module.thres_scores(case))
         comparison.within(f"thresholds {case}", thresholds, recorded, EXACT_FLOAT)
     compare_fusion(comparison, rule, arrays)
-    comparison.not_compared += [name for name in arrays if name not in comparison.compared]
-    return comparison
 
 
 def load_dynamic_weights(module: nn.Module, rule: MethodsRule, tag: str, prefix: str = "") -> None:

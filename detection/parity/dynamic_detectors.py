@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import torch
 
+from detection.dynamic.router import pooled
 from detection.models.yolo import VARIANTS, DynamicYolo
 from detection.parity.comparison import Array, Comparison
-from detection.parity.dynamic import check_dynamic, load_dynamic_weights
+from detection.parity.dynamic import compare_methods, load_dynamic_weights
 from detection.parity.keys import compare_names
 from detection.parity.methods_rule import MethodsRule
 from detection.parity.models import Workshop
@@ -47,15 +48,16 @@ def check_dynamic_keys(path: Path, workshop: Workshop) -> Comparison | None:
 
 
 def check_dynamic_detectors(path: Path, workshop: Workshop) -> Comparison:
-    """Compare all that `check_dynamic` does, and both paths of an image through each detector.
+    """Compare all that `compare_methods` does, and both paths of an image through each detector.
 
     Args:
         path: `dynamicdet.json`, with the arrays in the `.npz` beside it.
         workshop: for the rule.
     """
-    comparison = check_dynamic(path, workshop)
     content, arrays = read_json(path), read_arrays(path.with_suffix(".npz"))
     rule = MethodsRule(path.parent, workshop.rule)
+    comparison = Comparison()
+    compare_methods(comparison, rule, content, arrays)
     for name in VARIANTS:
         compare_detector(comparison, rule, name, content[f"forward_{name}-step2"], arrays)
     comparison.not_compared = [name for name in arrays if name not in comparison.compared]
@@ -71,7 +73,7 @@ def compare_detector(
     image = torch.from_numpy(rule.module.dy_image(_IMAGE_PX))
     with torch.inference_mode():
         maps = model.first_maps(image)
-        means = torch.cat([of_layer.mean(dim=(2, 3)) for of_layer in model.routed_maps(maps)], dim=1)
+        means = pooled(model.routed_maps(maps))
         comparison.within(f"{name}-step2_router_pooled", means, arrays[f"{name}-step2_router_pooled"], _POOLED)
         for path, logits in (("easy", model.easy_logits(maps)), ("hard", model.hard_logits(image, maps))):
             prefix = f"{name}-step2_{path}"
