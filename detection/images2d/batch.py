@@ -66,7 +66,7 @@ class ImageDetections:
     """M boxes found in one image, best first.
 
     Attributes:
-        boxes_px: (M, 4) float32, left, top, right, bottom; in pixels of the network's image unless it is said otherwise.
+        boxes_px: (M, 4) float32, left, top, right, bottom; in pixels of the network's image, or as said.
         labels: (M,) int64 class indices.
         scores: (M,) float32.
     """
