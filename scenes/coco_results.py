@@ -9,16 +9,16 @@ ends.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
 
 from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS
+from scenes.coco import CocoCategory, CocoId, CocoImage, CocoResult, by_id, read_coco
 from scenes.errors import InputError
 from scenes.geometry import FloatArray
 from scenes.scene import Camera, Scene
@@ -30,32 +30,10 @@ _LABEL_OF_CATEGORY = {
 }
 """Names of categories that are understood: the ten classes, nuScenes' categories, and COCO's own where it differs."""
 
-_Side = Annotated[int, msgspec.Meta(ge=1)]
-_Id = int | str
-
-
-class _Image(msgspec.Struct, gc=False):
-    id: _Id
-    file_name: str
-    width: _Side
-    height: _Side
-
-
-class _Category(msgspec.Struct, gc=False):
-    id: _Id
-    name: str
-
 
 class _DataSet(msgspec.Struct):
-    images: list[_Image]
-    categories: list[_Category]
-
-
-class _Box(msgspec.Struct, gc=False):
-    image_id: _Id
-    category_id: _Id
-    bbox: tuple[float, float, float, float]
-    score: float
+    images: list[CocoImage]
+    categories: list[CocoCategory]
 
 
 @dataclass(frozen=True)
@@ -87,15 +65,15 @@ def read_coco_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> C
             camera images; no image is one of the scenes', no category is known, or there are no boxes. The message
             names file, entry and key.
     """
-    known = _read(data_set, _DataSet, 'expected an object with "images" and "categories"')
-    rows = _read(results, list[_Box], "expected a list of boxes")
+    known = read_coco(data_set, _DataSet, 'expected an object with "images" and "categories"')
+    rows = read_coco(results, list[CocoResult], "expected a list of boxes")
     if not rows:
         raise InputError(f"{results}: no boxes in it")
-    images = _by_id(known.images, data_set, "images")
+    images = by_id(known.images, data_set, "images")
     label_of = _labels(known.categories, data_set)
     cameras = _cameras_of_images(images, data_set, scenes)
     count: Counter[str] = Counter()
-    rows_of: defaultdict[_Id, list[_Box]] = defaultdict(list)
+    rows_of: defaultdict[CocoId, list[CocoResult]] = defaultdict(list)
     for index, row in enumerate(rows):
         _check(row, f"{results}: box {index}", images, label_of)
         if row.image_id not in cameras:
@@ -111,37 +89,11 @@ def read_coco_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> C
     return CocoBoxes(boxes, tuple(f"{results}: {number} {what}" for what, number in count.items() if number))
 
 
-_T = TypeVar("_T")
-
-
-def _read(path: Path, type_: type[_T], expected: str) -> _T:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=type_)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: {expected}: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
-
-
-_EntryT = TypeVar("_EntryT", _Image, _Category)
-
-
-def _by_id(entries: Iterable[_EntryT], path: Path, key: str) -> dict[_Id, _EntryT]:
-    found: dict[_Id, _EntryT] = {}
-    for index, entry in enumerate(entries):
-        if entry.id in found:
-            raise InputError(f"{path}: {key}[{index}], key id: {entry.id!r} is there twice")
-        found[entry.id] = entry
-    return found
-
-
-def _labels(categories: list[_Category], path: Path) -> dict[_Id, int | None]:
+def _labels(categories: list[CocoCategory], path: Path) -> dict[CocoId, int | None]:
     """The label of each category id, None for a category that is none of ours."""
     labels = {
         id_: _LABEL_OF_CATEGORY.get(category.name.strip().lower())
-        for id_, category in _by_id(categories, path, "categories").items()
+        for id_, category in by_id(categories, path, "categories").items()
     }
     if all(label is None for label in labels.values()):
         names = ", ".join(repr(category.name) for category in categories[:3]) or "none"
@@ -150,8 +102,8 @@ def _labels(categories: list[_Category], path: Path) -> dict[_Id, int | None]:
 
 
 def _cameras_of_images(
-    images: Mapping[_Id, _Image], path: Path, scenes: Sequence[Scene]
-) -> dict[_Id, tuple[str, Camera]]:
+    images: Mapping[CocoId, CocoImage], path: Path, scenes: Sequence[Scene]
+) -> dict[CocoId, tuple[str, Camera]]:
     """The sample token and camera of each image that the scenes hold."""
     shown = {
         PurePosixPath(camera.image_path.absolute().as_posix()): (frame.token, camera)
@@ -162,8 +114,8 @@ def _cameras_of_images(
     by_name: dict[str, list[PurePosixPath]] = {}
     for image_path in shown:
         by_name.setdefault(image_path.name, []).append(image_path)
-    cameras: dict[_Id, tuple[str, Camera]] = {}
-    taken: dict[PurePosixPath, _Id] = {}
+    cameras: dict[CocoId, tuple[str, Camera]] = {}
+    taken: dict[PurePosixPath, CocoId] = {}
     for id_, image in images.items():
         named = PurePosixPath(image.file_name)
         fitting = [candidate for candidate in by_name.get(named.name, ()) if _ends_with(candidate, named)]
@@ -189,7 +141,9 @@ def _ends_with(path: PurePosixPath, end: PurePosixPath) -> bool:
     return path.parts[-len(end.parts) :] == end.parts
 
 
-def _check(row: _Box, where: str, images: Mapping[_Id, _Image], label_of: Mapping[_Id, int | None]) -> None:
+def _check(
+    row: CocoResult, where: str, images: Mapping[CocoId, CocoImage], label_of: Mapping[CocoId, int | None]
+) -> None:
     if row.image_id not in images:
         raise InputError(f"{where}, key image_id: {row.image_id!r} is none of the images")
     if row.category_id not in label_of:
@@ -199,7 +153,7 @@ def _check(row: _Box, where: str, images: Mapping[_Id, _Image], label_of: Mappin
 
 
 def _boxes(
-    rows: Sequence[_Box], labels: Sequence[int | None], image: _Image, camera: Camera, count: Counter[str]
+    rows: Sequence[CocoResult], labels: Sequence[int | None], image: CocoImage, camera: Camera, count: Counter[str]
 ) -> Boxes2D:
     """The boxes of one image, in the pixels of its camera, cut at the image's edge."""
     size_px = np.array([image.width, image.height], dtype=np.float64)
