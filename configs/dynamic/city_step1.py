@@ -1,23 +1,25 @@
-# DynamicDet on the city, step 1: the network that ships is the light detector; behind it a ResNet-34 with more layers.
+# DynamicDet on the city, step 1: a lighter RepDETR3D first, then the one that ships. Both begin with what they have
+# learned alone: tools/train.py configs/repdetr3d/city_r18_light.py trains the lighter one.
 _base_ = "../repdetr3d/city_r18.py"
 
-_light = _base_.model
-_head = _light.pts_bbox_head
+_light_checkpoint = "checkpoints/repdetr3d_city_r18_light.pth"
+_shipped_checkpoint = "{{fileDirname}}/../../detection/weights/repdetr3d_city_r18.safetensors"
+_parts = ("img_backbone", "img_neck", "img_roi_head", "pts_bbox_head")
+_hard = _base_.model
+_head = _hard.pts_bbox_head
 
 model = dict(
     _delete_=True,
     type="DynamicDetector",
-    easy=_light,
-    hard=dict(
-        type="MultiViewDetector",
-        channels_last=True,
-        img_backbone=dict(
-            type="ResNet", depth=34, base_channels=48, strides=(1, 2, 2), out_indices=(1, 2), norm_eval=False
-        ),
-        img_neck=dict(type="FPN", in_channels=[96, 192], out_channels=128, num_outs=2),
-        img_roi_head=_light.img_roi_head,
-        pts_bbox_head=dict(_head, decoder=dict(_head.decoder, num_layers=6)),
+    easy=dict(
+        _hard,
+        img_backbone=dict(_hard.img_backbone, base_channels=16),
+        img_neck=dict(_hard.img_neck, in_channels=[32, 64]),
+        pts_bbox_head=dict(_head, decoder=dict(_head.decoder, num_layers=2)),
+        pretrained=dict.fromkeys(_parts, _light_checkpoint),
     ),
+    hard=dict(_hard, pretrained=dict.fromkeys(_parts, _shipped_checkpoint)),
     # The router knows nothing yet: validation sees the hard path.
     threshold=1.0,
 )
+schedule = dict(epochs=4, reference_lr=3e-4)

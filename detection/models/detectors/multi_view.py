@@ -10,6 +10,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor
 
+from detection.checkpoints import load_part
 from detection.frames import FrameBatch
 from detection.models.box_coder import Detections
 from detection.models.layers.grid_mask import GridMask
@@ -50,6 +51,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         num_frame_backbone_grads: int = 1,
         num_frame_head_grads: int = 1,
         channels_last: bool = False,
+        pretrained: Mapping[str, str] | None = None,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         """A detector, its parts built from their configs.
@@ -65,10 +67,11 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
                 fill the memory.
             channels_last: whether convolutions run with the channels innermost: twice as fast on a CPU and in half
                 precision on a GPU, with rounding of another kind.
+            pretrained: checkpoints by the name of a part (`pts_bbox_head`), whose weights of it `init_weights` loads.
             data_preprocessor: config of the preprocessor; by default a `FramePreprocessor`.
 
         Raises:
-            InputError: losses are asked of frames without gradients.
+            InputError: losses are asked of frames without gradients, or a part is named that there is not.
         """
         super().__init__(data_preprocessor=data_preprocessor or dict(type="streamtrack.FramePreprocessor"))
         if not 0 < num_frame_losses <= num_frame_head_grads:
@@ -88,7 +91,20 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         self.num_frame_losses = num_frame_losses
         self.num_frame_backbone_grads = num_frame_backbone_grads
         self.num_frame_head_grads = num_frame_head_grads
+        self._pretrained = dict(pretrained or {})
+        if unknown := self._pretrained.keys() - dict(self.named_children()).keys():
+            raise InputError(f"detector: pretrained names {min(unknown)}, which this detector does not have")
         self._last_mode: str | None = None
+
+    def init_weights(self) -> None:
+        """Draw random weights, then load those of the parts that are pretrained.
+
+        Raises:
+            InputError: a checkpoint cannot be read, or does not hold the weights of its part.
+        """
+        super().init_weights()
+        for name, checkpoint in self._pretrained.items():
+            load_part(self.get_submodule(name), checkpoint)
 
     @property
     def memory(self) -> TemporalMemory | None:

@@ -1,6 +1,7 @@
 """The detector: windows of frames, streams of a batch, switches between training and inference, half precision."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -226,3 +227,21 @@ def test_preprocessor_moves_the_frames_to_the_model(make_frame: MakeFrame) -> No
     (frame,) = preprocessor({"frames": [make_frame(0, [False], num_boxes=[1])]})["frames"]
     assert frame.targets is not None
     assert frame.images.device.type == frame.targets[0].boxes.device.type == "meta"
+
+
+def test_parts_begin_with_the_weights_of_a_checkpoint(build: Build, tmp_path: Path) -> None:
+    given = build()
+    torch.save({"state_dict": given.state_dict()}, tmp_path / "given.pth")
+    model = build(pretrained=dict(pts_bbox_head=str(tmp_path / "given.pth")))
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    model.init_weights()
+    expected = dict(given.pts_bbox_head.named_parameters())
+    for name, parameter in model.pts_bbox_head.named_parameters():
+        torch.testing.assert_close(parameter, expected[name])
+    assert not any(parameter.any() for parameter in model.img_backbone.parameters())
+
+
+def test_a_part_that_there_is_not_cannot_be_pretrained(build: Build) -> None:
+    with pytest.raises(InputError, match="pretrained names img_neck, which this detector does not have"):
+        build(pretrained=dict(img_neck="given.pth"))
