@@ -1,9 +1,6 @@
 """2D boxes given to `tools/track.py` as a user gives them, and what `tools/camera_evidence.py` prints of them."""
 
 import json
-import runpy
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +11,6 @@ from scenes.city import VAL_SPLIT, VERSION, make_city
 from scenes.city.simulated_camera_detector import simulate_camera_boxes
 from scenes.city.simulated_detector import simulate_detections
 from tracking import track_results
-
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +24,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scenes(root: Path) -> list[Scene]:
     return read_scenes(root, VERSION, VAL_SPLIT)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
-    """Runs a tool here; returns its exit code and what it printed."""
-
-    def run_tool(name: str, *arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(TOOLS / name), run_name="__main__")
-        return int(ended.value.code or 0), *capsys.readouterr()
-
-    return run_tool
 
 
 def write_coco(folder: Path, root: Path, scenes: list[Scene]) -> tuple[Path, Path]:
