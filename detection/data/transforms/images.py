@@ -4,49 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from io import BytesIO
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from detection.data.sample import CameraView, FrameSample
+from detection.images2d.image_reading import read_image
 from detection.registry import TRANSFORMS
 from scenes import InputError
 
 
 @TRANSFORMS.register_module()
 class LoadImages:
-    """Reads the images of all cameras as RGB.
-
-    Pillow decodes about twice as fast as OpenCV here, and it is what shrinks the image afterwards.
-    """
+    """Reads the images of all cameras as RGB, see `read_image`."""
 
     def __call__(self, sample: FrameSample, random: np.random.Generator) -> FrameSample:
         return sample.with_views([self._loaded(view, sample.sample_token) for view in sample.views])
 
     def _loaded(self, view: CameraView, sample_token: str) -> CameraView:
         where = f"{view.image_path}: image of {view.name}, sample '{sample_token}'"
-        image = _read_rgb(view.image_path, where)
+        image = read_image(view.image_path, where)
         height, width = image.shape[:2]
         if view.size_px is not None and (width, height) != view.size_px:
             expected = "x".join(map(str, view.size_px))
             raise InputError(f"{where}: is {width}x{height} pixels, its calibration belongs to {expected}")
         return replace(view, image=image, size_px=(width, height))
-
-
-def _read_rgb(path: Path, where: str) -> NDArray[np.uint8]:
-    try:
-        with Image.open(BytesIO(path.read_bytes())) as image:
-            return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{where}: is missing") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow reports broken content in all of these ways, and a folder in place of a file.
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
-        raise InputError(f"{where}: cannot be read ({reason})") from None
 
 
 @TRANSFORMS.register_module()

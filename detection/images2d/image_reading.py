@@ -1,0 +1,73 @@
+"""Reads image files of any kind as RGB."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from scenes import InputError
+
+RgbImage = NDArray[np.uint8]
+"""(H, W, 3) uint8."""
+
+_MOST_OF_16_BITS: Final = 65535
+
+_BROKEN: Final = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    KeyError,
+    IndexError,
+    TypeError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""How Pillow reports broken content, and a folder in place of a file."""
+
+
+def read_image(path: Path, where: str | None = None) -> RgbImage:
+    """An image file as (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
+
+    Grey images get three equal channels, transparency is dropped, of 16 bits the upper 8 are kept, and of several
+    pictures the first one. Pillow decodes about twice as fast as OpenCV here, and does not paint what is cut off grey.
+
+    Args:
+        path: file to read.
+        where: what messages begin with; by default the path.
+
+    Raises:
+        InputError: no such file, no image, or a broken one.
+    """
+    where = where or str(path)
+    try:
+        with Image.open(BytesIO(path.read_bytes())) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            return _rgb(image)
+    except FileNotFoundError:
+        raise InputError(f"{where}: is missing") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{where}: cannot be read (not an image)") from None
+    except _BROKEN as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{where}: cannot be read ({reason})") from None
+
+
+def _rgb(image: Image.Image) -> RgbImage:
+    if image.mode == "F":
+        raise ValueError("pixels are floating-point numbers, expected whole numbers of 8 or 16 bits")
+    if not image.mode.startswith("I"):
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    # Pillow's own conversion would make everything above 255 white.
+    grey = np.asarray(image)
+    if grey.min() < 0 or grey.max() > _MOST_OF_16_BITS:
+        raise ValueError("pixels have more than 16 bits")
+    return np.repeat((grey >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
