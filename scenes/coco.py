@@ -5,13 +5,16 @@ Ids are names: they may have gaps, any order, and be text. What the rows hold be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from scenes.errors import InputError
+from scenes.geometry import FloatArray
 
 CocoId = int | str
 
@@ -95,3 +98,20 @@ def by_id(entries: Iterable[_EntryT], path: Path, key: str) -> dict[CocoId, _Ent
             raise InputError(f"{path}: {key}[{index}], key id: {entry.id!r} is there twice")
         found[entry.id] = entry
     return found
+
+
+def edges_in_image(
+    rows: Sequence[CocoAnnotation] | Sequence[CocoResult], image: CocoImage
+) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where the boxes of an image lie in it.
+
+    Returns:
+        edges (N, 4) left, top, right, bottom in pixels, cut at the image's edge; which boxes have an area there; which
+        of these were cut, by more than rounding to a tenth of a pixel.
+    """
+    bbox = np.array([row.bbox for row in rows], dtype=np.float64).reshape(-1, 4)
+    with np.errstate(over="ignore"):  # what is infinite is cut at the edge like the rest
+        given = np.concatenate([bbox[:, :2], bbox[:, :2] + bbox[:, 2:]], axis=1)
+    edges: FloatArray = given.clip(0.0, [image.width, image.height, image.width, image.height])
+    visible = (edges[:, 2:] > edges[:, :2]).all(axis=1)
+    return edges, visible, visible & (np.abs(given - edges) > 0.1).any(axis=1)

@@ -18,9 +18,8 @@ import numpy as np
 
 from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS
-from scenes.coco import CocoCategory, CocoId, CocoImage, CocoResult, by_id, read_coco
+from scenes.coco import CocoCategory, CocoId, CocoImage, CocoResult, by_id, edges_in_image, read_coco
 from scenes.errors import InputError
-from scenes.geometry import FloatArray
 from scenes.scene import Camera, Scene
 
 _LABEL_OF_CATEGORY = {
@@ -156,15 +155,10 @@ def _boxes(
     rows: Sequence[CocoResult], labels: Sequence[int | None], image: CocoImage, camera: Camera, count: Counter[str]
 ) -> Boxes2D:
     """The boxes of one image, in the pixels of its camera, cut at the image's edge."""
-    size_px = np.array([image.width, image.height], dtype=np.float64)
-    bbox = np.array([row.bbox for row in rows], dtype=np.float64).reshape(-1, 4)
-    with np.errstate(over="ignore"):  # what is infinite is cut at the edge like the rest
-        given = np.concatenate([bbox[:, :2], bbox[:, :2] + bbox[:, 2:]], axis=1)
-    edges: FloatArray = given.clip(0.0, np.tile(size_px, 2))
-    visible = (edges[:, 2:] > edges[:, :2]).all(axis=1)
-    # Rounding to a tenth of a pixel is no reach over the edge.
-    count["boxes cut at the image's edge"] += int((visible & (np.abs(given - edges) > 0.1).any(axis=1)).sum())
+    edges, visible, cut = edges_in_image(rows, image)
+    count["boxes cut at the image's edge"] += int(cut.sum())
     count["boxes outside the image or without area left out"] += int((~visible).sum())
+    size_px = np.array([image.width, image.height], dtype=np.float64)
     camera_px = np.array([camera.width_px or image.width, camera.height_px or image.height])
     edges = edges * np.tile(camera_px / size_px, 2)
     return Boxes2D(edges, np.array(labels, dtype=np.int64), np.array([row.score for row in rows])).select(visible)
