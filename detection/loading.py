@@ -11,7 +11,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from detection.config import LOADER_SETTINGS, building
-from detection.data import collate
 from detection.registry import DATA_SAMPLERS, DATASETS
 from scenes import InputError
 
@@ -20,7 +19,8 @@ def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
     """The data loader of a config.
 
     Args:
-        config: `dataset`, `sampler`, `batch_size` of a process, and of torch's `DataLoader` what `LOADER_SETTINGS` has.
+        config: `dataset`, whose `collate` makes the batches, `sampler`, `batch_size` of a process, and of torch's
+            `DataLoader` what `LOADER_SETTINGS` has.
         seed: from which the sampler draws its order and the random numbers of each frame.
 
     Raises:
@@ -42,7 +42,7 @@ def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
         settings |= {"worker_init_fn": _use_one_thread, "multiprocessing_context": "forkserver"}
     # A generator of its own: a loader that is iterated must not move the one that training draws from.
     generator = torch.Generator().manual_seed(seed)
-    return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=collate, generator=generator, **settings)
+    return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=dataset.collate, generator=generator, **settings)
 
 
 def _use_one_thread(worker: int) -> None:

@@ -17,10 +17,22 @@ SCOPE = "streamtrack"
 MODELS = Registry(
     "model", parent=MMENGINE_MODELS, scope=SCOPE, locations=["detection.models", "detection.distillation"]
 )
-DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope=SCOPE, locations=["detection.data"])
+DATASETS = Registry(
+    "dataset", parent=MMENGINE_DATASETS, scope=SCOPE, locations=["detection.data", "detection.images2d.dataset"]
+)
 DATA_SAMPLERS = Registry("data sampler", parent=MMENGINE_DATA_SAMPLERS, scope=SCOPE, locations=["detection.data"])
-TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=["detection.data"])
-METRICS = Registry("metric", parent=MMENGINE_METRICS, scope=SCOPE, locations=["detection.validation_metric"])
+TRANSFORMS = Registry(
+    "transform",
+    parent=MMENGINE_TRANSFORMS,
+    scope=SCOPE,
+    locations=["detection.data", "detection.images2d.transforms"],
+)
+METRICS = Registry(
+    "metric",
+    parent=MMENGINE_METRICS,
+    scope=SCOPE,
+    locations=["detection.validation_metric", "detection.images2d.metric"],
+)
 HOOKS = Registry(
     "hook",
     parent=MMENGINE_HOOKS,

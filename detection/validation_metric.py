@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
-from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
+from detection.gathered_metric import GatheredMetric
 from evaluation.detection import detection_metrics
 from evaluation.tracking import tracking_metrics
 from scenes import Boxes3D, Results, Scene, read_scenes, select_samples
@@ -22,7 +21,7 @@ _METRICS = {"detection": detection_metrics, "tracking": tracking_metrics}
 
 
 @METRICS.register_module()
-class NuScenesMetric(BaseMetric):  # type: ignore[misc]  # mmengine is untyped
+class NuScenesMetric(GatheredMetric):
     """mAP and NDS of detections, or AMOTA and its companions of tracks, computed from boxes in memory.
 
     Each data sample is a mapping with `sample_token` and `boxes`: `Boxes3D` in global coordinates, with `track_id`
@@ -50,26 +49,12 @@ class NuScenesMetric(BaseMetric):  # type: ignore[misc]  # mmengine is untyped
         """Keep the boxes of a batch."""
         self.results.extend((sample["sample_token"], sample["boxes"]) for sample in data_samples)
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """The metrics over the samples of all processes, the same in each.
-
-        Args:
-            size: not needed; mmengine would cut the gathered list at it, and processes that hold whole scenes hold
-                shares of different length.
+    def compute_metrics(self, results: list[tuple[str, Boxes3D]]) -> dict[str, float]:
+        """The metrics over gathered (sample token, boxes) pairs.
 
         Raises:
             InputError: a sample of the split is missing, or one does not belong to it.
         """
-        gathered: list[list[tuple[str, Boxes3D]]] = all_gather_object(self.results)
-        pairs = [pair for share in gathered for pair in share]
-        self.results.clear()
-        metrics = [self.compute_metrics(pairs) if is_main_process() else None]
-        broadcast_object_list(metrics)
-        assert metrics[0] is not None  # the main process has sent it
-        return metrics[0]
-
-    def compute_metrics(self, results: list[tuple[str, Boxes3D]]) -> dict[str, float]:
-        """The metrics over gathered (sample token, boxes) pairs."""
         if self._scenes is None:
             self._scenes = read_scenes(*self._root)
         wanted = [token for scene in self._scenes for token in scene.sample_tokens]

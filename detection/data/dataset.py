@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from detection.data.collate import collate
 from detection.data.frame_record import FrameRecord, RecordReader
 from detection.data.infos import read_infos
 from detection.data.packed import PackedList
@@ -67,6 +68,8 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
         InputError: no such file, or a frame in it is unusable.
     """
 
+    collate = staticmethod(collate)
+
     def __init__(
         self,
         dataroot: Path | str,
@@ -91,7 +94,7 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
         self._num_skipped = num_skipped
         self._test_mode = test_mode
         self._transforms: list[Transform] = [TRANSFORMS.build(step) for step in pipeline]
-        path = _info_path(Path(dataroot), Path(ann_file))
+        path = path_below(Path(dataroot), Path(ann_file))
         infos, metadata = read_infos(path)
         read = RecordReader(
             ann_file=path,
@@ -155,7 +158,8 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
         return sample.to_batch(continues_scene)
 
 
-def _info_path(dataroot: Path, ann_file: Path) -> Path:
+def path_below(dataroot: Path, ann_file: Path) -> Path:
+    """An annotation file: below the data root, unless it is only found as it is."""
     below = dataroot / ann_file
     return below if below.is_file() or not ann_file.is_file() else ann_file
 

@@ -8,17 +8,30 @@ that prepares it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from mmengine.dist import get_dist_info
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from detection.data.dataset import FrameRequest, TemporalFrameDataset
+from detection.data.dataset import FrameRequest
 from detection.registry import DATA_SAMPLERS
 from scenes import InputError
+
+
+class SequenceDataset(Protocol):
+    """A data set as far as samplers look at it.
+
+    Attributes:
+        sequences: the indices of what belongs together, in order; single images are each a sequence of one.
+    """
+
+    @property
+    def sequences(self) -> Sequence[NDArray[np.int64]]: ...
+
+    def __len__(self) -> int: ...
 
 
 class _TrainingSampler(Sampler[FrameRequest], ABC):
@@ -40,7 +53,7 @@ class _TrainingSampler(Sampler[FrameRequest], ABC):
 
     def __init__(
         self,
-        dataset: TemporalFrameDataset,
+        dataset: SequenceDataset,
         batch_size: int,
         seed: int | None = None,
         rank: int | None = None,
@@ -139,7 +152,10 @@ class StreamingSampler(_TrainingSampler):
 
 @DATA_SAMPLERS.register_module()
 class ShuffledSampler(_TrainingSampler):
-    """Every frame, or the window that ends with it, once an epoch in a new order: for networks without a stream."""
+    """Every frame, or the window that ends with it, once an epoch in a new order: for networks without a stream.
+
+    Single images come like frames.
+    """
 
     def _stream(self, slot: int, iteration: int) -> Iterator[tuple[int, bool]]:
         count = len(self._dataset)
@@ -154,7 +170,9 @@ class ShuffledSampler(_TrainingSampler):
 
 @DATA_SAMPLERS.register_module()
 class EvaluationSampler(Sampler[FrameRequest]):
-    """Whole scenes for each process, every frame exactly once; for a data loader with batch size 1.
+    """Whole scenes for each process, every frame exactly once.
+
+    Networks with a memory need a data loader with batch size 1. Single images are scenes of one frame.
 
     Longer scenes are given out first, each to the process that has the fewest frames so far. Processes may end up with
     a different number of frames, so nothing during evaluation may wait for the others frame by frame.
@@ -167,7 +185,7 @@ class EvaluationSampler(Sampler[FrameRequest]):
 
     def __init__(
         self,
-        dataset: TemporalFrameDataset,
+        dataset: SequenceDataset,
         seed: int | None = None,
         rank: int | None = None,
         world_size: int | None = None,
