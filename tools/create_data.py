@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from detection.data.create_infos import create_infos
+from detection.images2d.export import export_coco
 from scenes.command import run_command
 
 
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
     parser.add_argument("--out-dir", type=Path, help="where to write (default: the data root)")
     parser.add_argument("--tag", default="nuscenes2d", help="first part of the file names (default: nuscenes2d)")
+    parser.add_argument("--coco", action="store_true", help="also write the cameras' 2D boxes: coco_<split>.json")
     arguments = parser.parse_args()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as bar:
@@ -29,6 +31,9 @@ def main() -> None:
         written = create_infos(arguments.dataroot, arguments.version, arguments.out_dir, arguments.tag, show)
     for path, frames in written.items():
         print(f"{frames} frames -> {path}")
+        if arguments.coco:
+            coco = export_coco(path)
+            print(f"{coco.images} images, {coco.boxes} boxes, {coco.crowds} of them crowds -> {coco.path}")
 
 
 if __name__ == "__main__":
