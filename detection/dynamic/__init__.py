@@ -9,7 +9,7 @@ Source: Lin et al., DynamicDet: A Unified Dynamic Architecture for Object Detect
 from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
 from detection.dynamic.fusion import BackboneFusion, SplitConvolution, sum_resized
 from detection.dynamic.hooks import AdaptiveOffsetHook
-from detection.dynamic.router import Router, takes_easy_path
+from detection.dynamic.router import Router, Routing, takes_easy_path
 from detection.dynamic.thresholds import HARD_SHARES, percentile_thresholds
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "AdaptiveOffsetHook",
     "BackboneFusion",
     "Router",
+    "Routing",
     "SplitConvolution",
     "percentile_thresholds",
     "routing_losses",

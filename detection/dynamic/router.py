@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 _REDUCTION = 4  # of the hidden layer
+
+
+@dataclass(frozen=True, eq=False)
+class Routing:
+    """Where the inputs of a batch, the streams of a frame or single images, went.
+
+    Attributes:
+        hard: (B,) bool on the CPU.
+        scores: (B,) how easy the router found them; None where the threshold leaves nothing to decide.
+    """
+
+    hard: Tensor
+    scores: Tensor | None = None
 
 
 class Router(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
 from detection.dynamic.fusion import BackboneFusion
-from detection.dynamic.router import Router, takes_easy_path
+from detection.dynamic.router import Router, Routing, takes_easy_path
 from detection.frames import FrameBatch
 from detection.models.backbones.resnet import ResNet
 from detection.models.box_coder import Detections
@@ -37,19 +36,6 @@ _SHARED: Final = (  # what makes queries of points and of memory, and boxes of q
     "reg_branches",
 )
 _ALIKE: Final = ("num_classes", "num_query", "pc_range", "embed_dims", "memory")  # settings of both heads
-
-
-@dataclass(frozen=True, eq=False)
-class Routing:
-    """Where the streams of a frame went.
-
-    Attributes:
-        hard: (B,) bool on the CPU.
-        scores: (B,) how easy the router found them; None where the threshold leaves nothing to decide.
-    """
-
-    hard: Tensor
-    scores: Tensor | None = None
 
 
 @MODELS.register_module()

@@ -61,10 +61,31 @@ class SimOTAAssigner:
         candidates = (in_box | near_center).any(1).nonzero().squeeze(1)
         overlaps = intersection_over_union(boxes_px[candidates, None], targets.boxes_px)
         outside = ~(in_box & near_center)[candidates]
-        cost = self._cost(scores[candidates], overlaps, targets.labels) + _OUTSIDE_COST * outside
-        chosen = self._cheapest(cost, overlaps)
+        chosen = self.cheapest(scores[candidates], overlaps, targets.labels, _OUTSIDE_COST * outside)
         rows, boxes = chosen.nonzero().unbind(1)
         return Assignment(candidates[rows], boxes, overlaps[rows, boxes])
+
+    @torch.no_grad()
+    def cheapest(self, scores: Tensor, overlaps: Tensor, labels: Tensor, extra_cost: Tensor | float = 0.0) -> Tensor:
+        """(cells, M) bool: the cheapest cells of each box, each cell with one box at most.
+
+        Args:
+            scores: (cells, C) class score times objectness of each candidate.
+            overlaps: (cells, M) IoU of what each predicts and each box.
+            labels: (M,) classes of the boxes.
+            extra_cost: (cells, M) on top of that of class and overlap.
+        """
+        cost = self._cost(scores, overlaps, labels) + extra_cost
+        cells, boxes = cost.shape
+        chosen = torch.zeros_like(cost, dtype=torch.bool)
+        best = overlaps.topk(min(self.candidates, cells), dim=0).values
+        counts = best.sum(0).int().clamp(min=1, max=max(cells, 1))
+        for box in range(boxes if cells else 0):
+            chosen[cost[:, box].topk(int(counts[box]), largest=False).indices, box] = True
+        contested = (chosen.sum(1) > 1).nonzero().squeeze(1)
+        if len(contested):
+            chosen[contested] = one_hot(cost[contested].argmin(1), boxes).bool()
+        return chosen
 
     def _inside(self, centers_px: Tensor, strides_px: Tensor, boxes_px: Tensor) -> tuple[Tensor, Tensor]:
         """(P, M) whether a cell's centre lies in a box, and in the square around the box's centre."""
@@ -82,16 +103,3 @@ class SimOTAAssigner:
         predicted = scores.sqrt()[:, None].expand_as(wanted)
         entropy = binary_cross_entropy(predicted, wanted, reduction="none").sum(-1)
         return self.class_weight * entropy - self.iou_weight * (overlaps + _TINY).log()
-
-    def _cheapest(self, cost: Tensor, overlaps: Tensor) -> Tensor:
-        """(cells, M) bool: the cheapest cells of each box, each cell with one box at most."""
-        cells, boxes = cost.shape
-        chosen = torch.zeros_like(cost, dtype=torch.bool)
-        best = overlaps.topk(min(self.candidates, cells), dim=0).values
-        counts = best.sum(0).int().clamp(min=1, max=max(cells, 1))
-        for box in range(boxes if cells else 0):
-            chosen[cost[:, box].topk(int(counts[box]), largest=False).indices, box] = True
-        contested = (chosen.sum(1) > 1).nonzero().squeeze(1)
-        if len(contested):
-            chosen[contested] = one_hot(cost[contested].argmin(1), boxes).bool()
-        return chosen

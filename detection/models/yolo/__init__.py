@@ -7,8 +7,19 @@ Sources: Wang et al., YOLOv7: Trainable Bag-of-Freebies Sets New State-of-the-Ar
 Lin et al., DynamicDet: A Unified Dynamic Architecture for Object Detection, 2023.
 """
 
+from detection.models.yolo.detector import DynamicYoloDetector, ImagePreprocessor
 from detection.models.yolo.dynamic_yolo import DynamicYolo, DynamicYoloOutput
 from detection.models.yolo.fusing import fused
+from detection.models.yolo.loss import YoloLoss
 from detection.models.yolo.variants import VARIANTS, Variant
 
-__all__ = ["VARIANTS", "DynamicYolo", "DynamicYoloOutput", "Variant", "fused"]
+__all__ = [
+    "VARIANTS",
+    "DynamicYolo",
+    "DynamicYoloDetector",
+    "DynamicYoloOutput",
+    "ImagePreprocessor",
+    "Variant",
+    "YoloLoss",
+    "fused",
+]

@@ -73,13 +73,23 @@ class DynamicYolo(nn.Module):
         maps = self.first_maps(images)
         scores = self.router(self.routed_maps(maps))
         easy = takes_easy_path(scores, threshold)
-        parts: list[Tensor] = []
+        return DynamicYoloOutput(self.boxes(images, maps, easy), scores, easy)
+
+    def boxes(self, images: Tensor, maps: Sequence[Tensor], easy: Tensor) -> Tensor:
+        """Boxes (B, N, 5 + classes) of images, each from one detector; the other one does not run for it.
+
+        Args:
+            images: (B, 3, H, W). maps: of all layers of the first backbone. easy: (B,) bool, the first detector's.
+        """
+        if easy.all():
+            return self.decode(self.easy_logits(maps))
+        if not easy.any():
+            return self.decode(self.hard_logits(images, maps))
+        parts = []
         for chosen, logits_of in ((easy, self._easy), (~easy, self.hard_logits)):
-            if chosen.any():
-                own = [of_layer[chosen] for of_layer in maps]
-                parts.append(self.decode(logits_of(images[chosen], own)))
+            parts.append(self.decode(logits_of(images[chosen], [of_layer[chosen] for of_layer in maps])))
         order = torch.cat((easy.nonzero(), (~easy).nonzero())).flatten()
-        return DynamicYoloOutput(torch.cat(parts)[order.argsort()], scores, easy)
+        return torch.cat(parts)[order.argsort()]
 
     def first_maps(self, images: Tensor) -> list[Tensor]:
         """What every layer of the first backbone gives for images (B, 3, H, W)."""

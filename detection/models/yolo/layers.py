@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,8 @@ from torch.nn import functional
 _NORM_EPS = 1e-3
 _NORM_MOMENTUM = 0.03
 _POOLING_KERNELS = (5, 9, 13)
+_PRIOR_OBJECTS = 8  # that an image of 640 px shows
+_PRIOR_CLASS = 0.6  # of all classes together
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -112,6 +116,44 @@ class ImplicitProduct(nn.Module):
         return maps * self.implicit
 
 
+@dataclass(frozen=True, eq=False)
+class AnchorGrid:
+    """The N anchors of all cells of all levels, level by level, then anchor by anchor, row by row.
+
+    Attributes:
+        shapes: of each level, how many anchors, rows and columns.
+        cells: (N, 2) column and row of each anchor's cell.
+        strides_px: (N, 1) side of its cell.
+        sizes_px: (N, 2) its width and height.
+    """
+
+    shapes: tuple[tuple[int, int, int], ...]
+    cells: Tensor
+    strides_px: Tensor
+    sizes_px: Tensor
+
+    @property
+    def counts(self) -> list[int]:
+        """How many of the anchors each level has."""
+        return [anchors * rows * columns for anchors, rows, columns in self.shapes]
+
+    def select(self, which: Tensor) -> AnchorGrid:
+        """Those anchors that an index array picks; their levels are forgotten."""
+        return AnchorGrid((), self.cells[which], self.strides_px[which], self.sizes_px[which])
+
+    def boxes(self, logits: Tensor) -> Tensor:
+        """Centre, width and height (..., N, 4) in pixels.
+
+        A box's centre may leave its cell by half a cell; its sides are at most four times those of its anchor.
+
+        Args:
+            logits: (..., N, 4) x, y, width, height.
+        """
+        shares = logits.sigmoid()
+        centers_px = (2.0 * shares[..., :2] - 0.5 + self.cells) * self.strides_px
+        return torch.cat((centers_px, (2.0 * shares[..., 2:]) ** 2 * self.sizes_px), dim=-1)
+
+
 class AnchorPrediction(nn.Module):
     """Predicts, in every cell of every level, a box for each of some anchors."""
 
@@ -144,6 +186,7 @@ class AnchorPrediction(nn.Module):
         self.m = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in in_channels)
         self.ia = nn.ModuleList(ImplicitSum(channels) for channels in in_channels)
         self.im = nn.ModuleList(ImplicitProduct(width) for _ in in_channels)
+        self._begin_with_few_objects()
 
     def forward(self, *levels: Tensor) -> list[Tensor]:
         """Of each level, logits (B, anchors, H, W, 5 + classes): x, y, width, height, object, classes.
@@ -158,26 +201,48 @@ class AnchorPrediction(nn.Module):
             logits.append(predicted.reshape(shape).permute(0, 1, 3, 4, 2))
         return logits
 
-    def decode(self, logits: Sequence[Tensor]) -> Tensor:
-        """Boxes (B, N, 5 + classes): centre, width and height in pixels, then probabilities.
+    @torch.no_grad()
+    def _begin_with_few_objects(self) -> None:
+        """Biases at which few anchors of an untrained network show an object."""
+        classes = self.num_outputs - 5
+        for convolution, stride in zip(self.m, self.strides, strict=True):
+            assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+            biases = convolution.bias.view(self.num_anchors, -1)
+            biases[:, 4] += math.log(_PRIOR_OBJECTS / (640 / stride) ** 2)
+            biases[:, 5:] += math.log(_PRIOR_CLASS / (classes - 0.99))
 
-        A box's centre may leave its cell by half a cell; its sides are at most four times those of its anchor.
+    def grid(self, logits: Sequence[Tensor]) -> AnchorGrid:
+        """The anchors of logits.
+
+        Args:
+            logits: of each level, as `forward` gives them.
+        """
+        cells, strides, sizes = [], [], []
+        for raw, stride, anchors_px in zip(logits, self.strides, self.anchor_grid, strict=True):
+            shape = (*raw.shape[1:4], 2)
+            cells.append(_cells(raw).expand(shape).reshape(-1, 2))
+            strides.append(torch.full_like(cells[-1][:, :1], stride))
+            sizes.append(anchors_px[0].expand(shape).reshape(-1, 2))
+        shapes = tuple((raw.shape[1], raw.shape[2], raw.shape[3]) for raw in logits)
+        return AnchorGrid(shapes, torch.cat(cells), torch.cat(strides), torch.cat(sizes).float())
+
+    def decode(self, logits: Sequence[Tensor]) -> Tensor:
+        """Boxes (B, N, 5 + classes): centre, width and height in pixels, then probabilities; see `AnchorGrid.boxes`.
 
         Args:
             logits: of each level, as `forward` gives them. N is the number of all anchors of all cells.
         """
-        boxes = []
-        for level, (raw, stride) in enumerate(zip(logits, self.strides, strict=True)):
-            probabilities = raw.sigmoid()
-            centers_px = (2.0 * probabilities[..., :2] - 0.5 + _cells(raw)) * stride
-            sizes_px = (2.0 * probabilities[..., 2:4]) ** 2 * self.anchor_grid[level]
-            boxes.append(torch.cat((centers_px, sizes_px, probabilities[..., 4:]), dim=-1).flatten(1, 3))
-        return torch.cat(boxes, dim=1)
+        flat = flattened(logits)
+        return torch.cat((self.grid(logits).boxes(flat[..., :4]), flat[..., 4:].sigmoid()), dim=-1)
+
+
+def flattened(logits: Sequence[Tensor]) -> Tensor:
+    """(B, N, 5 + classes) float32 logits of all anchors in the order of an `AnchorGrid`, from those of each level."""
+    return torch.cat([raw.flatten(1, 3) for raw in logits], dim=1).float()
 
 
 def _cells(logits: Tensor) -> Tensor:
-    """Column and row (1, 1, H, W, 2) of every cell."""
-    height, width = logits.shape[2:4]
-    rows, columns = (torch.arange(side, device=logits.device, dtype=logits.dtype) for side in (height, width))
+    """Column and row (H, W, 2) of every cell, float32: half precision cannot count them."""
+    rows, columns = (torch.arange(side, device=logits.device, dtype=torch.float32) for side in logits.shape[2:4])
     row, column = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack((column, row), dim=-1)[None, None]
+    return torch.stack((column, row), dim=-1)

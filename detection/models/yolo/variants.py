@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from torch import Tensor, nn
 
@@ -150,8 +150,32 @@ VARIANTS: Final = {
 }
 """The published detectors by name."""
 
+_WIDTHS: Final = ("stem_channels", "stage_channels", "down_channels", "up_channels", "output_channels")
+_WIDTHS_OF_AGGREGATIONS: Final = ("backbone_widths", "backbone_channels", "down_widths", "up_widths")
+_DIVISOR: Final = 8
 _BACKBONE_EVERY: Final = 2
 _FIRST_REDUCTION: Final = 2  # the stage before which maps are first reduced beside a maximum
+
+
+def narrowed(variant: Variant, width: float) -> Variant:
+    """A variant with every number of channels multiplied and rounded to a multiple of 8.
+
+    Args:
+        variant: one of `VARIANTS`.
+        width: above 0; 1 is the variant itself.
+    """
+    aggregations = replace(variant.aggregations, **_multiplied(variant.aggregations, _WIDTHS_OF_AGGREGATIONS, width))
+    pyramid_channels = _rounded(variant.pyramid_channels * width)
+    own = _multiplied(variant, _WIDTHS, width)
+    return replace(variant, aggregations=aggregations, pyramid_channels=pyramid_channels, **own)
+
+
+def _multiplied(owner: Any, names: Sequence[str], width: float) -> dict[str, Any]:
+    return {name: tuple(_rounded(channels * width) for channels in getattr(owner, name)) for name in names}
+
+
+def _rounded(channels: float) -> int:
+    return max(_DIVISOR, _DIVISOR * round(channels / _DIVISOR))
 
 
 @dataclass(frozen=True)

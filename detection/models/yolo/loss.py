@@ -1,0 +1,114 @@
+"""What a YOLOv7 head loses: overlap of boxes, probability of an object, probabilities of its classes.
+
+    L = B [w_box sum_l mean(1 - CIoU) + w_object sum_l b_l mean BCE(o, CIoU) + w_class sum_l mean BCE(c, one-hot)]
+
+over the levels l, with means over the anchors of a level that learn an object, or for the object over all. The wanted
+probability of an object is the CIoU of the anchor's box, no gradient through it, and 0 where there is nothing to learn.
+
+Sources: Wang et al., YOLOv7, 2022; Zheng et al., Distance-IoU Loss, AAAI 2020 (CIoU).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+
+from detection.images2d.batch import ImageTargets
+from detection.models.box_overlap import complete_iou, corners_from_center_size
+from detection.models.yolo.assignment import AnchorAssigner, AnchorAssignment
+from detection.models.yolo.layers import AnchorGrid, AnchorPrediction, flattened
+from detection.registry import MODELS
+from scenes.errors import InputError
+
+_BALANCE = {3: (4.0, 1.0, 0.4), 4: (4.0, 1.0, 0.25, 0.06)}
+
+
+@MODELS.register_module()
+class YoloLoss:
+    """Losses of one head, see the module.
+
+    The published weights 0.05, 0.7, 0.3 are for 640 x 640 px, three levels and 80 classes; for other networks all are
+    multiplied by 3 / levels, the one of objects by the share of these pixels, the one of classes by classes / 80.
+    """
+
+    def __init__(
+        self,
+        box_weight: float = 0.05,
+        object_weight: float = 0.7,
+        class_weight: float = 0.3,
+        anchor_ratio: float = 4.0,
+        reference_batch: int = 64,
+    ) -> None:
+        """A loss.
+
+        Args:
+            box_weight, object_weight, class_weight: w of the formula.
+            anchor_ratio: largest ratio of the sides of a box and of an anchor that may learn it.
+            reference_batch: B of the formula in training: learning rates are chosen for the sum over so many images,
+                however many a batch has.
+
+        Raises:
+            InputError: a setting out of range.
+        """
+        if min(box_weight, object_weight, class_weight) < 0 or anchor_ratio <= 1 or reference_batch < 1:
+            raise InputError(
+                "YoloLoss: weights must not be negative, anchor_ratio has to be above 1, reference_batch at least 1"
+            )
+        self._weights = {"loss_box": box_weight, "loss_object": object_weight, "loss_class": class_weight}
+        self._assigner = AnchorAssigner(anchor_ratio)
+        self._reference_batch = reference_batch
+
+    def losses(
+        self, prediction: AnchorPrediction, logits: Sequence[Tensor], targets: ImageTargets
+    ) -> dict[str, Tensor]:
+        """Losses of a batch: `loss_box`, `loss_object`, `loss_class`.
+
+        Args:
+            prediction: has the anchors.
+            logits: of each level, as the head gives them.
+            targets: the annotated objects of the batch, maybe none.
+        """
+        found = self._of_images(prediction.grid(logits), flattened(logits), targets)
+        return {name: self._reference_batch * value for name, value in found.items()}
+
+    def losses_by_image(self, prediction: AnchorPrediction, logits: Sequence[Tensor], targets: ImageTargets) -> Tensor:
+        """(B,) the whole loss of each image alone, with B = 1 of the formula."""
+        grid, flat = prediction.grid(logits), flattened(logits)
+        alone = [self._of_images(grid, flat[image, None], _of_image(targets, image)) for image in range(len(flat))]
+        return torch.stack([torch.stack(list(losses.values())).sum() for losses in alone])
+
+    def _of_images(self, grid: AnchorGrid, logits: Tensor, targets: ImageTargets) -> dict[str, Tensor]:
+        pairs = self._assigner.assign(grid, logits, targets)
+        predicted = logits[pairs.images, pairs.anchors]
+        overlaps = _overlaps(grid, predicted, pairs, targets)
+        wanted_class = one_hot(targets.labels[pairs.targets], logits.shape[-1] - 5).to(predicted)
+        wanted_object = torch.zeros_like(logits[..., 4])
+        wanted_object[pairs.images, pairs.anchors] = overlaps.detach().clamp(min=0.0)
+        objects = binary_cross_entropy_with_logits(logits[..., 4], wanted_object, reduction="none")
+        classes = binary_cross_entropy_with_logits(predicted[:, 5:], wanted_class, reduction="none")
+        total = {name: logits.new_zeros(()) for name in self._weights}
+        first = 0
+        for count, balance in zip(grid.counts, _BALANCE[len(grid.counts)], strict=True):
+            total["loss_object"] += balance * objects[:, first : first + count].mean()
+            here = (pairs.anchors >= first) & (pairs.anchors < first + count)
+            if here.any():
+                total["loss_box"] += (1.0 - overlaps[here]).mean()
+                if classes.shape[1] > 1:  # the one class there is needs no probability
+                    total["loss_class"] += classes[here].mean()
+            first += count
+        return {name: self._weights[name] * value for name, value in total.items()}
+
+
+def _overlaps(grid: AnchorGrid, predicted: Tensor, pairs: AnchorAssignment, targets: ImageTargets) -> Tensor:
+    """(K,) CIoU of what anchors predict and what they should."""
+    boxes = corners_from_center_size(grid.select(pairs.anchors).boxes(predicted[:, :4]))
+    return complete_iou(boxes, targets.boxes_px[pairs.targets])
+
+
+def _of_image(targets: ImageTargets, image: int) -> ImageTargets:
+    """The objects of one image, as a batch of it alone."""
+    own = targets.image_index == image
+    return ImageTargets(torch.zeros_like(targets.image_index[own]), targets.boxes_px[own], targets.labels[own])

@@ -1,0 +1,76 @@
+"""Boxes of a network to detections: confidences, and of boxes of one class that overlap the best one alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from detection.images2d.batch import ImageDetections
+from detection.models.box_overlap import corners_from_center_size, intersection_over_union
+from scenes.errors import InputError
+
+_MOST_CANDIDATES = 30_000  # of an image, the best ones: a network that was never trained finds millions
+
+
+@dataclass(frozen=True)
+class Postprocessing:
+    """Which boxes of an image are its detections.
+
+    Attributes:
+        score_threshold: confidences have to be above it.
+        iou_threshold: boxes of one class that overlap by more than this are one object.
+        max_detections: of an image, the best ones.
+    """
+
+    score_threshold: float = 0.001
+    iou_threshold: float = 0.65
+    max_detections: int = 300
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "iou_threshold"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= 1):
+                raise InputError(f"postprocess: {name} is {value}, expected a number from 0 to 1")
+        if self.max_detections < 1:
+            raise InputError(f"postprocess: max_detections is {self.max_detections}, expected at least 1")
+
+    def detections(self, boxes: Tensor) -> ImageDetections:
+        """Detections of one image, on the CPU; a box may be one of each class.
+
+        Args:
+            boxes: (N, 5 + classes) centre, width, height in pixels, then probabilities of an object and of its class.
+        """
+        objectness = boxes[:, 4]
+        likely = boxes[objectness > self.score_threshold]  # no class of the others can be above it
+        confidences = likely[:, 5:] * likely[:, 4:5]
+        rows, labels = (confidences > self.score_threshold).nonzero().unbind(1)
+        scores, order = confidences[rows, labels].sort(descending=True, stable=True)
+        scores, order = scores[:_MOST_CANDIDATES].float().cpu(), order[:_MOST_CANDIDATES]
+        edges = corners_from_center_size(likely[rows[order], :4].float()).cpu()
+        labels = labels[order].cpu()
+        kept = best_of_each_object(edges, labels, self.iou_threshold, self.max_detections)
+        return ImageDetections(edges[kept], labels[kept], scores[kept])
+
+
+def best_of_each_object(boxes_px: Tensor, labels: Tensor, iou_threshold: float, most: int) -> Tensor:
+    """Indices (K,) of the boxes that no better box of their class overlaps by more than a threshold.
+
+    Args:
+        boxes_px: (N, 4) left, top, right, bottom; the best first.
+        labels: (N,) their classes.
+        iou_threshold: overlap from which two boxes are one object.
+        most: indices at most; the rest is not looked at.
+    """
+    left = torch.arange(len(labels))
+    kept: list[int] = []
+    while len(left) and len(kept) < most:
+        best = int(left[0])
+        kept.append(best)
+        left = left[1:]
+        same = labels[left] == labels[best]
+        overlaps = intersection_over_union(boxes_px[best], boxes_px[left])
+        left = left[~same | (overlaps <= iou_threshold)]
+    return torch.tensor(kept, dtype=torch.int64)
