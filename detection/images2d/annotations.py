@@ -114,7 +114,7 @@ def image_records(
         else:
             rows[row.image_id].append(row)
     records = [_record(image, rows[image.id], label_of, count) for image in instances.images]
-    count["images without boxes kept"] = sum(len(record.labels) == 0 for record in records)
+    count["images without boxes"] = sum(len(record.labels) == 0 for record in records)
     return records, {what: number for what, number in count.items() if number}
 
 

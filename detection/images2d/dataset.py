@@ -148,7 +148,7 @@ class CocoDataset(Dataset[ImageSample]):
 def _check_and_report(records: Sequence[ImageRecord], left_out: Mapping[str, int], path: Path) -> None:
     """One line on what was left out or mended."""
     boxes = sum(len(record.labels) for record in records)
-    notes = ", ".join(f"{number} {what}" for what, number in left_out.items())
+    notes = ", ".join(f"{what}: {number}" for what, number in left_out.items())
     if not boxes:
         raise InputError(f"{path}: holds no box to learn from ({notes})")
     if notes:
