@@ -1,8 +1,9 @@
-"""The loops over the data: training by iterations, and validation over whole scenes."""
+"""The loops over the data: training by iterations, and validation over whole scenes or single images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from torch.utils.data import DataLoader
 
 from detection.frames import FrameBatch
 from detection.global_boxes import global_boxes
+from detection.images2d.batch import ImageBatch, ImageDetections, in_original_pixels
 from detection.loading import batches
+from detection.models.box_coder import Detections
 from detection.training.optimizer import NonFiniteGradientError
 from detection.training.schedule import TrainingPlan
 from scenes import InputError
@@ -95,10 +98,10 @@ class StreamTrainLoop(BaseLoop):  # type: ignore[misc]  # mmengine is untyped
         raise self._diverged(", ".join(bad) or "the sum of the losses overflows", batch)
 
     def _diverged(self, what: str, batch: dict[str, Any]) -> TrainingDivergedError:
-        tokens = ", ".join(token for frame in batch["frames"] for token in frame.sample_tokens)
+        names = ", ".join(_names_of_samples(batch))
         last = self.runner.last_checkpoint
         kept = f"the last checkpoint is {last}" if last else "there is no checkpoint yet"
-        return TrainingDivergedError(f"iteration {self.iter + 1}: {what}; samples of the batch: {tokens}; {kept}")
+        return TrainingDivergedError(f"iteration {self.iter + 1}: {what}; samples of the batch: {names}; {kept}")
 
     def _validate_if_due(self) -> None:
         at_end = self.iter >= self.max_iters
@@ -106,13 +109,19 @@ class StreamTrainLoop(BaseLoop):  # type: ignore[misc]  # mmengine is untyped
             self.runner.val_loop.run()
 
 
-class SceneValLoop(BaseLoop):  # type: ignore[misc]
-    """Runs the detector over this process's share of the scenes and computes the metrics over all shares.
+def _names_of_samples(batch: Mapping[str, Any]) -> list[str]:
+    if "images" in batch:
+        return list(batch["images"].names)
+    return [token for frame in batch["frames"] for token in frame.sample_tokens]
+
+
+class ValLoop(BaseLoop, ABC):  # type: ignore[misc]
+    """Runs the detector over this process's share of the data and computes the metrics over all shares.
 
     Args:
         runner: that it belongs to.
-        dataloader: whole scenes, frame after frame.
-        evaluator: of samples with `sample_token` and global `boxes`.
+        dataloader: of the share.
+        evaluator: of what `samples` gives.
     """
 
     def __init__(self, runner: Any, dataloader: DataLoader[Any], evaluator: Evaluator) -> None:
@@ -133,13 +142,34 @@ class SceneValLoop(BaseLoop):  # type: ignore[misc]
 
     @torch.no_grad()
     def run_iter(self, index: int, batch: dict[str, Any]) -> None:
-        """Detect in one time step."""
+        """Detect in one batch."""
         self.runner.call_hook("before_val_iter", batch_idx=index, data_batch=batch)
-        detections = self.runner.model.val_step(batch)
-        frame: FrameBatch = batch["frames"][-1]
-        boxes = global_boxes(detections, frame, self.dataloader.dataset.classes)
-        samples = [
-            dict(sample_token=token, boxes=found) for token, found in zip(frame.sample_tokens, boxes, strict=True)
-        ]
+        samples = self.samples(self.runner.model.val_step(batch), batch)
         self.evaluator.process(data_samples=samples, data_batch=batch)
         self.runner.call_hook("after_val_iter", batch_idx=index, data_batch=batch, outputs=samples)
+
+    @abstractmethod
+    def samples(self, detections: Sequence[Any], batch: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What the evaluator is given of a batch."""
+
+
+class SceneValLoop(ValLoop):
+    """Over whole scenes, frame after frame; the evaluator's samples have `sample_token` and global `boxes`."""
+
+    def samples(self, detections: Sequence[Detections], batch: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """See `ValLoop`."""
+        frame: FrameBatch = batch["frames"][-1]
+        boxes = global_boxes(detections, frame, self.dataloader.dataset.classes)
+        return [dict(sample_token=token, boxes=found) for token, found in zip(frame.sample_tokens, boxes, strict=True)]
+
+
+class ImageValLoop(ValLoop):
+    """Over single images; the evaluator's samples have `image_id` and `detections` in pixels of the image as read."""
+
+    def samples(self, detections: Sequence[ImageDetections], batch: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """See `ValLoop`."""
+        images: ImageBatch = batch["images"]
+        return [
+            dict(image_id=image_id, detections=in_original_pixels(found, images, index))
+            for index, (image_id, found) in enumerate(zip(images.image_ids, detections, strict=True))
+        ]

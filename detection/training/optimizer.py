@@ -15,6 +15,7 @@ from torch import nn
 from scenes import InputError
 
 AMP_DTYPES: Final[Mapping[str, torch.dtype]] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_PARAMWISE: Final = frozenset({"custom_keys", "flat_decay_mult"})
 _SETTINGS: Final = frozenset({"lr_mult", "decay_mult"})
 
 
@@ -75,7 +76,7 @@ def build_optim_wrapper(model: nn.Module, config: Mapping[str, Any], peak_lr: fl
     if amp is not None and amp not in AMP_DTYPES:
         raise InputError(f"amp is {amp!r}, expected {' or '.join(AMP_DTYPES)}")
     optimizer_config = {**config["optimizer"], "lr": peak_lr}
-    groups = _parameter_groups(model, (config.get("paramwise_cfg") or {}).get("custom_keys", {}), optimizer_config)
+    groups = _parameter_groups(model, config.get("paramwise_cfg") or {}, optimizer_config)
     optimizer = OPTIMIZERS.build({**optimizer_config, "params": groups})
     clip_grad = config.get("clip_grad")
     if amp == "float16":
@@ -86,9 +87,14 @@ def build_optim_wrapper(model: nn.Module, config: Mapping[str, Any], peak_lr: fl
 
 
 def _parameter_groups(
-    model: nn.Module, custom_keys: Mapping[str, Mapping[str, float]], optimizer: Mapping[str, Any]
+    model: nn.Module, paramwise: Mapping[str, Any], optimizer: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """One group for each pair of multipliers, those of the plain parameters first, so that logs show their rate."""
+    if unknown := set(paramwise) - _PARAMWISE:
+        raise InputError(
+            f"optim_wrapper.paramwise_cfg has no '{min(unknown)}'; there are {', '.join(sorted(_PARAMWISE))}"
+        )
+    custom_keys: Mapping[str, Mapping[str, float]] = paramwise.get("custom_keys", {})
     for key, settings in custom_keys.items():
         if unknown := set(settings) - _SETTINGS:
             raise InputError(
@@ -102,7 +108,9 @@ def _parameter_groups(
         settings = custom_keys[matching[0]] if matching else {}
         used.update(matching)
         if parameter.requires_grad:
-            groups.setdefault((settings.get("lr_mult", 1.0), settings.get("decay_mult", 1.0)), []).append(parameter)
+            flat = paramwise.get("flat_decay_mult", 1.0) if parameter.dim() == 1 else 1.0
+            multipliers = settings.get("lr_mult", 1.0), flat * settings.get("decay_mult", 1.0)
+            groups.setdefault(multipliers, []).append(parameter)
     if unused := set(custom_keys) - used:
         raise InputError(f"optim_wrapper.paramwise_cfg.custom_keys: no parameter has '{min(unused)}' in its name")
     return [

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from detection.checkpoints import load_weights, set_weights
 from detection.config import building
+from detection.images2d.dataset import CocoDataset
 from detection.loading import build_loader
 from detection.registry import HOOKS, METRICS, MODELS
 from detection.training.checkpoint import (
@@ -34,7 +35,7 @@ from detection.training.checkpoint import (
     write_checkpoint,
 )
 from detection.training.checkpoint_hook import TrainingCheckpointHook
-from detection.training.loops import SceneValLoop, StreamTrainLoop
+from detection.training.loops import ImageValLoop, SceneValLoop, StreamTrainLoop
 from detection.training.optimizer import build_optim_wrapper
 from detection.training.random_state import random_state, set_random_state
 from detection.training.schedule import PlannedLR, plan_training, read_schedule
@@ -120,6 +121,8 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
             randomness=dict(seed=settings["seed"], diff_rank_seed=True),
             cfg=config,
         )
+        if isinstance(train_loader.dataset, CocoDataset):
+            self.detector.check_classes(train_loader.dataset.classes)
         self.logger.info(f"Schedule: {self._plan}; batch {total_batch} on {get_world_size()} processes")
         if is_main_process():
             remove_leftovers(self.work_path)
@@ -255,7 +258,8 @@ def _validation(settings: Mapping[str, Any]) -> dict[str, Any]:
     with building("val_evaluator"):
         metrics = [METRICS.build(evaluator) for evaluator in evaluators]
     loader = build_loader(settings["val_dataloader"])
-    return dict(val_dataloader=loader, val_cfg=dict(type=SceneValLoop), val_evaluator=Evaluator(metrics))
+    loop = ImageValLoop if isinstance(loader.dataset, CocoDataset) else SceneValLoop
+    return dict(val_dataloader=loader, val_cfg=dict(type=loop), val_evaluator=Evaluator(metrics))
 
 
 def _log_backends(tensorboard: bool | None) -> list[dict[str, str]]:

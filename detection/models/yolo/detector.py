@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -113,6 +113,18 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
         """Whether the router tells images apart."""
         assert self.router is not None
         return bool(self.router.layer2.weight.any())
+
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Check that it is a detector for the classes of a data set.
+
+        Raises:
+            InputError: it has another number of classes.
+        """
+        if len(classes) != self.num_classes:
+            raise InputError(
+                f"the data set has {len(classes)} classes ({', '.join(classes)}), the detector {self.num_classes}: "
+                f"set model.num_classes={len(classes)}"
+            )
 
     def train(self, mode: bool = True) -> DynamicYoloDetector:
         """Switch between training and evaluation; what the step does not train stays in evaluation."""
