@@ -1,0 +1,102 @@
+"""The cameras' boxes as COCO instances: the boxes of the info files, in a file that everybody reads."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from detection.config import read_config
+from detection.data.infos import CATEGORY_NAMES_2D, read_infos, write_infos
+from detection.images2d.annotations import read_instances
+from detection.images2d.evaluation import evaluate_coco, write_coco_results
+from detection.images2d.export import export_coco
+from detection.loading import batches, build_loader
+from scenes import DETECTION_CLASSES, InputError, read_scenes
+from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION
+from scenes.coco_results import read_coco_boxes
+
+CONFIG = Path(__file__).resolve().parents[3] / "configs" / "_base_" / "datasets" / "city_coco.py"
+
+
+@pytest.fixture(scope="module")
+def coco_city(tiny_city: Path) -> Path:
+    """The tiny city with the instances files of both splits."""
+    for split in (TRAIN_SPLIT, VAL_SPLIT):
+        export_coco(tiny_city / f"nuscenes2d_temporal_infos_{split}.pkl")
+    return tiny_city
+
+
+def test_the_file_holds_the_boxes_of_the_info_file(coco_city: Path) -> None:
+    infos, _ = read_infos(coco_city / f"nuscenes2d_temporal_infos_{VAL_SPLIT}.pkl")
+    with contextlib.redirect_stdout(io.StringIO()):
+        written = COCO(str(coco_city / f"coco_{VAL_SPLIT}.json"))
+    assert [category["name"] for category in written.loadCats(range(1, 11))] == list(DETECTION_CLASSES)
+    assert len(written.getImgIds()) == 6 * len(infos)
+    views = {(image["sample_token"], image["camera"]): image for image in written.dataset["images"]}
+    crowds = 0
+    for info in infos:
+        for index, (name, camera) in enumerate(info["cams"].items()):
+            image = views[info["token"], name]
+            assert str(coco_city / image["file_name"]) == camera["data_path"]
+            rows = written.imgToAnns[image["id"]]
+            bbox = np.array([row["bbox"] for row in rows]).reshape(-1, 4)
+            edges = np.concatenate([bbox[:, :2], bbox[:, :2] + bbox[:, 2:]], axis=1)
+            assert np.abs(edges - info["bboxes2d"][index]).max(initial=0.0) < 0.011
+            names = [DETECTION_CLASSES[row["category_id"] - 1] for row in rows]
+            assert names == [CATEGORY_NAMES_2D[label] for label in info["labels2d"][index]]
+            assert [row["iscrowd"] == 1 for row in rows] == [level == "1" for level in info["visibilities"][index]]
+            crowds += sum(row["iscrowd"] for row in rows)
+    assert crowds > 0
+
+
+def test_detections_of_the_images_are_evidence_for_the_tracker(coco_city: Path, tmp_path: Path) -> None:
+    ann_file = coco_city / f"coco_{VAL_SPLIT}.json"
+    rows = [
+        dict(image_id=row.image_id, category_id=row.category_id, bbox=list(row.bbox), score=0.9)
+        for row in read_instances(ann_file).annotations
+        if not row.iscrowd
+    ]
+    assert evaluate_coco(ann_file, rows)["AP"] == pytest.approx(1.0)
+    write_coco_results(tmp_path / "found.json", rows)
+    scenes = read_scenes(coco_city, VERSION, VAL_SPLIT)
+    read = read_coco_boxes(tmp_path / "found.json", ann_file, scenes)
+    assert read.notes == ()
+    assert sum(len(boxes) for frame in read.boxes.values() for boxes in frame.values()) == len(rows)
+    assert set(read.boxes) == {frame.token for scene in scenes for frame in scene.frames}
+
+
+def test_the_citys_config_makes_batches_of_it(coco_city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITY_ROOT", str(coco_city))
+    config = read_config(CONFIG)
+    for name, annotated in (("train_dataloader", True), ("val_dataloader", False)):
+        batch = next(batches(build_loader({**config[name], "num_workers": 0})))["images"]
+        assert batch.images.shape == (16, 3, 128, 224)
+        assert (batch.targets is not None) == annotated
+
+
+def test_infos_without_boxes_are_images_alone(coco_city: Path, tmp_path: Path) -> None:
+    infos, metadata = read_infos(coco_city / f"nuscenes2d_temporal_infos_{VAL_SPLIT}.pkl")
+    without = [{key: value for key, value in info.items() if key != "bboxes2d"} for info in infos[:1]]
+    path = tmp_path / "own_temporal_infos_test.pkl"
+    write_infos(path, without, metadata)
+    exported = export_coco(path)
+    assert (exported.path.name, exported.images, exported.boxes) == ("coco_test.json", 6, 0)
+    assert json.loads(exported.path.read_text())["annotations"] == []
+
+
+def test_infos_that_do_not_say_enough_are_one_line(coco_city: Path, tmp_path: Path) -> None:
+    infos, metadata = read_infos(coco_city / f"nuscenes2d_temporal_infos_{VAL_SPLIT}.pkl")
+    path = tmp_path / "own_temporal_infos_test.pkl"
+    write_infos(path, infos, {})
+    with pytest.raises(InputError, match=r"test\.pkl: does not say its data root; tools/create_data\.py makes one"):
+        export_coco(path)
+    del infos[0]["cams"]["CAM_BACK"]["width"]
+    write_infos(path, infos, metadata)
+    with pytest.raises(InputError, match=r"test\.pkl: sample '.*', CAM_BACK: does not say the size of its image"):
+        export_coco(path)
