@@ -1,5 +1,5 @@
 # DynamicDet on the city, step 1: a lighter RepDETR3D first, then the one that ships. Both begin with what they have
-# learned alone: tools/train.py configs/repdetr3d/city_r18_light.py trains the lighter one.
+# learned alone, the lighter one as the student of `distillation/city.py`.
 _base_ = "../repdetr3d/city_r18.py"
 
 _light_checkpoint = "checkpoints/repdetr3d_city_r18_light.pth"
