@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, is_main_process
 from torch import nn
+from torch.utils.data import DataLoader
 
 from detection.checkpoints import load_weights
 from detection.config import building, read_config
@@ -72,10 +73,7 @@ class Detector:
         """
         if not isinstance(config, Config):
             config = read_config(config)
-        model_config = _setting(config, "model")
-        with building("model"):
-            model = MODELS.build(model_config)
-        load_weights(model, checkpoint)
+        model = trained_model(config, checkpoint)
         dataset = config.get("val_dataloader", {}).get("dataset", {})
         with building("val_dataloader.dataset.pipeline"):
             transforms = [
@@ -117,6 +115,11 @@ class Detector:
             detections = self._model(**self._model.data_preprocessor({"frames": [frame]}), mode="predict")
         return global_boxes(detections, frame, self._classes)
 
+    def detect_batch(self, batch: Mapping[str, Any]) -> dict[str, Boxes3D]:
+        """What is found in a batch of a data loader, by sample token; see `step`."""
+        frame: FrameBatch = batch["frames"][-1]
+        return dict(zip(frame.sample_tokens, self.step(frame), strict=True))
+
     def reset(self) -> None:
         """Forget all scenes."""
         if self._model.memory is not None:
@@ -142,22 +145,15 @@ def detect(
     Raises:
         InputError: the config, the checkpoint or a file of the data set cannot be used.
     """
-    loader_config = _setting(config, "val_dataloader")
+    loader_config = setting(config, "val_dataloader")
     if loader_config.get("batch_size", 1) != 1:
         raise InputError("val_dataloader.batch_size: a process tests one stream at a time")
     loader = build_loader(loader_config)
     detector = Detector.from_config(config, checkpoint, amp=amp)
-    found: dict[str, Boxes3D] = {}
-    for batch in batches(loader):
-        frame: FrameBatch = batch["frames"][-1]
-        found.update(zip(frame.sample_tokens, detector.step(frame), strict=True))
-        if progress is not None:
-            progress(len(found), len(loader))
-    shares = all_gather_object(found)
-    if not is_main_process():
+    found = found_by_all(detector, loader, progress)
+    if found is None:
         return None
-    everywhere = {token: boxes for share in shares for token, boxes in share.items()}
-    return Results({token: everywhere[token] for token in loader.dataset.sample_tokens})  # type: ignore[attr-defined]
+    return Results({token: found[token] for token in loader.dataset.sample_tokens})  # type: ignore[attr-defined]
 
 
 def evaluate(config: Config, results: Results) -> Evaluation:
@@ -170,7 +166,7 @@ def evaluate(config: Config, results: Results) -> Evaluation:
     Raises:
         InputError: the evaluator is not nuScenes', or its split cannot be read.
     """
-    evaluator = _setting(config, "val_evaluator")
+    evaluator = setting(config, "val_evaluator")
     try:
         where = (evaluator["dataroot"], evaluator["version"], evaluator["split"])
     except (KeyError, TypeError) as error:
@@ -178,8 +174,53 @@ def evaluate(config: Config, results: Results) -> Evaluation:
     return evaluate_detection(results, *where)
 
 
-def _setting(config: Config, key: str) -> Mapping[str, Any]:
+def trained_model(config: Config, checkpoint: Path | str) -> nn.Module:
+    """The model of a config with the weights of a checkpoint.
+
+    Raises:
+        InputError: see `Detector.from_config`.
+    """
+    model_config = setting(config, "model")
+    with building("model"):
+        model: nn.Module = MODELS.build(model_config)
+    load_weights(model, checkpoint)
+    return model
+
+
+class BatchDetector(Protocol):
+    """What finds objects in the batches of a data loader."""
+
+    def detect_batch(self, batch: Mapping[str, Any]) -> Mapping[Any, Any]:
+        """What is found, by what names a frame or an image of the data set."""
+
+
+def found_by_all(
+    detector: BatchDetector, loader: DataLoader[Any], progress: Callable[[int, int], None] | None = None
+) -> dict[Any, Any] | None:
+    """What the processes find in their shares of a data set, together; None in processes other than the first.
+
+    Args:
+        detector: of this process.
+        loader: of its share.
+        progress: see `detect`.
+    """
+    found: dict[Any, Any] = {}
+    for batch in batches(loader):
+        found.update(detector.detect_batch(batch))
+        if progress is not None:
+            progress(len(found), len(loader.sampler))  # type: ignore[arg-type]  # ours have a length
+    shares = all_gather_object(found)
+    if not is_main_process():
+        return None
+    return {name: boxes for share in shares for name, boxes in share.items()}
+
+
+def setting(config: Config, key: str) -> Any:
+    """A part of a config.
+
+    Raises:
+        InputError: it is not there.
+    """
     if key not in config:
         raise InputError(f"the config has no '{key}'")
-    found: Mapping[str, Any] = config[key]
-    return found
+    return config[key]

@@ -15,13 +15,12 @@ from torch import Tensor
 
 from detection.checkpoints import read_checkpoint
 from detection.dynamic.thresholds import HARD_SHARES, percentile_thresholds
-from detection.frames import FrameBatch
-from detection.inference import Detector
 from detection.loading import batches, build_loader
+from detection.tasks import TaskDetector, task_of
 from scenes import InputError
 from scenes.files import write_atomically
 
-_DYNAMIC = "DynamicDetector"
+_DYNAMIC = ("DynamicDetector", "DynamicYoloDetector")
 _HOW = "tools/dynamic_thresholds.py CONFIG CHECKPOINT"
 
 
@@ -31,8 +30,8 @@ class RouterThresholds:
 
     Attributes:
         weights: digest of the weights that it is of, see `digest_of_weights`.
-        frames: whose scores they are percentiles of.
-        hard_shares: of the frames.
+        frames: number of frames, or images, whose scores they are percentiles of.
+        hard_shares: of these.
         thresholds: for each of these shares.
     """
 
@@ -54,15 +53,16 @@ def thresholds_path(checkpoint: Path | str) -> Path:
 def find_thresholds(
     config: Config, checkpoint: Path | str, progress: Callable[[int, int], None] | None = None
 ) -> RouterThresholds:
-    """Thresholds by the scores that a router gives to the frames of the data set that a config validates on.
+    """Thresholds by the scores that a router gives to the frames or images that a config validates on.
 
-    Scores depend a little on the paths of the frames before, by the memory that the router is told of: they are taken
-    at the threshold of the config, and the share of hard frames at another one is about the wanted one, not exactly.
+    Scores of frames depend a little on the paths of the frames before, by the memory that the router is told of: they
+    are taken at the threshold of the config, and the share of hard frames at another one is about the wanted one, not
+    exactly. Those of single images depend on nothing else.
 
     Args:
         config: of it, `model` and `val_dataloader` are read.
         checkpoint: of step 2.
-        progress: called with the number of frames done, and of all.
+        progress: called with the number of frames or images done, and of all.
 
     Raises:
         InputError: the config is of no dynamic detector, or its threshold leaves nothing to decide; the router has
@@ -71,15 +71,14 @@ def find_thresholds(
     _check_dynamic(config)
     if not 0 < config.model.get("threshold", 0.5) < 1:
         raise InputError("model.threshold: the router is asked between 0 and 1 only; take the config of its training")
-    detector = Detector.from_config(config, checkpoint)
+    detector: TaskDetector = task_of(config).detector(checkpoint)
     loader = build_loader(config["val_dataloader"])
     scores: list[float] = []
     for batch in batches(loader):
-        frame: FrameBatch = batch["frames"][-1]
-        detector.step(frame)
+        detector.detect_batch(batch)
         scores += detector.model.last_routing.scores.tolist()
         if progress is not None:
-            progress(len(scores), len(loader))
+            progress(len(scores), len(loader.sampler))  # type: ignore[arg-type]  # ours have a length
     thresholds = percentile_thresholds(scores).tolist()
     return RouterThresholds(digest_of_weights(read_checkpoint(checkpoint)), len(scores), list(HARD_SHARES), thresholds)
 
@@ -123,19 +122,19 @@ def set_threshold(config: Config, threshold: float) -> None:
     """
     _check_dynamic(config)
     if not 0 <= threshold <= 1:
-        raise InputError(f"threshold {threshold:g}: expected a number from 0 (all frames easy) to 1 (all hard)")
+        raise InputError(f"threshold {threshold:g}: expected a number from 0 (all easy) to 1 (all hard)")
     config.model.threshold = threshold
 
 
 def set_hard_share(config: Config, hard_share: float, checkpoint: Path | str) -> None:
-    """Let the detector of a config send about a share of the frames through its second half.
+    """Let the detector of a config send about a share of its input through its second half.
 
     Raises:
         InputError: the config is of no dynamic detector, the share is not in [0, 1], or see `read_thresholds`.
     """
     _check_dynamic(config)
     if not 0 <= hard_share <= 1:
-        raise InputError(f"hard fraction {hard_share:g}: expected a number from 0 (none) to 1 (all frames)")
+        raise InputError(f"hard fraction {hard_share:g}: expected a number from 0 (none) to 1 (all)")
     fixed = hard_share in (0, 1)  # which any weights can do
     set_threshold(config, hard_share if fixed else read_thresholds(checkpoint).at(hard_share))
 
@@ -152,5 +151,5 @@ def digest_of_weights(weights: Mapping[str, Tensor]) -> str:
 
 def _check_dynamic(config: Config) -> None:
     kind = config.get("model", {}).get("type")
-    if kind != _DYNAMIC:
-        raise InputError(f"{config.filename}: model is a {kind}; only a {_DYNAMIC} has a router and thresholds")
+    if kind not in _DYNAMIC:
+        raise InputError(f"{config.filename}: model is a {kind}; only a {' or '.join(_DYNAMIC)} has a router")

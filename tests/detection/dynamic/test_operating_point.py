@@ -109,7 +109,7 @@ def test_another_kind_of_detector(tiny_config: Callable[..., Config], checkpoint
         lambda: set_hard_share(config, 0.5, checkpoint),
         lambda: find_thresholds(config, checkpoint),
     ):
-        with pytest.raises(InputError, match="model is a MultiViewDetector; only a DynamicDetector has a router"):
+        with pytest.raises(InputError, match="model is a MultiViewDetector; only a DynamicDetector or Dynam"):
             refused()
 
 
