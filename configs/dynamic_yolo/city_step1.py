@@ -5,13 +5,24 @@ model = dict(
     type="DynamicYoloDetector",
     variant="dy-yolov7",
     width=0.25,
+    anchor_scale=0.35,  # 224 of 640 px
     num_classes=10,
     channels_last=True,
     # The published weights at 640x640 px and 80 classes, times the share of the pixels and of the classes.
-    loss=dict(type="YoloLoss", box_weight=0.05, object_weight=0.05, class_weight=0.0375),
+    loss=dict(type="YoloLoss", box_weight=0.05, object_weight=0.05, class_weight=0.0375, reference_batch=1),
     postprocess=dict(score_threshold=0.001, iou_threshold=0.65, max_detections=100),
     # The router knows nothing yet: validation sees the hard path.
     threshold=1.0,
 )
-schedule = dict(epochs=2, warmup_iterations=100, validation_epochs=1, checkpoint_epochs=1)
-custom_hooks = [dict(type="WeightAverageHook", decay=0.998, ramp_iterations=200)]
+# Adam gets further than SGD in so few iterations. The loss is a mean over images.
+schedule = dict(
+    epochs=1.5,
+    reference_lr=2e-3,
+    reference_batch=16,
+    warmup_iterations=50,
+    min_lr_ratio=0.01,
+    validation_epochs=1.5,
+    checkpoint_epochs=0.5,
+)
+optim_wrapper = dict(optimizer=dict(_delete_=True, type="AdamW", weight_decay=0.01))
+custom_hooks = [dict(type="WeightAverageHook", decay=0.99, ramp_iterations=100)]

@@ -19,6 +19,6 @@ schedule = dict(
     checkpoint_epochs=1,
 )
 optim_wrapper = dict(
-    _delete_=True, optimizer=dict(type="AdamW", weight_decay=5e-4), clip_grad=dict(max_norm=10.0, norm_type=2)
+    _delete_=True, optimizer=dict(type="AdamW", weight_decay=5e-4), clip_grad=dict(max_norm=float("inf"), norm_type=2)
 )
 custom_hooks = [dict(type="AdaptiveOffsetHook")]

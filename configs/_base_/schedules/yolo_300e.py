@@ -15,6 +15,7 @@ optim_wrapper = dict(
     optimizer=dict(type="SGD", momentum=0.937, nesterov=True, weight_decay=5e-4),
     # No weight decay of biases, normalizations and learned offsets and factors.
     paramwise_cfg=dict(flat_decay_mult=0.0, custom_keys=dict(implicit=dict(decay_mult=0.0))),
-    clip_grad=dict(max_norm=10.0, norm_type=2),
+    # Not clipped; a norm that is no number stops the training.
+    clip_grad=dict(max_norm=float("inf"), norm_type=2),
 )
 custom_hooks = [dict(type="WeightAverageHook", decay=0.9999, ramp_iterations=2000)]

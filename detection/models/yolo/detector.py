@@ -17,7 +17,7 @@ from detection.models.yolo.dynamic_yolo import DynamicYolo
 from detection.models.yolo.layers import AnchorPrediction
 from detection.models.yolo.loss import YoloLoss
 from detection.models.yolo.suppression import Postprocessing
-from detection.models.yolo.variants import VARIANTS, narrowed
+from detection.models.yolo.variants import VARIANTS, scaled
 from detection.registry import MODELS
 from scenes.errors import InputError
 
@@ -54,6 +54,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
         variant: str,
         num_classes: int = 80,
         width: float = 1.0,
+        anchor_scale: float = 1.0,
         threshold: float = 0.5,
         trains: str = DETECTORS,
         loss: dict[str, Any] | None = None,
@@ -66,6 +67,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
             variant: name in `VARIANTS`.
             num_classes: of objects.
             width: factor of all channels, which are rounded to multiples of 8; 1 is as published.
+            anchor_scale: factor of the anchors' sides, which are made for images of 640 px, for W6 of 1280 px.
             threshold: see the attribute.
             trains: `detectors` for the first step of training, `router` for the second.
             loss: config of a `YoloLoss`; None for one as it is.
@@ -81,9 +83,10 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
             raise InputError(f"dynamic YOLO: trains is {trains!r}, expected {DETECTORS} or {ROUTER}")
         if not 0 <= threshold <= 1:
             raise InputError(f"dynamic YOLO: threshold is {threshold}, expected a number from 0 to 1")
-        if num_classes < 1 or not width > 0:
-            raise InputError(f"dynamic YOLO: num_classes={num_classes} and width={width} have to be above 0")
-        super().__init__(narrowed(VARIANTS[variant], width), num_classes)
+        for name, value in (("num_classes", num_classes), ("width", width), ("anchor_scale", anchor_scale)):
+            if not value > 0:
+                raise InputError(f"dynamic YOLO: {name} is {value}, expected a number above 0")
+        super().__init__(scaled(VARIANTS[variant], width, anchor_scale), num_classes)
         self.data_preprocessor = ImagePreprocessor()
         self.num_classes = num_classes
         self.threshold = threshold

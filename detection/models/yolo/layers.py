@@ -163,7 +163,7 @@ class AnchorPrediction(nn.Module):
     def __init__(
         self,
         in_channels: Sequence[int],
-        anchors_px: Sequence[Sequence[tuple[int, int]]],
+        anchors_px: Sequence[Sequence[tuple[float, float]]],
         strides: Sequence[int],
         num_classes: int,
     ) -> None:

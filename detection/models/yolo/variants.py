@@ -22,7 +22,7 @@ Fuse = Callable[[int, Node], Node]
 
 _IMAGE_CHANNELS: Final = 3
 
-_Anchors = tuple[tuple[int, int], ...]
+_Anchors = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -157,17 +157,26 @@ _BACKBONE_EVERY: Final = 2
 _FIRST_REDUCTION: Final = 2  # the stage before which maps are first reduced beside a maximum
 
 
-def narrowed(variant: Variant, width: float) -> Variant:
-    """A variant with every number of channels multiplied and rounded to a multiple of 8.
+def scaled(variant: Variant, width: float, anchor_scale: float = 1.0) -> Variant:
+    """A variant of another size.
 
     Args:
         variant: one of `VARIANTS`.
-        width: above 0; 1 is the variant itself.
+        width: factor of every number of channels, which are rounded to multiples of 8; above 0.
+        anchor_scale: factor of the anchors' sides; above 0.
     """
     aggregations = replace(variant.aggregations, **_multiplied(variant.aggregations, _WIDTHS_OF_AGGREGATIONS, width))
-    pyramid_channels = _rounded(variant.pyramid_channels * width)
-    own = _multiplied(variant, _WIDTHS, width)
-    return replace(variant, aggregations=aggregations, pyramid_channels=pyramid_channels, **own)
+    anchors = tuple(
+        tuple((of_width * anchor_scale, of_height * anchor_scale) for of_width, of_height in level)
+        for level in variant.anchors_px
+    )
+    return replace(
+        variant,
+        **_multiplied(variant, _WIDTHS, width),
+        aggregations=aggregations,
+        pyramid_channels=_rounded(variant.pyramid_channels * width),
+        anchors_px=anchors,
+    )
 
 
 def _multiplied(owner: Any, names: Sequence[str], width: float) -> dict[str, Any]:
