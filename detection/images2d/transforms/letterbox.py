@@ -34,10 +34,6 @@ class Letterbox:
     def __call__(
         self, sample: ImageSample, random: np.random.Generator, another: Callable[[], ImageSample]
     ) -> ImageSample:
-        return self.fit(sample)
-
-    def fit(self, sample: ImageSample) -> ImageSample:
-        """The sample in the network's size, and how it came there."""
         height, width = self._size
         fitted, scale = fitted_image(sample.image, self._size)
         top, left = (height - fitted.shape[0]) // 2, (width - fitted.shape[1]) // 2
