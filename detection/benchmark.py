@@ -13,7 +13,7 @@ import copy
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,17 +170,22 @@ def measure(
 
 
 def count_multiply_adds(model: Any, stream: Sequence[FrameBatch]) -> dict[str, int]:
-    """Multiply-adds of the last frame of a stream, in all and of each part of the detector.
+    """Multiply-adds of the last frame of a stream, in all and of each part of the detector; see `multiply_adds_of`."""
+    with torch.no_grad():
+        for frame in stream[:-1]:
+            model([frame])
+        return multiply_adds_of(model, lambda: model([stream[-1]]))
+
+
+def multiply_adds_of(model: Any, run: Callable[[], object]) -> dict[str, int]:
+    """Multiply-adds of one run of a model, in all and of each of its parts.
 
     Convolutions and matrix products are counted, those of attention too; norms and activations are not.
     """
     parts = [name for name, _ in model.named_children()]
     on_a_cpu = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
-    with torch.no_grad():
-        for frame in stream[:-1]:
-            model([frame])
-        with FlopCounterMode(display=False, depth=2, custom_mapping=on_a_cpu) as counter:
-            model([stream[-1]])
+    with FlopCounterMode(display=False, depth=2, custom_mapping=on_a_cpu) as counter:
+        run()
     counts = counter.get_flop_counts()
     owner = type(model).__name__
     return {

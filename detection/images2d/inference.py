@@ -78,9 +78,7 @@ class ImageDetector:
         model = trained_model(config, checkpoint)
         if not isinstance(model, DynamicYoloDetector):
             raise InputError(f"{config.filename}: model is a {type(model).__name__}, which sees no single images")
-        with building("val_dataloader.dataset.pipeline"):
-            transforms = [TRANSFORMS.build(step) for step in _data_set(config)["pipeline"]]
-        return cls(model, class_names(config), transforms, device, amp)
+        return cls(model, class_names(config), validation_transforms(config), device, amp)
 
     @property
     def model(self) -> DynamicYoloDetector:
@@ -205,6 +203,12 @@ def evaluate_images(config: Config, found: Mapping[CocoId, ImageDetections]) -> 
         InputError: the evaluator is not COCO's, or its file cannot be used.
     """
     return evaluate_coco(_annotated(config)[0], found_rows(config, found))
+
+
+def validation_transforms(config: Config) -> list[ImageTransform]:
+    """What a config does to the images that it validates on."""
+    with building("val_dataloader.dataset.pipeline"):
+        return [TRANSFORMS.build(step) for step in _data_set(config)["pipeline"]]
 
 
 def class_names(config: Config) -> tuple[str, ...]:
