@@ -1,16 +1,22 @@
-"""Recordings of the 2D detectors of DynamicDet: names and shapes of their weights, and what comes of an image."""
+"""Recordings of the 2D detectors of DynamicDet: names and shapes of weights, what comes of an image, losses."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from detection.dynamic.router import pooled
-from detection.models.yolo import VARIANTS, DynamicYolo
+from detection.images2d.batch import ImageTargets
+from detection.models.box_overlap import corners_from_center_size
+from detection.models.matching.sim_ota import SimOTAAssigner
+from detection.models.yolo import VARIANTS, DynamicYolo, YoloLoss
+from detection.models.yolo.assignment import AnchorAssigner
 from detection.parity.comparison import Array, Comparison
 from detection.parity.dynamic import compare_methods, load_dynamic_weights
 from detection.parity.keys import compare_names
@@ -26,6 +32,7 @@ _EVERY: Final = 41  # rows of the boxes are recorded
 _POOLED: Final = 2e-5
 _LOGITS: Final = 1.7e-3
 _BOXES_PX: Final = 1e-2
+_LOSS: Final = 8e-6  # relative to the whole loss of a head
 
 
 def check_dynamic_keys(path: Path, workshop: Workshop) -> Comparison | None:
@@ -59,7 +66,9 @@ def check_dynamic_detectors(path: Path, workshop: Workshop) -> Comparison:
     comparison = Comparison()
     compare_methods(comparison, rule, content, arrays)
     for name in VARIANTS:
-        compare_detector(comparison, rule, name, content[f"forward_{name}-step2"], arrays)
+        recorded = content[f"forward_{name}-step2"]
+        compare_detector(comparison, rule, name, recorded, arrays)
+        compare_losses(comparison, rule, name, recorded["train"])
     comparison.not_compared = [name for name in arrays if name not in comparison.compared]
     return comparison
 
@@ -93,3 +102,44 @@ def compare_detector(
         above = torch.nextafter(score, torch.ones(1))
         for path, threshold in (("easy", score), ("hard", above)):
             comparison.equal(f"{name} path {path}", model(image, threshold).easy, [path == "easy"])
+
+
+class _RecordedMatcher(SimOTAAssigner):
+    """Matches by the recorded cost, which is no number where a probability has been rounded to 0 or 1.
+
+    Such pairs are taken last, and where objects compete for a cell first, whatever else they cost. That takes logits of
+    17 and more, which the second and third recorded image have. The same cost without this is the base class's.
+    """
+
+    def _cost(self, scores: Tensor, overlaps: Tensor, labels: Tensor) -> Tensor:
+        wanted = one_hot(labels, scores.shape[1]).float().expand(*overlaps.shape, -1)
+        logits = scores.sqrt().logit()[:, None].expand_as(wanted)
+        entropy = binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(-1)
+        return self.class_weight * entropy - self.iou_weight * (overlaps + 1e-8).log()
+
+
+def compare_losses(
+    comparison: Comparison, rule: MethodsRule, name: str, iterations: Sequence[Mapping[str, Any]]
+) -> None:
+    """Compare what both detectors lose in the recorded images, which normalize by their running statistics."""
+    model = DynamicYolo(VARIANTS[name]).eval()
+    load_dynamic_weights(model, rule, name)
+    criterion = YoloLoss(assigner=AnchorAssigner(matcher=_RecordedMatcher()), reference_batch=1)
+    for index, recorded in enumerate(iterations):
+        image = torch.from_numpy(rule.module.dy_image(_IMAGE_PX, index))
+        targets = _recorded_targets(rule, index)
+        with torch.inference_mode():
+            maps = model.first_maps(image)
+            for head, logits in (("head1", model.easy_logits(maps)), ("head2", model.hard_logits(image, maps))):
+                of_head = f"{head}_box_obj_cls_total"
+                losses = [float(loss) for loss in criterion.losses(model.prediction, logits, targets).values()]
+                tolerance = _LOSS * recorded[of_head][-1]
+                comparison.within(
+                    f"{name} train {index} {of_head}", [*losses, sum(losses)], recorded[of_head], tolerance
+                )
+
+
+def _recorded_targets(rule: MethodsRule, index: int) -> ImageTargets:
+    image, label, *box = torch.from_numpy(rule.module.dy_targets(index)).unbind(1)
+    boxes_px = corners_from_center_size(_IMAGE_PX * torch.stack(box, dim=1))
+    return ImageTargets(image.long(), boxes_px, label.long())

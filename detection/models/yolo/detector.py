@@ -14,7 +14,6 @@ from detection.dynamic import AdaptiveOffset, Routing, routing_losses, takes_eas
 from detection.images2d.batch import ImageBatch, ImageDetections, ImageTargets
 from detection.models.detectors.dynamic import DETECTORS, ROUTER
 from detection.models.yolo.dynamic_yolo import DynamicYolo
-from detection.models.yolo.layers import AnchorPrediction
 from detection.models.yolo.loss import YoloLoss
 from detection.models.yolo.suppression import Postprocessing
 from detection.models.yolo.variants import VARIANTS, scaled
@@ -103,13 +102,6 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
         nn.init.zeros_(self.router.layer2.bias)
         for part in self._frozen_parts():
             part.requires_grad_(False)
-
-    @property
-    def prediction(self) -> AnchorPrediction:
-        """The last layer of the first detector; its anchors are those of both."""
-        prediction = self.model_h[-1]
-        assert isinstance(prediction, AnchorPrediction)
-        return prediction
 
     @property
     def router_is_trained(self) -> bool:

@@ -58,6 +58,13 @@ class DynamicYolo(nn.Module):
         self.model_h = head(variant, channels[-self._num_levels :], num_classes)
         self.model_h2 = head(variant, second_channels[-self._num_levels :], num_classes)
 
+    @property
+    def prediction(self) -> AnchorPrediction:
+        """The last layer of the first detector; its anchors are those of both."""
+        prediction = self.model_h[-1]
+        assert isinstance(prediction, AnchorPrediction)
+        return prediction
+
     def forward(self, images: Tensor, threshold: float | Tensor) -> DynamicYoloOutput:
         """Boxes of images, each from the detector that it is sent to.
 
@@ -120,9 +127,7 @@ class DynamicYolo(nn.Module):
 
     def decode(self, logits: Sequence[Tensor]) -> Tensor:
         """Boxes (B, N, 5 + classes) of logits of either detector."""
-        prediction = self.model_h[-1]
-        assert isinstance(prediction, AnchorPrediction)
-        return prediction.decode(logits)
+        return self.prediction.decode(logits)
 
     def _easy(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
         return self.easy_logits(maps)

@@ -39,26 +39,24 @@ class YoloLoss:
         box_weight: float = 0.05,
         object_weight: float = 0.7,
         class_weight: float = 0.3,
-        anchor_ratio: float = 4.0,
         reference_batch: int = 64,
+        assigner: AnchorAssigner | None = None,
     ) -> None:
         """A loss.
 
         Args:
             box_weight, object_weight, class_weight: w of the formula.
-            anchor_ratio: largest ratio of the sides of a box and of an anchor that may learn it.
             reference_batch: B of the formula in training: learning rates are chosen for the sum over so many images,
                 however many a batch has.
+            assigner: says which anchors learn which object; None for the published settings.
 
         Raises:
             InputError: a setting out of range.
         """
-        if min(box_weight, object_weight, class_weight) < 0 or anchor_ratio <= 1 or reference_batch < 1:
-            raise InputError(
-                "YoloLoss: weights must not be negative, anchor_ratio has to be above 1, reference_batch at least 1"
-            )
+        if min(box_weight, object_weight, class_weight) < 0 or reference_batch < 1:
+            raise InputError("YoloLoss: weights must not be negative, and reference_batch has to be at least 1")
         self._weights = {"loss_box": box_weight, "loss_object": object_weight, "loss_class": class_weight}
-        self._assigner = AnchorAssigner(anchor_ratio)
+        self._assigner = assigner or AnchorAssigner()
         self._reference_batch = reference_batch
 
     def losses(
