@@ -7,29 +7,38 @@ import io
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
 from detection.config import read_config
+from detection.data.create_infos import create_infos
 from detection.data.infos import CATEGORY_NAMES_2D, read_infos, write_infos
 from detection.images2d.annotations import read_instances
 from detection.images2d.evaluation import evaluate_coco, write_coco_results
 from detection.images2d.export import export_coco
 from detection.loading import batches, build_loader
 from scenes import DETECTION_CLASSES, InputError, read_scenes
-from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION
+from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
 from scenes.coco_results import read_coco_boxes
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "_base_" / "datasets" / "city_coco.py"
 
 
 @pytest.fixture(scope="module")
-def coco_city(tiny_city: Path) -> Path:
-    """The tiny city with the instances files of both splits."""
+def coco_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A city with the instances files of both splits, and black images."""
+    root = tmp_path_factory.mktemp("coco") / "city"
+    make_city(root, train_scenes=1, val_scenes=1, frames=3, image_size=(176, 99), images=False, workers=1)
+    create_infos(root, VERSION)
     for split in (TRAIN_SPLIT, VAL_SPLIT):
-        export_coco(tiny_city / f"nuscenes2d_temporal_infos_{split}.pkl")
-    return tiny_city
+        exported = export_coco(root / f"nuscenes2d_temporal_infos_{split}.pkl")
+        for image in read_instances(exported.path).images:
+            path = root / image.file_name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), np.zeros((image.height, image.width, 3), dtype=np.uint8))
+    return root
 
 
 def test_the_file_holds_the_boxes_of_the_info_file(coco_city: Path) -> None:
