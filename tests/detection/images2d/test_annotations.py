@@ -124,3 +124,22 @@ def test_classes_are_those_of_the_config_in_its_order() -> None:
 def test_a_crowd_may_be_a_truth_value(write_coco: Callable[..., Path]) -> None:
     records, _ = _records(write_coco([box_row(0, 3, [0, 0, 9, 9], iscrowd=True), box_row(0, 3, [0, 0, 9, 9])]))
     assert np.array_equal(records[0].labels, [0])
+
+
+@given(st.integers(0, 400), st.binary(max_size=3), st.integers(0, 20))
+def test_a_damaged_file_is_read_or_named(
+    tmp_path_factory: pytest.TempPathFactory, at: int, inserted: bytes, lost: int
+) -> None:
+    whole = json.dumps(
+        {
+            "images": [image_row(1, "a.png"), image_row("b", "b.png")],
+            "categories": [{"id": 3, "name": "car"}, {"id": 7, "name": "cat"}],
+            "annotations": [box_row(1, 3, [1, 2, 3, 4]), box_row("b", 7, [5.5, 6, 7, 8], iscrowd=1)],
+        }
+    ).encode()
+    path = tmp_path_factory.getbasetemp() / "instances.json"
+    path.write_bytes(whole[:at] + inserted + whole[at + lost :])
+    try:
+        _records(path.parent)
+    except InputError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
