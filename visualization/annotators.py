@@ -48,6 +48,7 @@ _BOTTOM = (2, 3, 6, 7)
 _LONGEST_IDENTITY = 8
 _SHOWN_END = 4
 _SUBPIXEL_BITS = 4
+_PLATE_MARGIN_PX = 3
 _DARK = np.array([10, 12, 16], dtype=np.uint8)
 _LIGHT = np.array([255, 255, 255], dtype=np.uint8)
 
@@ -84,7 +85,7 @@ class BoxAnnotator:
 
     def _draw_lines(self, image: Image, lines: FloatArray, color: NDArray[np.uint8]) -> None:
         if self.outlined:
-            draw_lines(image, lines, _DARK, self.thickness_px + min(2, self.thickness_px))
+            draw_rim(image, lines, self.thickness_px)
         draw_lines(image, lines, color, self.thickness_px)
 
 
@@ -126,7 +127,7 @@ class LabelAnnotator:
         """Write at `boxes` (global) in `image`."""
         colors = self.coloring(boxes)
         for index, text, plate in self.place(boxes, view):
-            self._draw_plate(image, text, plate, colors[index])
+            draw_plate(image, text, plate, colors[index], self.size_px)
         return image
 
     def place(self, boxes: Boxes3D, view: View) -> list[tuple[int, str, NDArray[np.int64]]]:
@@ -143,34 +144,48 @@ class LabelAnnotator:
         for index in far_to_near(boxes, view)[::-1].tolist():
             if texts[index] and visible[index].any():
                 points = lines[index][visible[index]].reshape(-1, 2)
-                plate = self._free_plate(texts[index], points, taken, view)
+                plate = free_plate(texts[index], points, taken, (view.height_px, view.width_px), self.size_px)
                 if plate is not None:
                     taken = np.vstack([taken, plate])
                     placed.append((index, texts[index], plate))
         return placed
 
-    def _free_plate(
-        self, text: str, points_px: FloatArray, taken: NDArray[np.int64], view: View
-    ) -> NDArray[np.int64] | None:
-        """Where the text fits: above the box, else below it; (left, top, right, bottom), None if nowhere."""
-        width, height = text_size_px(text, self.size_px)
-        width += 6
-        left, top = points_px.min(axis=0)
-        right, bottom = points_px.max(axis=0)
-        column = int(np.clip(0.5 * (left + right) - 0.5 * width, 0, max(view.width_px - width, 0)))
-        for row in (top - height - 2, bottom + 2, top - 2 * height - 3):
-            line = int(np.clip(row, 0, max(view.height_px - height, 0)))
-            plate = np.array([column, line, column + width, line + height])
-            overlaps = (taken[:, :2] < plate[2:]).all(axis=1) & (taken[:, 2:] > plate[:2]).all(axis=1)
-            if not overlaps.any():
-                return plate
-        return None
 
-    def _draw_plate(self, image: Image, text: str, plate: NDArray[np.int64], color: NDArray[np.uint8]) -> None:
-        left, top, right, bottom = plate.tolist()
-        image[top:bottom, left:right] = color
-        luminance = float(color @ np.array([0.299, 0.587, 0.114]))
-        draw_text(image, text, left + 3, top, self.size_px, _DARK if luminance > 110 else _LIGHT)
+def free_plate(
+    text: str, points_px: FloatArray, taken: NDArray[np.int64], shape: tuple[int, ...], size_px: int
+) -> NDArray[np.int64] | None:
+    """Where a text fits in an image: above some points, else below them.
+
+    Args:
+        text: one line.
+        points_px: (N, 2) points that it belongs to.
+        taken: (M, 4) plates of other texts.
+        shape: of the image: height, width, ...
+        size_px: size of the letters.
+
+    Returns:
+        left, top, right, bottom; None if it fits nowhere.
+    """
+    width, height = text_size_px(text, size_px)
+    width += 2 * _PLATE_MARGIN_PX
+    left, top = points_px.min(axis=0)
+    right, bottom = points_px.max(axis=0)
+    column = int(np.clip(0.5 * (left + right) - 0.5 * width, 0, max(shape[1] - width, 0)))
+    for row in (top - height - 2, bottom + 2, top - 2 * height - 3):
+        line = int(np.clip(row, 0, max(shape[0] - height, 0)))
+        plate = np.array([column, line, column + width, line + height])
+        overlaps = (taken[:, :2] < plate[2:]).all(axis=1) & (taken[:, 2:] > plate[:2]).all(axis=1)
+        if not overlaps.any():
+            return plate
+    return None
+
+
+def draw_plate(image: Image, text: str, plate: NDArray[np.int64], color: NDArray[np.uint8], size_px: int) -> None:
+    """Write a text on a plate of a colour, see `free_plate`, dark or light as can be read on it."""
+    left, top, right, bottom = plate.tolist()
+    image[top:bottom, left:right] = color
+    luminance = float(color @ np.array([0.299, 0.587, 0.114]))
+    draw_text(image, text, left + _PLATE_MARGIN_PX, top, size_px, _DARK if luminance > 110 else _LIGHT)
 
 
 @dataclass(frozen=True)
@@ -223,6 +238,11 @@ def draw_lines(image: Image, lines: FloatArray, color: NDArray[np.uint8], thickn
     """Draw smooth lines (N, 2, 2), given in pixels."""
     fixed_point = np.round(lines * 2**_SUBPIXEL_BITS).astype(np.int32)
     cv2.polylines(image, list(fixed_point), False, color.tolist(), thickness_px, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def draw_rim(image: Image, lines: FloatArray, thickness_px: int) -> None:
+    """Draw the dark rim of lines of a thickness, over which they are to be drawn."""
+    draw_lines(image, lines, _DARK, thickness_px + min(2, thickness_px))
 
 
 def tint_polygon(image: Image, corners_px: FloatArray, color: NDArray[np.uint8], opacity: float) -> None:

@@ -23,7 +23,7 @@ from detection.inference import found_by_all, setting, trained_model
 from detection.loading import build_loader
 from detection.models.yolo import fused
 from detection.models.yolo.detector import DynamicYoloDetector
-from detection.registry import TRANSFORMS
+from detection.registry import MODELS, TRANSFORMS
 from scenes import InputError
 from scenes.coco import CocoId
 
@@ -75,9 +75,8 @@ class ImageDetector:
         """
         if not isinstance(config, Config):
             config = read_config(config)
-        model = trained_model(config, checkpoint)
-        if not isinstance(model, DynamicYoloDetector):
-            raise InputError(f"{config.filename}: model is a {type(model).__name__}, which sees no single images")
+        _check_kind(config)
+        model: Any = trained_model(config, checkpoint)
         return cls(model, class_names(config), validation_transforms(config), device, amp)
 
     @property
@@ -205,6 +204,18 @@ def evaluate_images(config: Config, found: Mapping[CocoId, ImageDetections]) -> 
     return evaluate_coco(_annotated(config)[0], found_rows(config, found))
 
 
+def set_score_threshold(config: Config, score: float) -> None:
+    """Let the detector of a config find only what has a higher score.
+
+    Raises:
+        InputError: the config is of no 2D detector, or the score is not in [0, 1].
+    """
+    _check_kind(config)
+    if not 0 <= score <= 1:
+        raise InputError(f"score {score:g}: expected a number from 0 to 1")
+    config.merge_from_dict({"model.postprocess.score_threshold": score})
+
+
 def validation_transforms(config: Config) -> list[ImageTransform]:
     """What a config does to the images that it validates on."""
     with building("val_dataloader.dataset.pipeline"):
@@ -226,6 +237,12 @@ def class_names(config: Config) -> tuple[str, ...]:
             f"{path}: no such file, and val_dataloader.dataset.classes does not say the names of the classes either"
         )
     return tuple(category.name for category in chosen_categories(read_instances(path).categories, None, path))
+
+
+def _check_kind(config: Config) -> None:
+    kind = setting(config, "model").get("type")
+    if MODELS.get(kind) is not DynamicYoloDetector:
+        raise InputError(f"{config.filename}: model is a {kind}; expected a DynamicYoloDetector, for single images")
 
 
 def _data_set(config: Config) -> Mapping[str, Any]:

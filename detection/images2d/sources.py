@@ -55,8 +55,11 @@ class Source(Protocol):
     """
 
     path: Path
-    expected: int | None
     problems: list[str]
+
+    @property
+    def expected(self) -> int | None:
+        """See the class."""
 
     def __iter__(self) -> Iterator[SourceImage]: ...
 
@@ -167,6 +170,17 @@ def open_source(path: Path) -> ImageFiles | Video:
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFiles(path)
     return Video(path)
+
+
+def check_output_folder(folder: Path, source: Source) -> None:
+    """Check that pictures under the names of the source's can be written to a folder.
+
+    Raises:
+        InputError: it is the folder of the source.
+    """
+    inside = source.path if source.path.is_dir() else source.path.parent
+    if folder.resolve() == inside.resolve():
+        raise InputError(f"{folder}: is the folder of the source; its files would be overwritten")
 
 
 def _visible_files(folder: Path) -> list[Path]:

@@ -1,0 +1,114 @@
+"""Find objects in an image, a folder of images or a video.
+
+Writes annotated images, or an annotated video, and `detections.json`: images, categories and boxes with scores in the
+COCO format, with file names, frame numbers and names of classes.
+
+    python tools/detect.py CONFIG CHECKPOINT --source drive.mp4 --out out/detect --hard-fraction 0.3
+
+What cannot be read is named and counted, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from detection.config import read_config
+from detection.dynamic.operating_point import set_hard_share, set_threshold
+from detection.images2d.detections_file import DetectionsFile
+from detection.images2d.inference import FoundImage, ImageDetector, detect_in_source, set_score_threshold
+from detection.images2d.sources import Video, check_output_folder, open_source
+from scenes.command import run_command
+from scenes.files import atomic_path
+from visualization.colors import Image
+from visualization.image_boxes import draw_image_boxes, even_sided, write_image
+from visualization.video import write_video
+
+_MOST_PROBLEMS = 20  # that are printed
+
+
+def main() -> None:
+    """Parse the command line, detect, draw, write."""
+    arguments = _parse_arguments()
+    source = open_source(arguments.source)
+    check_output_folder(arguments.out, source)
+    config = read_config(arguments.config, arguments.cfg_options)
+    set_score_threshold(config, arguments.score)
+    if arguments.dynamic_threshold is not None:
+        set_threshold(config, arguments.dynamic_threshold)
+    if arguments.hard_fraction is not None:
+        set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
+    detector = ImageDetector.from_config(config, arguments.checkpoint, amp=arguments.amp)
+    noted = DetectionsFile(detector.classes)
+    with _progress_bar() as progress:
+        bar = progress.add_task("frames" if isinstance(source, Video) else "images", total=source.expected)
+        found = _noted(detect_in_source(detector, source, arguments.batch_size), noted, lambda: progress.advance(bar))
+        if isinstance(source, Video):
+            pictures = (even_sided(_painted(one, detector.classes)) for one in found)
+            with atomic_path(arguments.out / f"{source.path.stem}.mp4") as temporary:
+                write_video(temporary, pictures, source.frames_per_second)
+        else:
+            for one in found:
+                write_image(arguments.out, one.image.name, _painted(one, detector.classes))
+    noted.write(arguments.out / "detections.json")
+    _print_problems(source.problems)
+    print(f"{noted.images} images, {noted.hard} of them hard: {noted.boxes} boxes -> {arguments.out}")
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="configs/dynamic_yolo/*.py")
+    parser.add_argument("checkpoint", help="weights of this model: .pth, .safetensors, or the address of such a file")
+    parser.add_argument("--source", type=Path, required=True, help="an image, a folder of images or a video")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--score", type=float, default=0.25, help="boxes have to be above it; default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=1, help="images at a time; default: %(default)s")
+    parser.add_argument("--amp", action="store_true", help="run in bfloat16 where that keeps the results")
+    speed = parser.add_mutually_exclusive_group()
+    speed.add_argument("--dynamic-threshold", type=float, metavar="T", help="images that are scored below T are hard")
+    speed.add_argument(
+        "--hard-fraction",
+        type=float,
+        metavar="F",
+        help="share of hard images, by the thresholds that tools/dynamic_thresholds.py has written",
+    )
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
+    )
+    return parser.parse_args()
+
+
+def _noted(found: Iterable[FoundImage], noted: DetectionsFile, advance: Callable[[], None]) -> Iterator[FoundImage]:
+    for one in found:
+        noted.add(one)
+        advance()
+        yield one
+
+
+def _painted(found: FoundImage, classes: tuple[str, ...]) -> Image:
+    labels = found.detections.labels.tolist()
+    scores = found.detections.scores.tolist()
+    texts = [f"{classes[label]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
+    return draw_image_boxes(found.image.image, found.detections.boxes_px.numpy(), labels, texts)
+
+
+def _print_problems(problems: list[str]) -> None:
+    for problem in problems[:_MOST_PROBLEMS]:
+        print(f"warning: {problem}", file=sys.stderr)
+    if len(problems) > _MOST_PROBLEMS:
+        print(f"warning: and {len(problems) - _MOST_PROBLEMS} more; {len(problems)} in all", file=sys.stderr)
+
+
+def _progress_bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(file=sys.stderr))
+
+
+if __name__ == "__main__":
+    run_command(main)
