@@ -3,7 +3,13 @@
 # No mosaics: they would shrink objects that are small enough at this size, and pay off in long trainings only.
 _root = "{{$CITY_ROOT:data/city}}"
 _size = (128, 224)
-_dataset = dict(type="CocoDataset", dataroot=_root, image_dir="")
+# fmt: off
+_classes = [
+    "car", "truck", "construction_vehicle", "bus", "trailer", "barrier", "motorcycle", "bicycle", "pedestrian",
+    "traffic_cone",
+]
+# fmt: on
+_dataset = dict(type="CocoDataset", dataroot=_root, image_dir="", classes=_classes)
 
 train_dataloader = dict(
     batch_size=16,
@@ -31,4 +37,4 @@ val_dataloader = dict(
     ),
     sampler=dict(type="EvaluationSampler"),
 )
-val_evaluator = dict(type="CocoMetric", ann_file=f"{_root}/coco_city_val.json")
+val_evaluator = dict(type="CocoMetric", ann_file=f"{_root}/coco_city_val.json", classes=_classes)
