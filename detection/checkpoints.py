@@ -23,7 +23,7 @@ from scenes import InputError
 from scenes.files import atomic_path
 
 _WEIGHT_KEYS = ("state_dict", "model")
-_WRAPPERS = ("module.", "_orig_mod.", "student.")
+_WRAPPERS = ("module.", "_orig_mod.", "student.", "model.", "ema.")
 _SHOWN_NAMES = 3
 _REFUSED = re.compile(r"(?:GLOBAL |Unsupported class )([\w.]+)|Unsupported global: (?:GLOBAL )?([\w.]+)")
 _HOW_TO_CONVERT = (
@@ -148,17 +148,25 @@ def describe(weights: Mapping[str, Tensor]) -> str:
     queries = weights.get("pts_bbox_head.reference_points.weight")
     if queries is not None:
         parts.append(f"{len(queries)} queries")
+    predicted = next((weights[name] for name in weights if re.fullmatch(r"model_h\.\d+\.m\.0\.bias", name)), None)
+    if predicted is not None:
+        parts.append(f"{len(predicted) // _YOLO_ANCHORS - _YOLO_OUTPUTS_BEFORE_CLASSES} classes")
     return ", ".join(part for part in parts if part)
 
 
 # The first row of which every name is in the weights says what they are.
 _DETECTORS = {
+    "Dy-YOLOv7-W6": ("model_h2.71.m.3.weight",),
+    "Dy-YOLOv7-X": ("model_h2.62.m.2.weight",),
+    "Dy-YOLOv7": ("model_h2.54.m.2.weight",),
     "DynamicDet": ("router.layer1.weight", "easy.pts_bbox_head.reference_points.weight"),
     "RepDETR3D": ("pts_bbox_head.transformer.decoder.layers.0.attentions.1.learnable_fc.weight",),
     "StreamPETR": ("pts_bbox_head.pseudo_reference_points.weight",),
     "Focal-PETR": ("pts_bbox_head.reference_points.weight", "img_roi_head.cls.weight"),
     "PETR": ("pts_bbox_head.reference_points.weight",),
 }
+_YOLO_ANCHORS = 3  # of a cell
+_YOLO_OUTPUTS_BEFORE_CLASSES = 5
 _BACKBONES = {
     "EVA02-L": ("img_backbone.blocks.23.attn.q_proj.weight",),
     "V2-99": ("img_backbone.stage5.OSA5_3.ese.fc.weight",),

@@ -116,7 +116,7 @@ class AnchorAssigner:
     def _chosen(
         self, grid: AnchorGrid, logits: Tensor, pairs: AnchorAssignment, targets: ImageTargets, objects: Tensor
     ) -> AnchorAssignment:
-        predicted = logits[pairs.anchors]
+        predicted = logits[pairs.anchors].nan_to_num()  # the loss then says so
         boxes = corners_from_center_size(grid.select(pairs.anchors).boxes(predicted[:, :4]))
         overlaps = intersection_over_union(boxes[:, None], targets.boxes_px[objects])
         scores = predicted[:, 5:].sigmoid() * predicted[:, 4:5].sigmoid()

@@ -145,6 +145,13 @@ def test_images_without_objects(prediction: AnchorPrediction, targets: ImageTarg
     assert criterion.losses_by_image(prediction, logits, targets).isfinite().all()
 
 
+def test_logits_that_are_no_numbers_give_a_loss_that_is_none(prediction: AnchorPrediction) -> None:
+    logits = made_logits()
+    logits[0][:] = float("nan")
+    losses = YoloLoss().losses(prediction, logits, TARGETS)
+    assert losses["loss_object"].isnan()
+
+
 def test_one_class_needs_no_probability() -> None:
     prediction = AnchorPrediction((1, 1, 1), ANCHORS, (8, 16, 32), 1)
     losses = YoloLoss().losses(prediction, made_logits(classes=1), made_targets((0, (10, 12, 27, 40), 0)))
