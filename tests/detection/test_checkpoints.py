@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from detection.checkpoints import describe, load_part, load_weights, read_checkpoint, read_saved, write_weights
 from detection.models.backbones import ResNet
+from detection.models.yolo import DynamicYoloDetector
 from scenes import InputError
 
 WEIGHTS = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.tensor([1.0, 2.0])}
@@ -29,7 +30,7 @@ def _assert_read(path: Path, expected: dict[str, Tensor] = WEIGHTS) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "state_dict", "model"])
-@pytest.mark.parametrize("wrapper", ["", "module.", "_orig_mod.", "module._orig_mod.", "student."])
+@pytest.mark.parametrize("wrapper", ["", "module.", "_orig_mod.", "module._orig_mod.", "student.", "model.", "ema."])
 def test_pytorch_files(tmp_path: Path, key: str | None, wrapper: str) -> None:
     weights = {wrapper + name: value for name, value in WEIGHTS.items()}
     path = tmp_path / "weights.pth"
@@ -169,6 +170,22 @@ def test_messages_name_the_kind_of_model(golden: Path) -> None:
     assert said["repdetr3d_vov_800_bs2_seq_24e"] == "RepDETR3D, V2-99, 644 queries"
     assert said["repdetr3d_eva02_800_bs2_seq_24e"] == "RepDETR3D, EVA02-L, 644 queries"
     assert describe(WEIGHTS) == "no detector of this project"
+
+
+@pytest.mark.parametrize(("variant", "name"), [("dy-yolov7", "Dy-YOLOv7"), ("dy-yolov7-w6", "Dy-YOLOv7-W6")])
+def test_messages_name_the_kind_of_2d_model(variant: str, name: str) -> None:
+    with torch.device("meta"):
+        weights = DynamicYoloDetector(variant, num_classes=7, width=0.03).state_dict()
+    assert describe(weights) == f"{name}, 7 classes"
+
+
+def test_a_2d_model_of_other_classes_is_refused(tmp_path: Path) -> None:
+    torch.save(DynamicYoloDetector("dy-yolov7", width=0.03).state_dict(), tmp_path / "weights.pth")
+    model = DynamicYoloDetector("dy-yolov7", width=0.03, num_classes=10)
+    with pytest.raises(
+        InputError, match="holds Dy-YOLOv7, 80 classes; the model is Dy-YOLOv7, 10 classes: 12 of anoth"
+    ):
+        load_weights(model, tmp_path / "weights.pth")
 
 
 @pytest.mark.parametrize("place", ["", "backbone.", "img_backbone.", "module.encoder.bottom_up."])

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from detection.checkpoints import read_checkpoint
+from detection.checkpoints import load_weights, read_checkpoint
 from detection.config import read_config
 from detection.models.backbones import ResNet
+from detection.models.yolo import DynamicYoloDetector
 from detection.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,3 +39,20 @@ def test_weights_of_another_model_are_not_written(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert "holds no detector of this project; the model is StreamPETR, ResNet-50, 300 queries: " in done.stderr
     assert not (tmp_path / "out.pth").exists()
+
+
+def test_half_precision_weights_of_a_2d_detector(tmp_path: Path) -> None:
+    """As the published ones are; the names of an average's wrapper are taken off."""
+    detector = DynamicYoloDetector("dy-yolov7", width=0.03)
+    weights = {
+        f"ema.{name}": value.half() for name, value in detector.state_dict().items() if value.is_floating_point()
+    }
+    torch.save({"model": weights, "epoch": 2}, tmp_path / "published.pt")
+    config = tmp_path / "config.py"
+    config.write_text('model = dict(type="DynamicYoloDetector", variant="dy-yolov7", width=0.03)')
+    done = _convert(tmp_path / "published.pt", tmp_path / "out.safetensors", "--config", config)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("tensors, Dy-YOLOv7, 80 classes")
+    load_weights(detector, tmp_path / "out.safetensors")
+    loaded = detector.state_dict()
+    assert all(torch.equal(loaded[name.removeprefix("ema.")], value.float()) for name, value in weights.items())

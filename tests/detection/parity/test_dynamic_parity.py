@@ -8,7 +8,7 @@ import pytest
 from detection.parity.checks import check_file
 from detection.parity.comparison import Comparison
 from detection.parity.dynamic import compare_adaptive_offset, compare_methods
-from detection.parity.dynamic_detectors import compare_detector
+from detection.parity.dynamic_detectors import compare_detector, compare_losses
 from detection.parity.methods_rule import MethodsRule
 from detection.parity.models import Workshop
 from detection.parity.recording import read_arrays, read_json
@@ -61,6 +61,27 @@ def test_forward_agrees(shared: Path, workshop: Workshop) -> None:
 def test_changed_forward_is_found(shared: Path, workshop: Workshop) -> None:
     comparison = forward_of_the_smallest(shared / "golden_methods", workshop, 0.01)
     assert comparison.worst is not None and comparison.worst.array == "dy-yolov7-step2_hard_raw1"
+    assert not comparison.agrees
+
+
+def losses_of_the_smallest(folder: Path, workshop: Workshop, changed_by: float) -> Comparison:
+    """In its first recorded image; one recorded number is changed."""
+    (recorded, *_) = read_json(folder / "dynamicdet.json")["forward_dy-yolov7-step2"]["train"]
+    recorded["head2_box_obj_cls_total"][2] += changed_by
+    comparison = Comparison()
+    compare_losses(comparison, MethodsRule(folder, workshop.rule), "dy-yolov7", [recorded])
+    return comparison
+
+
+def test_losses_agree(shared: Path, workshop: Workshop) -> None:
+    comparison = losses_of_the_smallest(shared / "golden_methods", workshop, 0.0)
+    assert comparison.agrees, str(comparison.worst)
+    assert comparison.compared == [f"dy-yolov7 train 0 head{head}_box_obj_cls_total" for head in (1, 2)]
+
+
+@pytest.mark.slow
+def test_changed_losses_are_found(shared: Path, workshop: Workshop) -> None:
+    comparison = losses_of_the_smallest(shared / "golden_methods", workshop, 1e-4)
     assert not comparison.agrees
 
 

@@ -29,6 +29,13 @@ def test_groups_by_name(model: nn.Module) -> None:
     assert wrapper.get_lr()["lr"][0] == 1e-3
 
 
+def test_biases_and_normalizations_without_decay(model: nn.Module) -> None:
+    config = dict(optimizer=ADAMW, paramwise_cfg=dict(flat_decay_mult=0.0))
+    groups = build_optim_wrapper(model, config, 1e-3, None).optimizer.param_groups
+    found = {group["weight_decay"]: [parameter.dim() for parameter in group["params"]] for group in groups}
+    assert found == {0.01: [2, 2], 0.0: [1, 1]}
+
+
 @pytest.mark.parametrize(("amp", "dtype"), [(None, torch.float32), ("bfloat16", torch.bfloat16)])
 def test_precision_of_the_forward_pass(model: nn.Module, amp: str | None, dtype: torch.dtype) -> None:
     wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW), 1e-3, amp)
@@ -64,6 +71,11 @@ def test_gradient_that_is_no_number_changes_nothing(model: nn.Module) -> None:
             dict(optimizer=ADAMW, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr=1)))),
             None,
             r"custom_keys\.backbone has no 'lr'; there are lr_mult, decay_mult",
+        ),
+        (
+            dict(optimizer=ADAMW, paramwise_cfg=dict(bias_decay_mult=0.0)),
+            None,
+            "paramwise_cfg has no 'bias_decay_mult'; there are custom_keys, flat_decay_mult",
         ),
         (
             dict(optimizer=ADAMW, paramwise_cfg=dict(custom_keys=dict(img_neck=dict(lr_mult=1)))),
