@@ -35,7 +35,7 @@ def main() -> None:
             config, arguments.checkpoint, lambda done, total: progress.update(bar, completed=done, total=total)
         )
     for share, threshold in zip(found.hard_shares, found.thresholds, strict=True):
-        print(f"{share:4.0%} hard: {threshold:.4f}")
+        print(f"{share:4.0%} hard: {threshold:.6f}")
     print(f"{found.frames} {task_of(config).unit} -> {write_thresholds(found, arguments.checkpoint)}")
 
 
