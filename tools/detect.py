@@ -46,8 +46,9 @@ def main() -> None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
     detector = ImageDetector.from_config(config, arguments.checkpoint, amp=arguments.amp)
     noted = DetectionsFile(detector.classes)
+    unit = "frames" if isinstance(source, Video) else "images"
     with _progress_bar() as progress:
-        bar = progress.add_task("frames" if isinstance(source, Video) else "images", total=source.expected)
+        bar = progress.add_task(unit, total=source.expected)
         found = _noted(detect_in_source(detector, source, arguments.batch_size), noted, lambda: progress.advance(bar))
         if isinstance(source, Video):
             pictures = (even_sided(_painted(one, detector.classes)) for one in found)
@@ -58,7 +59,7 @@ def main() -> None:
                 write_image(arguments.out, one.image.name, _painted(one, detector.classes))
     noted.write(arguments.out / "detections.json")
     _print_problems(source.problems)
-    print(f"{noted.images} images, {noted.hard} of them hard: {noted.boxes} boxes -> {arguments.out}")
+    print(f"{noted.images} {unit}, {noted.hard} of them hard: {noted.boxes} boxes -> {arguments.out}")
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -220,6 +220,6 @@ def _read_whole(stream: IO[bytes], size: int) -> bytes | None:
 
 
 def _first_complaint(messages: str) -> str:
-    """The first line of the decoder, without its part that said it; with a comma before."""
+    """The first line of the decoder, without its part that said it, in brackets."""
     lines = [line for line in messages.splitlines() if line.strip()]
-    return f", {lines[0].rpartition('] ')[2]}" if lines else ""
+    return f" ({lines[0].rpartition('] ')[2]})" if lines else ""

@@ -170,7 +170,7 @@ def test_annotated_video(run: Run, config: Path, checkpoint: Path, tmp_path: Pat
     command = ("detect.py", config, checkpoint, "--out", out, "--score", 0.001, "--dynamic-threshold", 0)
     code, printed, error = run(*command, "--source", tmp_path / "drive.mp4")
     assert code == 0, error
-    assert "6 images, 0 of them hard" in printed
+    assert "6 frames, 0 of them hard" in printed
     found = json.loads((out / "detections.json").read_text())["images"]
     assert [(image["file_name"], image["frame"]) for image in found] == [("drive.mp4", index) for index in range(6)]
     assert imageio_ffmpeg.count_frames_and_secs(str(out / "drive.mp4")) == (6, 1.2)
