@@ -123,7 +123,7 @@ def test_it_learns(images_config: ImagesConfig, tmp_path: Path) -> None:
         schedule__validation_epochs=60,
         schedule__checkpoint_epochs=60,
         model__width=0.06,
-        optim_wrapper__optimizer=dict(type="AdamW", weight_decay=0.01),
+        optim_wrapper__optimizer=dict(_delete_=True, type="AdamW", weight_decay=0.01),
         schedule__reference_lr=3e-3,
     )
     train(config, work_dir=tmp_path, launcher="none")
