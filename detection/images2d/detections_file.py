@@ -18,11 +18,6 @@ class DetectionsFile:
 
     Args:
         classes: names of the labels.
-
-    Attributes:
-        images: number of images.
-        hard: number of those that took the hard path.
-        boxes: number of boxes.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
@@ -32,17 +27,17 @@ class DetectionsFile:
 
     @property
     def images(self) -> int:
-        """See the class."""
+        """Number of images."""
         return len(self._images)
 
     @property
     def hard(self) -> int:
-        """See the class."""
+        """Number of images that took the hard path."""
         return sum(image["hard"] for image in self._images)
 
     @property
     def boxes(self) -> int:
-        """See the class."""
+        """Number of boxes."""
         return len(self._boxes)
 
     def add(self, found: FoundImage) -> None:
