@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.detection import ClassDetections, prepare_detections
+from evaluation.engine.box_table import IntArray
 from scenes import Results, Scene
 from scenes.geometry import FloatArray
 
@@ -73,7 +74,7 @@ def _of_class(class_: ClassDetections, origins_m: FloatArray, far_m: float) -> t
     return n_far, n_duplicates
 
 
-def _annotation_of(found_m: FloatArray, objects_m: FloatArray, width_length_m: FloatArray) -> np.ndarray:
+def _annotation_of(found_m: FloatArray, objects_m: FloatArray, width_length_m: FloatArray) -> IntArray:
     """(P,) the object that each box (P, 2) belongs to, of objects (A, 2) relative to the car; -1 for none."""
     range_m = np.linalg.norm(objects_m, axis=1).clip(min=1e-6)
     ray = objects_m / range_m[:, None]
@@ -82,4 +83,5 @@ def _annotation_of(found_m: FloatArray, objects_m: FloatArray, width_length_m: F
     off_m = np.abs(along_m - range_m)
     on_ray = (aside_m <= np.maximum(width_length_m.mean(axis=1) / 2, _NARROWEST_M)) & (off_m <= _LONGEST_M)
     nearest = np.where(on_ray, off_m, np.inf)
-    return np.where(on_ray.any(axis=1), nearest.argmin(axis=1), -1)
+    belongs: IntArray = np.where(on_ray.any(axis=1), nearest.argmin(axis=1), -1)
+    return belongs
