@@ -8,8 +8,9 @@ model = dict(
     anchor_scale=0.35,  # 224 of 640 px
     num_classes=10,
     channels_last=True,
-    # The published weights at 640x640 px and 80 classes, times the share of the pixels and of the classes.
-    loss=dict(type="YoloLoss", box_weight=0.05, object_weight=0.05, class_weight=0.0375, reference_batch=1),
+    # The published weight of classes, times the share of the classes. That of objects is not cut down with the pixels:
+    # in so short a training objects would hardly rise above their surroundings.
+    loss=dict(type="YoloLoss", box_weight=0.05, object_weight=0.5, class_weight=0.0375, reference_batch=1),
     postprocess=dict(score_threshold=0.001, iou_threshold=0.65, max_detections=100),
     # The router knows nothing yet: validation sees the hard path.
     threshold=1.0,
