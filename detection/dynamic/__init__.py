@@ -7,6 +7,7 @@ Source: Lin et al., DynamicDet: A Unified Dynamic Architecture for Object Detect
 """
 
 from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
+from detection.dynamic.budget import HardBudget
 from detection.dynamic.fusion import BackboneFusion, SplitConvolution, sum_resized
 from detection.dynamic.hooks import AdaptiveOffsetHook
 from detection.dynamic.router import Router, Routing, takes_easy_path
@@ -17,6 +18,7 @@ __all__ = [
     "AdaptiveOffset",
     "AdaptiveOffsetHook",
     "BackboneFusion",
+    "HardBudget",
     "Router",
     "Routing",
     "SplitConvolution",

@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader
 
 from detection.benchmark import multiply_adds_of
 from detection.config import building, read_config
+from detection.dynamic.budget import HardBudget
 from detection.dynamic.operating_point import read_thresholds, set_threshold
 from detection.dynamic.thresholds import HARD_SHARES
 from detection.images2d.inference import ImageDetector, evaluate_images, validation_transforms
@@ -194,6 +195,9 @@ def run(arguments: argparse.Namespace, track: Track) -> None:
     measured = []
     for share in arguments.shares:
         measured.append(bench.measure("router", share, thresholds.at(share)))
+        if 0 < share < 1 and isinstance(task, SceneTask):
+            with bench.spending(HardBudget(**thresholds.budget(share))):
+                measured.append(bench.measure("budget", share, thresholds.at(share)))
         if 0 < share < 1:
             for seed in range(arguments.random_seeds):
                 with bench.random_routing(seed):
@@ -240,6 +244,15 @@ class _Bench:
             frames_per_second=len(timed_s) / sum(timed_s),
             gflops=self.arithmetic.at(hard_share, threshold),
         )
+
+    @contextmanager
+    def spending(self, budget: HardBudget) -> Iterator[None]:
+        """Inside the block, streams spend a budget."""
+        self._detector.model.budget = budget
+        try:
+            yield
+        finally:
+            self._detector.model.budget = None
 
     @contextmanager
     def random_routing(self, seed: int) -> Iterator[None]:
@@ -312,9 +325,10 @@ def write_picture(measured: Sequence[Measurement], shown: Mapping[str, Metric], 
     panels = {name: metric.title for name, metric in shown.items() if metric.in_picture}
     figure = Figure(figsize=(4 * len(panels), 3.8), layout="constrained")
     routed = [one for one in measured if one.routing == "router"]
-    by_chance = [one for one in measured if one.routing != "router"]
+    spent = [one for one in measured if one.routing == "budget"]
+    by_chance = [one for one in measured if one.routing.startswith("random")]
     for axes, (metric, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        _draw_panel(axes, routed, by_chance, metric)
+        _draw_panel(axes, routed, spent, by_chance, metric)
         axes.set(xlabel="GFLOPs a frame", title=title)
         axes.grid(color="#e5e5e5", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
@@ -323,12 +337,21 @@ def write_picture(measured: Sequence[Measurement], shown: Mapping[str, Metric], 
         figure.savefig(temporary, format="png", dpi=130)
 
 
-def _draw_panel(axes: Axes, routed: Sequence[Measurement], by_chance: Sequence[Measurement], metric: str) -> None:
+def _draw_panel(
+    axes: Axes,
+    routed: Sequence[Measurement],
+    spent: Sequence[Measurement],
+    by_chance: Sequence[Measurement],
+    metric: str,
+) -> None:
     ends = [one for one in routed if one.threshold in (0, 1)]
     axes.plot(*_points(ends, metric), color="#999999", linestyle="--", label="the fixed detectors, mixed")
     if by_chance:
         axes.plot(*_points(by_chance, metric), "x", color="#d62728", markersize=5, label="random routing")
-    axes.plot(*_points(routed, metric), color="#1f77b4", marker="o", markersize=4, label="router")
+    axes.plot(*_points(routed, metric), color="#1f77b4", marker="o", markersize=4, label="router, threshold")
+    if spent:
+        with_ends = sorted([*ends, *spent], key=lambda one: one.gflops)
+        axes.plot(*_points(with_ends, metric), color="#2ca02c", marker="s", markersize=4, label="router, budget")
 
 
 def _points(measured: Sequence[Measurement], metric: str) -> tuple[list[float], list[float]]:

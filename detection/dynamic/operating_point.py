@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ from detection.tasks import TaskDetector, task_of
 from scenes import InputError
 from scenes.files import write_atomically
 
-_DYNAMIC = ("DynamicDetector", "DynamicYoloDetector")
+_OF_SCENES = "DynamicDetector"
+_DYNAMIC = (_OF_SCENES, "DynamicYoloDetector")
 _HOW = "tools/dynamic_thresholds.py CONFIG CHECKPOINT"
 
 
@@ -43,6 +45,10 @@ class RouterThresholds:
     def at(self, hard_share: float) -> float:
         """The threshold for a share in [0, 1], between two known ones by interpolation."""
         return float(np.interp(hard_share, self.hard_shares, self.thresholds))
+
+    def budget(self, hard_share: float) -> dict[str, Any]:
+        """Settings of a `HardBudget` for a share between 0 and 1."""
+        return dict(share=hard_share, hard_shares=self.hard_shares, thresholds=self.thresholds)
 
 
 def thresholds_path(checkpoint: Path | str) -> Path:
@@ -124,10 +130,14 @@ def set_threshold(config: Config, threshold: float) -> None:
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold {threshold:g}: expected a number from 0 (all easy) to 1 (all hard)")
     config.model.threshold = threshold
+    config.model.pop("budget", None)
 
 
 def set_hard_share(config: Config, hard_share: float, checkpoint: Path | str) -> None:
-    """Let the detector of a config send about a share of its input through its second half.
+    """Let the detector of a config send a share of its input through its second half.
+
+    Of a detector of scenes every stream spends the share evenly, see `HardBudget`; of single images about the share is
+    hard.
 
     Raises:
         InputError: the config is of no dynamic detector, the share is not in [0, 1], or see `read_thresholds`.
@@ -135,8 +145,13 @@ def set_hard_share(config: Config, hard_share: float, checkpoint: Path | str) ->
     _check_dynamic(config)
     if not 0 <= hard_share <= 1:
         raise InputError(f"hard fraction {hard_share:g}: expected a number from 0 (none) to 1 (all)")
-    fixed = hard_share in (0, 1)  # which any weights can do
-    set_threshold(config, hard_share if fixed else read_thresholds(checkpoint).at(hard_share))
+    if hard_share in (0, 1):  # which any weights can do
+        set_threshold(config, hard_share)
+        return
+    thresholds = read_thresholds(checkpoint)
+    set_threshold(config, thresholds.at(hard_share))
+    if config.model.type == _OF_SCENES:
+        config.model.budget = thresholds.budget(hard_share)
 
 
 def digest_of_weights(weights: Mapping[str, Tensor]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
+from detection.dynamic.budget import HardBudget
 from detection.dynamic.fusion import BackboneFusion
 from detection.dynamic.router import Router, Routing, takes_easy_path
 from detection.frames import FrameBatch
@@ -54,6 +55,7 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
 
     Attributes:
         threshold: streams whose score is below it take the hard path; 0: none, 1: all, and the router is not asked.
+        budget: decides in the place of the threshold, where that is neither 0 nor 1; None for none.
         memory: what is remembered of the streams.
         adaptive_offset: of the router's training; `AdaptiveOffsetHook` saves it.
         last_routing: of the last frame in inference; None before.
@@ -67,6 +69,7 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         hard: dict[str, Any],
         threshold: float = 0.5,
         hysteresis: float = 0.0,
+        budget: Mapping[str, Any] | None = None,
         track_score: float = 0.3,
         trains: str = DETECTORS,
         switch_probability: float = 0.5,
@@ -80,6 +83,7 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
             threshold: see the attribute.
             hysteresis: how far a score has to pass the threshold before a stream changes its path within a scene, as a
                 share of the way from the threshold to the end of the scale; in [0, 1).
+            budget: settings of a `HardBudget`, which decides in the place of threshold and hysteresis; None for none.
             track_score: remembered queries from this score on count as objects in what the router is told.
             trains: `detectors` for the first step of training, `router` for the second.
             switch_probability: that a stream changes its path from one training frame to the next.
@@ -111,6 +115,7 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
             part.requires_grad_(False)
         self.threshold = threshold
         self.hysteresis = hysteresis
+        self.budget = None if budget is None else HardBudget(**budget)
         self.track_score = track_score
         self.trains = trains
         self.switch_probability = switch_probability
@@ -255,6 +260,9 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
                 f"not {self.threshold:g}"
             )
         scores = self.router(maps, self._summary())
+        if self.budget is not None:
+            goes_on = frame.continues_scene.cpu() & (self.memory.hard_path is not None)
+            return Routing(self.budget.spend(scores.detach().cpu(), goes_on), scores.detach())
         limits = torch.full((streams,), self.threshold)
         if self.memory.hard_path is not None:
             held = self.threshold + self.hysteresis * torch.where(

@@ -60,6 +60,11 @@ def test_share_sets_the_threshold(dynamic_config: DynamicConfig, checkpoint: Pat
     for share, threshold in ((0.0, 0.0), (0.25, 0.2), (0.5, 0.4), (1.0, 1.0)):
         set_hard_share(config, share, checkpoint)
         assert config.model.threshold == pytest.approx(threshold)
+        assert ("budget" in config.model) == (0 < share < 1)
+    set_hard_share(config, 0.25, checkpoint)
+    assert config.model.budget.share == 0.25 and config.model.budget.thresholds[-1] == 1.0
+    set_threshold(config, 0.25)
+    assert "budget" not in config.model
 
 
 def test_same_weights_in_another_format_keep_their_thresholds(checkpoint: Path, tmp_path: Path) -> None:

@@ -149,6 +149,22 @@ def test_hysteresis_holds_the_path_within_a_scene(build: Build, make_frame: Make
     assert not taken[6]  # a new scene is not held by the last one
 
 
+def test_a_budget_is_spent_evenly_and_given_anew_with_a_scene(build: Build, make_frame: MakeFrame) -> None:
+    """Scores alone would send all frames on."""
+    continues = [[False, False], [True, True], [True, False], [True, True]]
+    model = build(budget=dict(share=0.5, hard_shares=[0.0, 1.0], thresholds=[0.0, 1.0])).eval()
+    _route(model, lambda t: [0.1, 0.1])
+    taken = []
+    for t, goes_on in enumerate(continues):
+        _detections(model, [make_frame(t, goes_on)])
+        assert model.last_routing is not None
+        taken.append(model.last_routing.hard.tolist())
+    assert taken == [[True, True], [False, False], [True, True], [False, False]]
+    model.memory.reset()
+    _detections(model, [make_frame(0, [False, False])])
+    assert model.last_routing.hard.tolist() == [True, True]
+
+
 def test_router_sees_the_memory(build: Build, make_frame: MakeFrame) -> None:
     seen: list[Tensor] = []
     model = build(track_score=0.0).eval()
