@@ -200,8 +200,7 @@ def run(arguments: argparse.Namespace, track: Track) -> None:
                 measured.append(bench.measure("budget", share, thresholds.at(share)))
         if 0 < share < 1:
             for seed in range(arguments.random_seeds):
-                with bench.random_routing(seed):
-                    measured.append(bench.measure(f"random {seed}", share, share))
+                measured += bench.measure_by_chance(seed, share, spread=isinstance(task, SceneTask))
     print(_table(measured, bench.arithmetic, scoring.shown))
     content = {"arithmetic": asdict(bench.arithmetic), "runs": [one.row() for one in measured]}
     write_atomically(arguments.out / "dynamic.json", json.dumps(content, indent=2).encode())
@@ -244,6 +243,15 @@ class _Bench:
             frames_per_second=len(timed_s) / sum(timed_s),
             gflops=self.arithmetic.at(hard_share, threshold),
         )
+
+    def measure_by_chance(self, seed: int, share: float, spread: bool) -> list[Measurement]:
+        """Runs in which chance takes the place of the router: at a threshold, and if asked within a budget."""
+        with self.random_routing(seed):
+            measured = [self.measure(f"random {seed}", share, share)]
+            if spread:
+                with self.spending(HardBudget(share, HARD_SHARES, HARD_SHARES)):
+                    measured.append(self.measure(f"random {seed}, budget", share, share))
+        return measured
 
     @contextmanager
     def spending(self, budget: HardBudget) -> Iterator[None]:
@@ -326,7 +334,7 @@ def write_picture(measured: Sequence[Measurement], shown: Mapping[str, Metric], 
     figure = Figure(figsize=(4 * len(panels), 3.8), layout="constrained")
     routed = [one for one in measured if one.routing == "router"]
     spent = [one for one in measured if one.routing == "budget"]
-    by_chance = [one for one in measured if one.routing.startswith("random")]
+    by_chance = [one for one in measured if one.routing.startswith("random") and not one.routing.endswith("budget")]
     for axes, (metric, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         _draw_panel(axes, routed, spent, by_chance, metric)
         axes.set(xlabel="GFLOPs a frame", title=title)

@@ -90,8 +90,16 @@ def test_benchmark_measures_every_share(
     assert run(*command, "--shares", 2) == 2 and "--shares 2: expected numbers" in capsys.readouterr().err
     assert run(*command, "--shares", 0, 0.5, 1, "--random-seeds", 1) == 0
     content = json.loads((out / "dynamic.json").read_text())
-    easy, routed, spent, by_chance, hard = content["runs"]
-    assert [one["routing"] for one in content["runs"]] == ["router", "router", "budget", "random 0", "router"]
+    easy, routed, spent, by_chance, spread, hard = content["runs"]
+    assert [one["routing"] for one in content["runs"]] == [
+        "router",
+        "router",
+        "budget",
+        "random 0",
+        "random 0, budget",
+        "router",
+    ]
+    assert spread["hard_share"] == pytest.approx(0.5, abs=0.2)
     assert spent["hard_share"] == pytest.approx(0.5, abs=0.2)
     assert (easy["hard_share"], hard["hard_share"]) == (0, 1)
     assert 0 < routed["hard_share"] < 1 and 0 < by_chance["hard_share"] < 1
