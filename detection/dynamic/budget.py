@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,9 +43,9 @@ class HardBudget:
         if len(hard_shares) != len(thresholds) or sorted(thresholds) != list(thresholds):
             raise InputError("hard budget: expected a threshold for every share, in rising order")
         self.share = share
-        self._hard_shares = torch.tensor(hard_shares, dtype=torch.float64)
-        self._thresholds = torch.tensor(thresholds, dtype=torch.float64)
-        self._left = torch.zeros(0)
+        self._hard_shares = hard_shares
+        self._thresholds = thresholds
+        self._left = torch.zeros(0, dtype=torch.float64)
 
     def spend(self, scores: Tensor, continues_scene: Tensor) -> Tensor:
         """Which streams take the hard path in the next frame: (B,) bool.
@@ -56,15 +57,7 @@ class HardBudget:
         if len(self._left) != len(scores):
             self._left = torch.zeros(len(scores), dtype=torch.float64)
         left = torch.where(continues_scene, self._left, 0.0)
-        hard = ~takes_easy_path(scores.double(), self._limits(self.share + left))
+        limits = np.interp((self.share + left).numpy(), self._hard_shares, self._thresholds)
+        hard = ~takes_easy_path(scores.double(), torch.from_numpy(limits))
         self._left = left + self.share - hard.double()
         return hard
-
-    def _limits(self, shares: Tensor) -> Tensor:
-        """The thresholds of shares, between two known ones by interpolation."""
-        wanted = shares.clamp(0.0, 1.0)
-        above = torch.searchsorted(self._hard_shares, wanted).clamp(1, len(self._hard_shares) - 1)
-        low, high = self._hard_shares[above - 1], self._hard_shares[above]
-        weight = (wanted - low) / (high - low)
-        limits: Tensor = torch.lerp(self._thresholds[above - 1], self._thresholds[above], weight)
-        return limits
