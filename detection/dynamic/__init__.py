@@ -6,7 +6,7 @@ Everything is our own; the published code is free for academic use only and serv
 Source: Lin et al., DynamicDet: A Unified Dynamic Architecture for Object Detection, CVPR 2023.
 """
 
-from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
+from detection.dynamic.adaptive_offset import AdaptiveOffset, router_losses, routing_losses
 from detection.dynamic.budget import HardBudget
 from detection.dynamic.fusion import BackboneFusion, SplitConvolution, sum_resized
 from detection.dynamic.hooks import AdaptiveOffsetHook
@@ -23,6 +23,7 @@ __all__ = [
     "Routing",
     "SplitConvolution",
     "percentile_thresholds",
+    "router_losses",
     "routing_losses",
     "sum_resized",
     "takes_easy_path",

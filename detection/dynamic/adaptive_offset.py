@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from mmengine.dist import all_gather
 from torch import Tensor
 
 from scenes.errors import InputError
@@ -72,3 +73,25 @@ def routing_losses(scores: Tensor, easy_losses: Tensor, hard_losses: Tensor, off
     """
     easy, hard = easy_losses.detach() - offset / 2, hard_losses.detach() + offset / 2
     return scores * easy + (1 - scores) * hard
+
+
+def router_losses(adaptive_offset: AdaptiveOffset, scores: Tensor, easy: Tensor, hard: Tensor) -> dict[str, Tensor]:
+    """What a detector whose router trains gives the optimizer: `loss_router`, and beside it what the log shows of it.
+
+    The offset is that of the inputs of all processes.
+
+    Args:
+        adaptive_offset: is brought up to date.
+        scores: (B,) of the router.
+        easy, hard: (B,) losses of the two detectors.
+
+    Returns:
+        The mean loss, the means of `score` and of the `gain` of the hard detector over the easy one, and the `offset`.
+    """
+    offset = adaptive_offset.update(torch.cat(all_gather(easy - hard)))
+    return {
+        "loss_router": routing_losses(scores, easy, hard, offset).mean(),
+        "score": scores.detach().mean(),
+        "gain": (easy - hard).mean(),
+        "offset": torch.tensor(offset, device=scores.device),
+    }

@@ -192,15 +192,17 @@ def run(arguments: argparse.Namespace, track: Track) -> None:
     thresholds = read_thresholds(arguments.checkpoint)
     scoring: Scoring = ImageScoring(config) if isinstance(task, ImageTask) else SceneScoring(config, track)
     bench = _Bench(task, arguments.checkpoint, scoring, arguments.warm_up)
+    has_streams = isinstance(task, SceneTask)
     measured = []
     for share in arguments.shares:
         measured.append(bench.measure("router", share, thresholds.at(share)))
-        if 0 < share < 1 and isinstance(task, SceneTask):
+        if share in (0, 1):  # nothing is decided
+            continue
+        if has_streams:
             with bench.spending(HardBudget(**thresholds.budget(share))):
                 measured.append(bench.measure("budget", share, thresholds.at(share)))
-        if 0 < share < 1:
-            for seed in range(arguments.random_seeds):
-                measured += bench.measure_by_chance(seed, share, spread=isinstance(task, SceneTask))
+        for seed in range(arguments.random_seeds):
+            measured += bench.measure_by_chance(seed, share, spread=has_streams)
     print(_table(measured, bench.arithmetic, scoring.shown))
     content = {"arithmetic": asdict(bench.arithmetic), "runs": [one.row() for one in measured]}
     write_atomically(arguments.out / "dynamic.json", json.dumps(content, indent=2).encode())

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
-from mmengine.dist import all_gather
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from detection.dynamic.adaptive_offset import AdaptiveOffset, routing_losses
+from detection.dynamic.adaptive_offset import AdaptiveOffset, router_losses
 from detection.dynamic.budget import HardBudget
 from detection.dynamic.fusion import BackboneFusion
 from detection.dynamic.router import Router, Routing, takes_easy_path
@@ -205,15 +204,8 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
                 totals.append(_losses_by_stream(path.pts_bbox_head, outputs, frame))
             self._remember_by_chance(frame)
         easy, hard = totals
-        offset = self.adaptive_offset.update(torch.cat(all_gather(easy - hard)))
         self.router_iterations += 1
-        scores = self.router(maps, summary)
-        return {
-            "loss_router": routing_losses(scores, easy, hard, offset).mean(),
-            "score": scores.detach().mean(),
-            "gain": (easy - hard).mean(),
-            "offset": torch.tensor(offset, device=scores.device),
-        }
+        return router_losses(self.adaptive_offset, self.router(maps, summary), easy, hard)
 
     def _masked_images(self, frame: FrameBatch) -> Tensor:
         """(B, N, 3, H, W) images under the GridMask of training."""

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 
-from detection.dynamic import AdaptiveOffset, Routing, routing_losses, takes_easy_path
+from detection.dynamic import AdaptiveOffset, Routing, router_losses, takes_easy_path
 from detection.images2d.batch import ImageBatch, ImageDetections, ImageTargets
 from detection.models.detectors.dynamic import DETECTORS, ROUTER
 from detection.models.yolo.dynamic_yolo import DynamicYolo
@@ -201,14 +200,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
                 self.criterion.losses_by_image(self.prediction, logits, targets)
                 for logits in (self.easy_logits(maps), self.hard_logits(pixels, maps))
             )
-        offset = self.adaptive_offset.update(torch.cat(all_gather(easy - hard)))
-        scores = self.router(self.routed_maps(maps))
-        return {
-            "loss_router": routing_losses(scores, easy, hard, offset).mean(),
-            "score": scores.detach().mean(),
-            "gain": (easy - hard).mean(),
-            "offset": torch.tensor(offset, device=scores.device),
-        }
+        return router_losses(self.adaptive_offset, self.router(self.routed_maps(maps)), easy, hard)
 
     def _checked_targets(self, images: ImageBatch) -> ImageTargets:
         targets = images.targets
