@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.engine.box_table import IntArray
 from evaluation.engine.clear_events import Count, count_events, match_scores
 from evaluation.engine.configuration import KEY_FRAME_PERIOD_S, TRACKING_CONFIG
 from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
@@ -44,8 +45,8 @@ SUMMED_METRICS = ("mt", "ml", "tp", "fp", "fn", "ids", "frag")
 CURVES = tuple(name for name in METRICS if name not in ("amota", "amotp"))
 
 N_THRESHOLDS: int = TRACKING_CONFIG["num_thresholds"]
-_WORST: Mapping[str, float] = TRACKING_CONFIG["metric_worst"]
-_AVERAGED = {"amota": "motar", "amotp": "motp"}
+WORST: Mapping[str, float] = TRACKING_CONFIG["metric_worst"]
+AVERAGED = {"amota": "motar", "amotp": "motp"}
 _SCENES_PER_TASK = 8
 
 
@@ -94,7 +95,7 @@ def class_curves(tracked: TrackedScenes, class_: TrackedClass, executor: Executo
         n_unreached = N_THRESHOLDS - len(occurrence)
         curves = {
             name: np.concatenate([np.full(n_unreached, np.nan), values[occurrence]])
-            for name, values in _metrics_of_counts(counts, total_m, n_annotations).items()
+            for name, values in metrics_of_counts(counts, total_m, n_annotations).items()
         }
     return {"confidence": thresholds, "recall_hypo": recalls, **curves}
 
@@ -128,7 +129,7 @@ def summarise(curves: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, Any]:
     """The metrics of each class (`label_metrics`) and over all classes."""
     by_class = {name: _class_metrics(class_curves) for name, class_curves in curves.items()}
     label_metrics = {metric: {name: by_class[name][metric] for name in curves} for metric in METRICS}
-    totals = {metric: _over_classes(metric, list(values.values())) for metric, values in label_metrics.items()}
+    totals = {metric: float(over_classes(metric, np.array(list(values.values())))) for metric, values in label_metrics.items()}
     return {"label_metrics": label_metrics, **totals}
 
 
@@ -137,51 +138,64 @@ def best_threshold_index(mota: FloatArray) -> int | None:
     return None if np.isnan(mota).all() else int(np.nanargmax(mota))
 
 
+def average_over_thresholds(metric: str, values: FloatArray) -> FloatArray:
+    """AMOTA or AMOTP from MOTAR or MOTP (..., 40): the mean, with the worst value where they are not defined."""
+    mean: FloatArray = np.mean(np.where(np.isnan(values), WORST[metric], values), axis=-1)
+    return mean
+
+
 def _class_metrics(curves: Mapping[str, FloatArray]) -> dict[str, float]:
     best = best_threshold_index(curves["mota"])
     if best is None:
         return dict.fromkeys(METRICS, np.nan)
     metrics = {name: float(curves[name][best]) for name in CURVES}
-    for name, averaged in _AVERAGED.items():
-        values = curves[averaged]
-        metrics[name] = float(np.mean(np.where(np.isnan(values), _WORST[name], values)))
+    for name, averaged in AVERAGED.items():
+        metrics[name] = float(average_over_thresholds(name, curves[averaged]))
     return metrics
 
 
-def _over_classes(metric: str, values: Sequence[float]) -> float:
-    defined = [value for value in values if not np.isnan(value)]
+def over_classes(metric: str, values: Any) -> Any:
+    """A metric over all classes: the sum or the mean of what is defined of (C, ...) values; NaN where no mean is."""
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0.0).sum(axis=0)
     if metric in SUMMED_METRICS:
-        return float(np.sum(defined))
-    return float(np.mean(defined)) if defined else float("nan")
+        return total
+    with np.errstate(invalid="ignore"):
+        return total / defined.sum(axis=0)
 
 
-def _metrics_of_counts(counts: Any, total_m: FloatArray, n_annotations: int) -> dict[str, FloatArray]:
-    """The metrics of T thresholds from their (T, 11) counts and total distances."""
+def metrics_of_counts(counts: IntArray, total_m: FloatArray, n_annotations: int | IntArray) -> dict[str, FloatArray]:
+    """The metrics of a class at T thresholds.
+
+    Args:
+        counts: (..., T, 11) columns as in `clear_events.Count`. total_m: (..., T) summed distance of matches.
+        n_annotations: annotated boxes, one number or (..., 1); all metrics are meaningless where there are none.
+    """
     tp, ids, fn, fp = (
-        counts[:, column] for column in (Count.MATCHES, Count.SWITCHES, Count.MISSES, Count.FALSE_POSITIVES)
+        counts[..., column] for column in (Count.MATCHES, Count.SWITCHES, Count.MISSES, Count.FALSE_POSITIVES)
     )
     errors = fn + ids + fp
-    recall_of_matches = tp / n_annotations
     matched = tp + ids
-    matched_tracks = counts[:, Count.MATCHED_TRACKS]
+    matched_tracks = counts[..., Count.MATCHED_TRACKS]
     with np.errstate(divide="ignore", invalid="ignore"):
+        recall_of_matches = tp / n_annotations
         excess = (errors - (1 - recall_of_matches) * n_annotations) / (recall_of_matches * n_annotations)
         metrics = {
             "recall": matched / n_annotations,
             "motar": np.where(tp > 0, np.maximum(0, 1 - excess), np.nan),
-            "gt": np.full(len(counts), n_annotations),
+            "gt": np.broadcast_to(n_annotations, tp.shape),
             "mota": np.maximum(0, 1 - errors / n_annotations),
             "motp": np.where(matched > 0, total_m / matched, np.nan),
-            "mt": counts[:, Count.MOSTLY_TRACKED],
-            "ml": counts[:, Count.MOSTLY_LOST],
-            "faf": fp / counts[:, Count.FRAMES] * 100,
+            "mt": counts[..., Count.MOSTLY_TRACKED],
+            "ml": counts[..., Count.MOSTLY_LOST],
+            "faf": fp / counts[..., Count.FRAMES] * 100,
             "tp": tp,
             "fp": fp,
             "fn": fn,
             "ids": ids,
-            "frag": counts[:, Count.FRAGMENTATIONS],
-            "tid": counts[:, Count.INITIALISATION_FRAMES] * KEY_FRAME_PERIOD_S / matched_tracks,
-            "lgd": counts[:, Count.LONGEST_GAP_FRAMES] * KEY_FRAME_PERIOD_S / matched_tracks,
+            "frag": counts[..., Count.FRAGMENTATIONS],
+            "tid": counts[..., Count.INITIALISATION_FRAMES] * KEY_FRAME_PERIOD_S / matched_tracks,
+            "lgd": counts[..., Count.LONGEST_GAP_FRAMES] * KEY_FRAME_PERIOD_S / matched_tracks,
         }
     return {name: values.astype(np.float64) for name, values in metrics.items()}
 
@@ -189,7 +203,7 @@ def _metrics_of_counts(counts: Any, total_m: FloatArray, n_annotations: int) -> 
 def _worst_curves(n_annotations: int, n_instances: int) -> dict[str, FloatArray]:
     """What the devkit assigns where no recall threshold is reached. Errors that cannot be attributed are NaN."""
     unknown = dict.fromkeys(("fp", "ids", "frag"), np.nan)
-    worst = {**_WORST, **unknown, "ml": n_instances, "gt": n_annotations, "fn": n_annotations}
+    worst = {**WORST, **unknown, "ml": n_instances, "gt": n_annotations, "fn": n_annotations}
     return {name: np.full(N_THRESHOLDS, float(worst[name])) for name in CURVES}
 
 

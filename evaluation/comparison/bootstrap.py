@@ -38,6 +38,8 @@ class Difference:
         first, other: its values.
         low, high: interval of `other - first`.
         probability_better: share of the draws in which the other run is better.
+
+    NaN stands for what is not defined, such as the MOTA of scenes without annotations.
     """
 
     metric: str
@@ -80,9 +82,13 @@ def differences(
 
 def _difference(metric: str, pair: tuple[float, float], spread: FloatArray, higher_is_better: bool) -> Difference:
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(spread, [tail, 1 - tail])
-    better = spread > 0 if higher_is_better else spread < 0
-    return Difference(metric, pair[0], pair[1], float(low), float(high), float(better.mean()))
+    # A draw of scenes without an annotation of a class may leave a metric undefined.
+    defined = spread[~np.isnan(spread)]
+    if not len(defined):
+        return Difference(metric, *pair, np.nan, np.nan, np.nan)
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    better = defined > 0 if higher_is_better else defined < 0
+    return Difference(metric, *pair, float(low), float(high), float(better.mean()))
 
 
 def comparison_table(compared: Mapping[str, Sequence[Difference]], first: str, n_scenes: int) -> str:
@@ -94,9 +100,9 @@ def comparison_table(compared: Mapping[str, Sequence[Difference]], first: str, n
             [
                 row.metric.upper(),
                 *(number(value, _decimals(row.metric)) for value in (row.first, row.other)),
-                f"{row.other - row.first:+.{_decimals(row.metric)}f}",
-                f"{row.low:+.{_decimals(row.metric)}f} to {row.high:+.{_decimals(row.metric)}f}",
-                f"{row.probability_better:.0%}",
+                _signed(row.other - row.first, row.metric),
+                f"{_signed(row.low, row.metric)} to {_signed(row.high, row.metric)}",
+                "-" if np.isnan(row.probability_better) else f"{row.probability_better:.0%}",
                 "" if row.is_certain else "not certain",
             ]
             for row in rows
@@ -105,6 +111,10 @@ def comparison_table(compared: Mapping[str, Sequence[Difference]], first: str, n
     if n_scenes < _FEW_SCENES:
         blocks.append(f"{n_scenes} scenes are few: the intervals are rough, and more likely too narrow than too wide")
     return "\n\n".join(blocks)
+
+
+def _signed(value: float, metric: str) -> str:
+    return "-" if np.isnan(value) else f"{value:+.{_decimals(metric)}f}"
 
 
 def _decimals(metric: str) -> int:

@@ -14,9 +14,18 @@ import numpy as np
 
 from evaluation.comparison.bootstrap import Difference, differences, draw_scenes
 from evaluation.engine.box_table import IntArray
-from evaluation.engine.clear_events import Count, count_events
+from evaluation.engine.clear_events import count_events
 from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
-from evaluation.tracking import best_threshold_index, class_curves
+from evaluation.tracking import (
+    AVERAGED,
+    N_THRESHOLDS,
+    WORST,
+    average_over_thresholds,
+    best_threshold_index,
+    class_curves,
+    metrics_of_counts,
+    over_classes,
+)
 from scenes import TRACKING_CLASSES, Results, Scene
 from scenes.geometry import FloatArray
 
@@ -25,7 +34,8 @@ N_DRAWS = 2000
 HIGHER_IS_BETTER = {"amota": True, "amotp": False, "mota": True, "recall": True, "ids": False}
 """The metrics that are compared."""
 
-_WORST_DISTANCE_M = 2.0
+_NEVER_FOUND = {**WORST, "ids": np.nan}
+"""What the official evaluation says of a class that no recall threshold is reached for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +44,15 @@ class ClassCounts:
 
     Attributes:
         n_annotations: (S,) annotated boxes.
-        counts: (S, 40, 11) columns as in `clear_events.Count`; 0 where the recall is not reached.
-        total_m: (S, 40) summed distance of matches.
-        best: index of the highest MOTA over all scenes.
+        counts: (S, T, 11) at the T thresholds whose recall is reached; columns as in `clear_events.Count`.
+        total_m: (S, T) summed distance of matches.
+        best: which of the T has the highest MOTA over all scenes; None if no recall is reached.
     """
 
     n_annotations: IntArray
     counts: IntArray
     total_m: FloatArray
-    best: int
+    best: int | None
 
 
 def compare_tracks(
@@ -78,10 +88,10 @@ def _count_classes(results: Results, scenes: Sequence[Scene]) -> list[ClassCount
 
 
 def _count_class(tracked: TrackedScenes, class_: TrackedClass, executor: Executor) -> ClassCounts | None:
-    curves = class_curves(tracked, class_, executor)
-    best = best_threshold_index(curves["mota"])
-    if best is None:
+    n_annotations = np.diff(class_.annotated.first_box[tracked.first_frame])
+    if not n_annotations.any():
         return None
+    curves = class_curves(tracked, class_, executor)
     reached = ~np.isnan(curves["confidence"])
 
     def count_scene(scene: int) -> tuple[IntArray, FloatArray]:
@@ -97,48 +107,31 @@ def _count_class(tracked: TrackedScenes, class_: TrackedClass, executor: Executo
         )
         return counted
 
-    counts = np.zeros((len(tracked.scenes), len(reached), len(Count)), np.int64)
-    total_m = np.zeros((len(tracked.scenes), len(reached)))
-    for scene, of_scene in enumerate(executor.map(count_scene, range(len(tracked.scenes)))):
-        counts[scene, reached], total_m[scene, reached] = of_scene
-    return ClassCounts(np.diff(class_.annotated.first_box[tracked.first_frame]), counts, total_m, best)
+    counts, total_m = zip(*executor.map(count_scene, range(len(tracked.scenes))), strict=True)
+    best = best_threshold_index(curves["mota"][reached]) if reached.any() else None
+    return ClassCounts(n_annotations, np.array(counts), np.array(total_m), best)
 
 
 def _metrics(classes: Sequence[ClassCounts], weights: IntArray) -> dict[str, FloatArray]:
     """The metrics (R,) over all classes for R draws with weights (R, S)."""
     by_class = [_class_metrics(class_, weights) for class_ in classes]
-    combine = {metric: np.nansum if metric == "ids" else _mean_of_defined for metric in HIGHER_IS_BETTER}
+    absent = [np.full(len(weights), np.nan)]
     return {
-        metric: combined(np.array([values[metric] for values in by_class]), axis=0)
-        for metric, combined in combine.items()
+        metric: over_classes(metric, np.array([values[metric] for values in by_class] or absent))
+        for metric in HIGHER_IS_BETTER
     }
-
-
-def _mean_of_defined(values: FloatArray, axis: int) -> FloatArray:
-    defined = ~np.isnan(values)
-    mean: FloatArray = np.where(defined, values, 0).sum(axis) / np.maximum(defined.sum(axis), 1)
-    return mean
 
 
 def _class_metrics(class_: ClassCounts, weights: IntArray) -> dict[str, FloatArray]:
     """The metrics (R,) of one class; NaN for draws without an annotation."""
-    counts = np.tensordot(weights, class_.counts, axes=1)
-    total_m = weights @ class_.total_m
-    boxes = (weights @ class_.n_annotations).astype(np.float64)
-    boxes[boxes == 0] = np.nan
-    tp, fp, fn, ids = (
-        counts[..., column] for column in (Count.MATCHES, Count.FALSE_POSITIVES, Count.MISSES, Count.SWITCHES)
-    )
-    motar = np.where(tp > 0, np.maximum(0, 1 - fp / np.maximum(tp, 1)), 0)
-    matched = tp + ids
-    motp = np.where(matched > 0, total_m / np.maximum(matched, 1), _WORST_DISTANCE_M)
-    at_best = [values[:, class_.best] for values in (tp, fp, fn, ids)]
-    errors = at_best[1] + at_best[2] + at_best[3]
-    absent = np.isnan(boxes)
-    return {
-        "amota": np.where(absent, np.nan, motar.mean(axis=1)),
-        "amotp": np.where(absent, np.nan, motp.mean(axis=1)),
-        "mota": np.maximum(0, 1 - errors / boxes),
-        "recall": (at_best[0] + at_best[3]) / boxes,
-        "ids": np.where(absent, np.nan, at_best[3]),
-    }
+    n_annotations = weights @ class_.n_annotations
+    if class_.best is None:
+        metrics = {metric: np.full(len(weights), _NEVER_FOUND[metric]) for metric in HIGHER_IS_BETTER}
+    else:
+        counts = np.tensordot(weights, class_.counts, axes=1)
+        curves = metrics_of_counts(counts, weights @ class_.total_m, n_annotations[:, None])
+        metrics = {metric: curves[metric][:, class_.best] for metric in HIGHER_IS_BETTER.keys() & curves.keys()}
+        unreached = np.full((len(weights), N_THRESHOLDS - class_.counts.shape[1]), np.nan)
+        for metric, averaged in AVERAGED.items():
+            metrics[metric] = average_over_thresholds(metric, np.hstack([unreached, curves[averaged]]))
+    return {metric: np.where(n_annotations > 0, values, np.nan) for metric, values in metrics.items()}
