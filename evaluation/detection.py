@@ -29,7 +29,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
 from evaluation.engine.box_table import (
@@ -46,6 +45,7 @@ from evaluation.engine.detection_errors import detection_errors, running_mean
 from evaluation.engine.distance import product_rounding, rounded_product
 from evaluation.evaluation import Evaluation
 from scenes import LABEL_OF_CLASS, InputError, Results, Scene
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 CLASSES: tuple[str, ...] = tuple(DETECTION_CONFIG["class_range"])
@@ -155,7 +155,7 @@ def match_detections(class_: ClassDetections, distances_m: Sequence[float]) -> I
     return matches
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _match(
     first_annotation: IntArray,
     annotated_xy_m: FloatArray,

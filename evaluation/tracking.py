@@ -129,7 +129,9 @@ def summarise(curves: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, Any]:
     """The metrics of each class (`label_metrics`) and over all classes."""
     by_class = {name: _class_metrics(class_curves) for name, class_curves in curves.items()}
     label_metrics = {metric: {name: by_class[name][metric] for name in curves} for metric in METRICS}
-    totals = {metric: float(over_classes(metric, np.array(list(values.values())))) for metric, values in label_metrics.items()}
+    totals = {
+        metric: float(over_classes(metric, np.array(list(values.values())))) for metric, values in label_metrics.items()
+    }
     return {"label_metrics": label_metrics, **totals}
 
 

@@ -1,5 +1,6 @@
 """What every command-line tool does around its work: one clear line and exit code 2 for bad input."""
 
+import logging
 import sys
 from collections.abc import Callable
 
@@ -11,6 +12,9 @@ def run_command(main: Callable[[], int | None]) -> None:
 
     Input that cannot be used, and a file system that refuses, end in one line on stderr and exit code 2.
     """
+    # What takes its time without a bar of its own says so here; elsewhere information is for whoever asks for it.
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("scenes.compiled").setLevel(logging.INFO)
     try:
         code = main()
     except InputError as error:

@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from evaluation.analysis.error_kinds import (
@@ -31,6 +30,7 @@ from evaluation.analysis.error_kinds import (
 from evaluation.engine.box_table import BoolArray, IntArray
 from evaluation.engine.matching import ClassBoxes, Pairs, find_pairs, match_scene
 from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 _N_KINDS = len(Kind)
@@ -94,7 +94,7 @@ def count_kinds(tracked: TrackedScenes, counter: ErrorCounter, thresholds: Float
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _count_kinds(
     annotated: ClassBoxes,
     predicted: ClassBoxes,

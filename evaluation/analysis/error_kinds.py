@@ -22,11 +22,11 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from evaluation.engine.box_table import BoolArray, IntArray
 from evaluation.engine.matching import NONE, ClassBoxes, Pairs
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 
@@ -66,7 +66,7 @@ class Errors(NamedTuple):
     located: BoolArray
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def classify_errors(
     annotated: ClassBoxes,
     predicted: ClassBoxes,
@@ -128,7 +128,7 @@ def classify_errors(
     return Errors(of_annotations, of_predictions, located)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _classify_misses(track: IntArray, n_tracks: int, partner: IntArray, kinds: IntArray) -> None:
     first_match = np.full(n_tracks, len(track))
     last_match = np.full(n_tracks, NONE)
@@ -146,7 +146,7 @@ def _classify_misses(track: IntArray, n_tracks: int, partner: IntArray, kinds: I
                 kinds[a] = Kind.GAP if a < last_match[track[a]] else Kind.LOSS
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _classify_switches(
     track: IntArray,
     predicted_track: IntArray,
@@ -163,7 +163,7 @@ def _classify_switches(
             known[predicted_track[partner[a]]] = True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def near_other_class(
     first_annotation: IntArray,
     annotated_xy_m: FloatArray,

@@ -20,12 +20,12 @@ al., "Performance measures and a data set for multi-target, multi-camera trackin
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from evaluation.engine.assignment import FREE, minimum_cost_assignment
 from evaluation.engine.box_table import IntArray
 from evaluation.engine.matching import ClassBoxes
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 LEVELS: FloatArray = np.arange(0.05, 0.99, 0.05)
@@ -77,7 +77,7 @@ def identity_metrics(
     }
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def scene_identities(
     annotated: ClassBoxes,
     predicted: ClassBoxes,
@@ -126,14 +126,14 @@ def scene_identities(
     return events, _most_identity_matches(near)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _frame_boxes(boxes: ClassBoxes, frame: int, threshold: float) -> IntArray:
     first, last = boxes.first_box[frame], boxes.first_box[frame + 1]
     indices: IntArray = first + np.flatnonzero(boxes.score[first:last] >= threshold)
     return indices
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _similarity(annotated: ClassBoxes, predicted: ClassBoxes, rows: IntArray, columns: IntArray) -> FloatArray:
     similarity = np.zeros((len(rows), len(columns)))
     for r, a in enumerate(rows):
@@ -144,7 +144,7 @@ def _similarity(annotated: ClassBoxes, predicted: ClassBoxes, rows: IntArray, co
     return similarity
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _match_frame(
     annotated: ClassBoxes,
     predicted: ClassBoxes,
@@ -181,7 +181,7 @@ def _match_frame(
                 matches[pair_of_tracks[annotated.track[rows[r]], predicted.track[columns[c]]], level] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _most_identity_matches(near: FloatArray) -> int:
     """The largest total of a one-to-one assignment of rows to columns."""
     if near.size == 0:

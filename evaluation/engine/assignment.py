@@ -9,10 +9,10 @@ as they fall there.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 IntArray = NDArray[np.int64]
@@ -20,7 +20,7 @@ IntArray = NDArray[np.int64]
 FREE = -1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def minimum_cost_assignment(cost: FloatArray) -> IntArray:
     """The column of each row, `FREE` for rows that are left over, of an assignment of least total cost.
 
@@ -30,10 +30,15 @@ def minimum_cost_assignment(cost: FloatArray) -> IntArray:
     rows, columns = cost.shape
     if rows <= columns:
         return _assign_rows(cost)[0]
-    return _assign_rows(cost.T)[1]
+    # A copy, where `cost.T` would do: another memory layout would be compiled another time.
+    turned = np.empty((columns, rows))
+    for row in range(rows):
+        for column in range(columns):
+            turned[column, row] = cost[row, column]
+    return _assign_rows(turned)[1]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _assign_rows(cost: FloatArray) -> tuple[IntArray, IntArray]:
     """Give every row a column; R <= C. Returns the column of each row and the row of each column."""
     rows, columns = cost.shape
@@ -66,7 +71,7 @@ def _assign_rows(cost: FloatArray) -> tuple[IntArray, IntArray]:
     return column_of_row, row_of_column
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _shortest_path(
     cost: FloatArray,
     row_potential: FloatArray,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-import numba
 import numpy as np
 
 from evaluation.engine.box_table import BoolArray, IntArray
 from evaluation.engine.matching import NONE, ClassBoxes, Pairs, match_scene
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 
@@ -41,7 +41,7 @@ class Count(IntEnum):
 _N_COUNTS = len(Count)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def count_events(
     annotated: ClassBoxes,
     predicted: ClassBoxes,
@@ -87,7 +87,7 @@ def count_events(
     return counts, total_m
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def match_scores(
     annotated: ClassBoxes,
     predicted: ClassBoxes,
@@ -119,7 +119,7 @@ def match_scores(
     return predicted.score[is_match]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _spread_to_repeated(predicted: ClassBoxes, is_match: BoolArray) -> None:
     """Mark all boxes that a matched track has in the same frame."""
     if not predicted.repeated.any():
@@ -131,7 +131,7 @@ def _spread_to_repeated(predicted: ClassBoxes, is_match: BoolArray) -> None:
             is_match[box] = np.any(matched_tracks == predicted.track[box])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _count_scene(
     annotated: ClassBoxes,
     predicted: ClassBoxes,

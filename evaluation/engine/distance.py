@@ -13,11 +13,11 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 PLAIN = 0
@@ -93,7 +93,7 @@ _fused_multiply_add: Any = intrinsic(_typed_fused_multiply_add)
 """In compiled code `_fused_multiply_add(a, b, c)` is a * b + c, rounded once."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def rounded_product(a: FloatArray, b: FloatArray, rounding: int) -> float:
     """a.b of two points (2,)."""
     if rounding == FUSED_Y:
@@ -105,7 +105,7 @@ def rounded_product(a: FloatArray, b: FloatArray, rounding: int) -> float:
     return product  # type: ignore[no-any-return]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def expanded_distance(a: FloatArray, b: FloatArray, a_squared: float, b_squared: float, rounding: int) -> float:
     """The distance of two points (2,) whose squared norms are given, metres."""
     product = rounded_product(a, b, rounding)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from evaluation.engine.assignment import FREE, minimum_cost_assignment
 from evaluation.engine.box_table import BoolArray, IntArray
 from evaluation.engine.distance import expanded_distance, product_rounding, squared_norms
 from evaluation.engine.track_table import TrackTable
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 NONE = -1
@@ -106,7 +106,7 @@ def find_pairs(annotated: ClassBoxes, predicted: ClassBoxes, gate_m: float) -> P
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _find_pairs(
     annotated: ClassBoxes,
     predicted: ClassBoxes,
@@ -143,7 +143,7 @@ def _find_pairs(
     return first_pair, prediction, matrix_m, vector_m
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def match_scene(
     annotated: ClassBoxes,
     predicted: ClassBoxes,
@@ -220,7 +220,7 @@ class _Frame(NamedTuple):
     partner: IntArray
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _pair_of(pairs: Pairs, annotation: int, prediction: int) -> int:
     """The pair of two boxes, `NONE` if they lie too far apart to be one."""
     for pair in range(pairs.first_pair[annotation], pairs.first_pair[annotation + 1]):
@@ -229,13 +229,13 @@ def _pair_of(pairs: Pairs, annotation: int, prediction: int) -> int:
     return NONE
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _match(frame: _Frame, a: int, prediction: int) -> None:
     frame.partner[a] = prediction
     frame.available[prediction - frame.first_prediction] = False
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _keep_partners(
     frame: _Frame, annotated: ClassBoxes, predicted: ClassBoxes, pairs: Pairs, last_partner: IntArray
 ) -> None:
@@ -258,7 +258,7 @@ def _keep_partners(
             break
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _has_available_before(frame: _Frame, predicted: ClassBoxes, prediction: int) -> bool:
     """Whether the track of a prediction has an available box before it in the frame."""
     for other in range(frame.first_prediction, prediction):
@@ -268,7 +268,7 @@ def _has_available_before(frame: _Frame, predicted: ClassBoxes, prediction: int)
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _assign_rest(frame: _Frame, pairs: Pairs) -> None:
     """Assign the available predictions to the annotations without a partner, as many as possible at least distance.
 
@@ -291,13 +291,13 @@ def _assign_rest(frame: _Frame, pairs: Pairs) -> None:
             _match(frame, a, pairs.prediction[nearest[a]])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _is_candidate(frame: _Frame, pairs: Pairs, pair: int) -> bool:
     available: bool = frame.available[pairs.prediction[pair] - frame.first_prediction]
     return available and frame.pair_m[pair] < frame.gate_m
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _count_candidates(frame: _Frame, pairs: Pairs, choices: IntArray, demand: IntArray) -> None:
     """Count the candidates of each annotation and the annotations that each prediction is a candidate of."""
     for a in range(len(frame.partner)):
@@ -309,7 +309,7 @@ def _count_candidates(frame: _Frame, pairs: Pairs, choices: IntArray, demand: In
                     demand[pairs.prediction[pair] - frame.first_prediction] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _decide(frame: _Frame, pairs: Pairs, a: int, choices: IntArray, demand: IntArray, nearest: IntArray) -> bool:
     """Note the pair that annotation `a` takes in `nearest`; False if that is not plain to see."""
     annotation = frame.first_annotation + a
@@ -328,7 +328,7 @@ def _decide(frame: _Frame, pairs: Pairs, a: int, choices: IntArray, demand: IntA
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _outbid(frame: _Frame, pairs: Pairs, a: int, pair: int, choices: IntArray, nearest: IntArray) -> bool:
     """Let annotation `a` have its only candidate unless another one is nearer; False if that is not plain to see."""
     for rival in range(len(frame.partner)):
@@ -346,28 +346,42 @@ def _outbid(frame: _Frame, pairs: Pairs, a: int, pair: int, choices: IntArray, n
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _solve(frame: _Frame, pairs: Pairs) -> None:
     """Assign with the matrix that motmetrics hands to scipy: every annotation and every kept prediction of the frame.
 
     Pairs that must not be are given a cost that no number of valid pairs makes up for, so that as many valid
     pairs as possible are formed.
     """
-    kept = np.flatnonzero(frame.kept)
-    column_of_slot = np.cumsum(frame.kept) - 1
-    cost = np.full((len(frame.partner), len(kept)), np.nan)
+    n_kept = 0
+    for slot in range(len(frame.kept)):
+        n_kept += frame.kept[slot]
+    kept = np.empty(n_kept, np.int64)
+    column_of_slot = np.empty(len(frame.kept), np.int64)
+    column = 0
+    for slot in range(len(frame.kept)):
+        if frame.kept[slot]:
+            kept[column] = slot
+            column_of_slot[slot] = column
+            column += 1
+    cost = np.empty((len(frame.partner), n_kept))
+    for a in range(len(frame.partner)):
+        for column in range(n_kept):
+            cost[a, column] = np.inf
     largest_m = 0.0
     for a in range(len(frame.partner)):
         if frame.partner[a] == NONE:
             annotation = frame.first_annotation + a
             for pair in range(pairs.first_pair[annotation], pairs.first_pair[annotation + 1]):
                 if _is_candidate(frame, pairs, pair):
-                    column = column_of_slot[pairs.prediction[pair] - frame.first_prediction]
-                    cost[a, column] = frame.pair_m[pair]
+                    cost[a, column_of_slot[pairs.prediction[pair] - frame.first_prediction]] = frame.pair_m[pair]
                     largest_m = max(largest_m, frame.pair_m[pair])
-    too_much = 2 * min(cost.shape) * (largest_m + 1) + 1
-    column_of_row = minimum_cost_assignment(np.where(np.isnan(cost), too_much, cost))
+    too_much = 2 * min(len(frame.partner), n_kept) * (largest_m + 1) + 1
+    for a in range(len(frame.partner)):
+        for column in range(n_kept):
+            cost[a, column] = min(cost[a, column], too_much)
+    column_of_row = minimum_cost_assignment(cost)
     for a in range(len(frame.partner)):
         column = column_of_row[a]
-        if column != FREE and not np.isnan(cost[a, column]):
+        if column != FREE and cost[a, column] < too_much:
             _match(frame, a, frame.first_prediction + kept[column])

@@ -15,12 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.engine.box_table import BoxTable, IntArray
 from evaluation.evaluation import Interpolation
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 _PAIRWISE_BLOCK = 128
@@ -148,7 +148,7 @@ def _mean_score_of_track(score: FloatArray, track: IntArray, by_track: IntArray)
     return mean_of_box
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _group_sums(values: FloatArray, starts: IntArray, sizes: IntArray) -> FloatArray:
     """Sums of consecutive groups, to the last bit as `np.sum` of each: equal tracks must get equal scores here and in
     the devkit, because thresholds are compared with them."""
@@ -158,7 +158,7 @@ def _group_sums(values: FloatArray, starts: IntArray, sizes: IntArray) -> FloatA
     return sums
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _pairwise_sum(values: FloatArray) -> float:
     """numpy's summation: halves above 128 values, eight interleaved partial sums below."""
     size = len(values)

@@ -8,7 +8,6 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +22,7 @@ from scenes.city.town_plan import (
     SIDEWALK_WIDTH_M,
     TownPlan,
 )
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 MAP_RESOLUTION_M: Final = 0.1
@@ -206,7 +206,7 @@ class _Packed(NamedTuple):
     radius: FloatArray
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _project_polygons(
     polygons: _Packed, camera_from_global: FloatArray, intrinsic: FloatArray, width_px: int, reach_m: float
 ) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
@@ -230,7 +230,7 @@ def _project_polygons(
     return out[: out_starts[drawn]], out_starts[: drawn + 1], which[:drawn]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _may_be_seen(
     center: FloatArray,
     radius: float,
@@ -252,7 +252,7 @@ _CULL_MARGIN_M: Final = 2.0
 """The ground lies below the camera, so that a circle's distance from the image's border is a little more."""
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _project_polygon(
     corners: FloatArray, camera_from_global: FloatArray, intrinsic: FloatArray, out: FloatArray
 ) -> int:
@@ -274,7 +274,7 @@ def _project_polygon(
     return count
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _project_point(
     x_m: float, y_m: float, camera_from_global: FloatArray, intrinsic: FloatArray, out: FloatArray
 ) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 BEAMS: Final = 32
@@ -67,7 +67,7 @@ def cast_sweep(
     return Sweep(points, ring, target[kept])
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _cast(
     center: FloatArray,
     size_lwh: FloatArray,
@@ -111,7 +111,7 @@ def _cast(
     return distance, target
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _angles(center: FloatArray, size_lwh: FloatArray, yaw: float, steps: int) -> tuple[int, int, float, float]:
     """First and last azimuth step, lowest and highest elevation under which a box can be met."""
     middle = np.arctan2(center[1], center[0])
@@ -138,7 +138,7 @@ def _angles(center: FloatArray, size_lwh: FloatArray, yaw: float, steps: int) ->
     return first, last, low, high
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _ray_box(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, half: FloatArray) -> float:
     """Distance along a unit ray to a box at the origin, -1 if it misses or starts inside (slab method)."""
     near, far = -np.inf, np.inf

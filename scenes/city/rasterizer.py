@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from scenes.city.meshes import MeshLibrary
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 NEAR_M: Final = 0.15
@@ -166,7 +166,7 @@ def _in_view(instances: Instances, view: View) -> NDArray[np.bool_]:
     return visible
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _place_faces(
     chosen: NDArray[np.int64],
     mesh: NDArray[np.int64],
@@ -219,7 +219,7 @@ def _place_faces(
     return corners[:count], face_instance[:count], face_triangle[:count], normals[:count]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _normal(corners: FloatArray) -> tuple[float, float, float]:
     """Unit normal of a triangle (3, 3), zero if it has no area."""
     ax, ay, az = corners[1, 0] - corners[0, 0], corners[1, 1] - corners[0, 1], corners[1, 2] - corners[0, 2]
@@ -238,7 +238,7 @@ class _Canvas(NamedTuple):
     covered: NDArray[np.int64]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _draw_faces(corners: FloatArray, face_instance: NDArray[np.int64], intrinsic: FloatArray, canvas: _Canvas) -> None:
     """Clip each face at the near plane, project it, and draw what is nearer than what is there."""
     clipped = np.empty((4, 3))
@@ -253,7 +253,7 @@ def _draw_faces(corners: FloatArray, face_instance: NDArray[np.int64], intrinsic
             _draw_triangle(clipped[0], clipped[last - 1], clipped[last], face, face_instance[face], canvas)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _clip_near(triangle: FloatArray, clipped: FloatArray) -> int:
     """Write the corners of the part of a triangle beyond the near plane; returns how many there are."""
     count = 0
@@ -269,7 +269,7 @@ def _clip_near(triangle: FloatArray, clipped: FloatArray) -> int:
     return count
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _draw_triangle(a: FloatArray, b: FloatArray, c: FloatArray, face: int, instance: int, canvas: _Canvas) -> None:
     """Draw a triangle of corners (column, row, 1 / depth): 1 / depth is linear in the image."""
     height, width = canvas.face.shape
@@ -298,7 +298,7 @@ def _draw_triangle(a: FloatArray, b: FloatArray, c: FloatArray, face: int, insta
             _count_covered(canvas, row, first, last, instance)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _widened(a: FloatArray, b: FloatArray, row: int, low: float, high: float) -> tuple[float, float]:
     """The interval of columns, widened to where the edge from a to b crosses a row."""
     if (a[1] <= row) == (b[1] <= row):
@@ -307,7 +307,7 @@ def _widened(a: FloatArray, b: FloatArray, row: int, low: float, high: float) ->
     return min(low, column), max(high, column)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _count_covered(canvas: _Canvas, row: int, first: int, last: int, instance: int) -> None:
     """Count the pixels of a span that the instance, all of whose faces come in a row, has not covered yet."""
     for column in range(first, last + 1):

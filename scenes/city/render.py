@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from scenes.city.ground import GroundPolygons, Surface, fill_polygons
 from scenes.city.meshes import MESH_INDEX, MeshLibrary, Role
 from scenes.city.rasterizer import Instances, View, rasterize
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 _SUPERSAMPLING: Final = 2
@@ -272,7 +272,7 @@ class _Sky(NamedTuple):
     lamps_on: bool
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _shade(image: NDArray[np.uint8], camera: _Camera, faces: _Faces, ground: _Ground, sky: _Sky) -> None:
     """Colour every pixel of a BGR image: a face, or the ground, or the sky."""
     turn, intrinsic, eye = camera.global_from_camera, camera.intrinsic, camera.eye_m
@@ -303,12 +303,12 @@ def _shade(image: NDArray[np.uint8], camera: _Camera, faces: _Faces, ground: _Gr
             image[row, column, 2] = _byte(red + haze * (sky.horizon[0] - red))
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _byte(value: float) -> np.uint8:
     return np.uint8(min(max(value, 0.0), 255.0))
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _face_color(faces: _Faces, face: int, point_m: _Color, lamps_on: bool) -> _Color:
     """The colour of a face at a point of it."""
     red, green, blue = faces.color[face, 0], faces.color[face, 1], faces.color[face, 2]
@@ -328,7 +328,7 @@ def _face_color(faces: _Faces, face: int, point_m: _Color, lamps_on: bool) -> _C
 _WALL, _WINDOW, _LIT_WINDOW, _LEDGE = range(4)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _facade(along_m: float, z_m: float, building: int, lamps_on: bool) -> int:
     """What is at a place of a house's wall."""
     floor = int(z_m / _FLOOR_M)
@@ -346,7 +346,7 @@ def _facade(along_m: float, z_m: float, building: int, lamps_on: bool) -> int:
     return _LIT_WINDOW if lamps_on and someone_is_in else _WINDOW
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _ground_color(ground: _Ground, row: int, column: int, x_m: float, y_m: float, depth_m: float) -> _Color:
     """The colour of the ground at a point, seen in a pixel."""
     brightness = 1.0
@@ -365,7 +365,7 @@ def _ground_color(ground: _Ground, row: int, column: int, x_m: float, y_m: float
     )
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _sky_color(sky: _Sky, dx: float, dy: float, dz: float) -> _Color:
     """The colour of the sky, or of the hills before it, in a direction."""
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -385,7 +385,7 @@ def _sky_color(sky: _Sky, dx: float, dy: float, dz: float) -> _Color:
 _HIGHEST_HILL: Final = 0.04
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _hill(azimuth_rad: float) -> float:
     """Sine of the elevation of the hills on the horizon."""
     wave = 0.009 * np.sin(3.0 * azimuth_rad + 0.7) + 0.006 * np.sin(11.0 * azimuth_rad)
