@@ -52,10 +52,12 @@ class _RoomCache(FunctionCache):  # type: ignore[misc]
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         stamp = source_digest(function.__module__.partition(".")[0])
-        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
+        self._cache_file = IndexDataCacheFile(  # type: ignore[no-untyped-call]
+            self._cache_path, self._impl.filename_base, stamp
+        )
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        loaded = super().load_overload(signature, target_context)
+        loaded = super().load_overload(signature, target_context)  # type: ignore[no-untyped-call]
         if loaded is None:
             _announce()
         return loaded

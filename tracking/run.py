@@ -40,6 +40,7 @@ def track_results(
     workers: int = 1,
     *,
     offline: bool = False,
+    score_scale: ScoreScale | None = None,
     camera_evidence: CameraBoxes | None = None,
 ) -> Results:
     """Track all scenes of a detection file.
@@ -50,6 +51,8 @@ def track_results(
         config: the tracker's settings.
         workers: processes.
         offline: look at each drive as a whole (`tracking.offline`); not causal.
+        score_scale: what the detector's scores mean, from another recording of the same detector. Without one each
+            drive learns it from its frames so far; offline it is learned from all detections.
         camera_evidence: boxes of a 2D detector in the cameras of `scenes`, which keep tracks alive; None for none.
 
     Returns:
@@ -58,11 +61,12 @@ def track_results(
     """
     config = config or TrackerConfig()
     drives = [_drive(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
-    scale = ScoreScale.from_frames(boxes for drive in drives for boxes in drive.boxes)
+    if offline and score_scale is None:
+        score_scale = ScoreScale.from_frames(boxes for drive in drives for boxes in drive.boxes)
     frames = sum(len(drive.tokens) for drive in drives)
     tracked: dict[str, Boxes3D] = {}
     offset = 0
-    track_drive = partial(_track_drive, config=config, scale=scale, offline=offline)
+    track_drive = partial(_track_drive, config=config, scale=score_scale, offline=offline)
     outputs_of_drives = _track_drives(drives, track_drive, workers if frames >= _SMALLEST_PARALLEL_RUN else 1)
     for drive, outputs in zip(drives, outputs_of_drives, strict=True):
         numbers = [_numbers(boxes) for boxes in outputs]
@@ -96,8 +100,9 @@ def _track_drives(
         yield from pool.map(track_drive, drives, chunksize=max(1, len(drives) // 32))
 
 
-def _track_drive(drive: _Drive, config: TrackerConfig, scale: ScoreScale, offline: bool) -> list[Boxes3D]:
+def _track_drive(drive: _Drive, config: TrackerConfig, scale: ScoreScale | None, offline: bool) -> list[Boxes3D]:
     if offline:
+        assert scale is not None  # `track_results` learns one
         return track_offline(drive.boxes, drive.timestamps_us, drive.global_from_ego, config, scale, drive.cameras)
     tracker = Tracker(config, scale)
     frames = zip(drive.boxes, drive.timestamps_us, drive.global_from_ego, drive.cameras, strict=True)

@@ -30,34 +30,56 @@ def probability(log_odds: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class ScoreScale:
-    """A table from score to the log odds of being true.
+    """The scores of the frames seen so far, thinned out: at most some hundred, each standing for those about it.
 
     Attributes:
-        score: (K,) ascending. log_odds: (K,) not descending.
+        score: (K,) ascending.
+        count: (K,) how many boxes each stands for: itself and those between it and the next lower.
+        frames: how many frames they come from; those without boxes do not count.
     """
 
     score: FloatArray
-    log_odds: FloatArray
+    count: FloatArray
+    frames: int
 
     @classmethod
-    def calibrated(cls) -> ScoreScale:
-        """For a detector whose score is the probability of being true."""
-        bound = 1.0 / (1.0 + np.exp(-_MOST_LOG_ODDS))
-        score = np.linspace(1.0 - bound, bound, _TABLE_SIZE)
-        return cls(score, np.log(score / (1.0 - score)))
+    def unknown(cls) -> ScoreScale:
+        """Nothing seen yet."""
+        return cls(np.zeros(0), np.zeros(0), 0)
 
     @classmethod
     def from_frames(cls, frames: Iterable[Boxes3D]) -> ScoreScale:
         """Learned from many frames of a detector's boxes."""
-        scores = [boxes.score for boxes in frames]
-        if not scores or not sum(map(len, scores)):
-            return cls.calibrated()
-        ascending = np.sort(np.concatenate(scores))
-        picked = np.unique(np.linspace(0, len(ascending) - 1, _TABLE_SIZE).astype(np.int64))
-        better_per_frame = (len(ascending) - picked) / len(scores)
-        log_odds = np.clip(_LOG_ODDS_PER_RANK * (_EVEN_RANK - better_per_frame), -_MOST_LOG_ODDS, _MOST_LOG_ODDS)
-        return cls(ascending[picked], log_odds)
+        scores = [_finite(boxes.score) for boxes in frames]
+        score = np.concatenate([*scores, np.zeros(0)])
+        return cls._thinned(score, np.ones(len(score)), sum(len(of_frame) > 0 for of_frame in scores))
+
+    def with_frame(self, boxes: Boxes3D) -> ScoreScale:
+        """What is known when one more frame has been seen."""
+        new = _finite(boxes.score)
+        score, count = np.concatenate([self.score, new]), np.concatenate([self.count, np.ones(len(new))])
+        return self._thinned(score, count, self.frames + (len(new) > 0))
+
+    @classmethod
+    def _thinned(cls, score: FloatArray, count: FloatArray, frames: int) -> ScoreScale:
+        order = np.argsort(score, kind="stable")
+        score, up_to = score[order], np.cumsum(count[order])
+        last_of_equal = np.diff(score, append=np.inf) > 0.0
+        score, up_to = score[last_of_equal], up_to[last_of_equal]
+        if len(score) > 2 * _TABLE_SIZE:
+            # The lowest and the highest stay, and between them what parts the boxes evenly.
+            picked = np.unique(np.searchsorted(up_to, np.linspace(up_to[0], up_to[-1], _TABLE_SIZE)))
+            score, up_to = score[picked], up_to[picked]
+        return cls(score, np.diff(up_to, prepend=0.0), frames)
 
     def of(self, score: FloatArray) -> FloatArray:
         """(N,) log odds of being true for boxes of these scores."""
-        return np.interp(score, self.score, self.log_odds)
+        if not len(self.score):
+            return np.zeros(len(score))
+        at_least = np.cumsum(self.count[::-1])[::-1]
+        log_odds = _LOG_ODDS_PER_RANK * (_EVEN_RANK - at_least / self.frames)
+        return np.interp(score, self.score, np.clip(log_odds, -_MOST_LOG_ODDS, _MOST_LOG_ODDS))
+
+
+def _finite(score: FloatArray) -> FloatArray:
+    return score[np.isfinite(score)]

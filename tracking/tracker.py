@@ -31,10 +31,10 @@ from tracking.tracks import Tracks
 
 _logger = logging.getLogger(__name__)
 
-_STATE_VERSION = 2
+_STATE_VERSION = 3
 
-_LONGEST_PREDICTION_S = 10.0
-"""Nothing lives through a longer gap; bounds the prediction of tracks that die right after."""
+_LONGEST_GAP_S = 10.0
+"""No track lives through a longer time without a frame."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,16 @@ class Tracker:
 
     Args:
         config: settings; the defaults fit any detector.
-        score_scale: what the detector's scores mean; without one they are taken for probabilities.
+        score_scale: what the detector's scores mean, from another recording of the same detector; without one it is
+            learned from the frames that this tracker has seen.
 
     Identities count from 1 and are unique among all frames that this tracker has seen.
     """
 
     def __init__(self, config: TrackerConfig | None = None, score_scale: ScoreScale | None = None) -> None:
         self._config = config or TrackerConfig()
-        self._scale = score_scale or ScoreScale.calibrated()
+        self._scale = score_scale or ScoreScale.unknown()
+        self._learns_scale = score_scale is None
         self._table = ClassTable.from_config(self._config)
         self._tracks = Tracks.none()
         self._now_us = 0
@@ -91,6 +93,8 @@ class Tracker:
         """The first half of `step`: update all tracks with the boxes of one frame, and tell which went where."""
         elapsed_s = self._advance_clock(timestamp_us)
         sensor_xy_m = np.asarray(ego, dtype=np.float64)[:2, 3]
+        if self._learns_scale:
+            self._scale = self._scale.with_frame(boxes)
         measured = measure(boxes, self._config, self._table, self._scale, sensor_xy_m)
         last_xy_m = self._tracks.mean[:, :2].copy()
         predict(self._tracks, self._table, elapsed_s)
@@ -132,7 +136,9 @@ class Tracker:
             "started": np.array(self._started),
             "next_number": np.array(self._next_number),
             "scale.score": self._scale.score,
-            "scale.log_odds": self._scale.log_odds,
+            "scale.count": self._scale.count,
+            "scale.frames": np.array(self._scale.frames),
+            "scale.learns": np.array(self._learns_scale),
             **{f"tracks.{name}": column.copy() for name, column in self._tracks.columns().items()},
         }
 
@@ -162,7 +168,12 @@ class Tracker:
         if len({len(column) for column in columns.values()}) != 1:
             raise InputError("tracker state: the columns of the tracks differ in length")
         tracker._tracks = Tracks.from_columns(columns)
-        tracker._scale = ScoreScale(np.array(state["scale.score"]), np.array(state["scale.log_odds"]))
+        if len(state["scale.score"]) != len(state["scale.count"]):
+            raise InputError("tracker state: the columns of the score scale differ in length")
+        tracker._scale = ScoreScale(
+            np.array(state["scale.score"]), np.array(state["scale.count"]), int(state["scale.frames"])
+        )
+        tracker._learns_scale = bool(state["scale.learns"])
         tracker._now_us, tracker._started = int(state["now_us"]), bool(state["started"])
         tracker._next_number = int(state["next_number"])
         return tracker
@@ -177,10 +188,11 @@ class Tracker:
             self._tracks.seen_us += elapsed_us
             self._tracks.born_us += elapsed_us
             self._tracks.supported_us += elapsed_us
-        if elapsed_us * 1e-6 > _LONGEST_PREDICTION_S:
+        if elapsed_us * 1e-6 > _LONGEST_GAP_S:
             _logger.warning("a gap of %.1f s before %d us: all tracks end", elapsed_us * 1e-6, timestamp_us)
+            self._tracks = Tracks.none()
         self._now_us, self._started = timestamp_us, True
-        return min(max(elapsed_us, 0) * 1e-6, _LONGEST_PREDICTION_S)
+        return max(elapsed_us, 0) * 1e-6
 
     def _continue_tracks(self, rows: IndexArray, columns: IndexArray, measured: Measured, elapsed_s: float) -> None:
         tracks = self._tracks

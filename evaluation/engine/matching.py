@@ -353,21 +353,37 @@ def _solve(frame: _Frame, pairs: Pairs) -> None:
     Pairs that must not be are given a cost that no number of valid pairs makes up for, so that as many valid
     pairs as possible are formed.
     """
-    n_kept = 0
-    for slot in range(len(frame.kept)):
-        n_kept += frame.kept[slot]
-    kept = np.empty(n_kept, np.int64)
-    column_of_slot = np.empty(len(frame.kept), np.int64)
-    column = 0
-    for slot in range(len(frame.kept)):
-        if frame.kept[slot]:
-            kept[column] = slot
-            column_of_slot[slot] = column
-            column += 1
-    cost = np.empty((len(frame.partner), n_kept))
+    slot_of_column, column_of_slot = _number_kept(frame.kept)
+    n_columns = len(slot_of_column)
+    cost = np.empty((len(frame.partner), n_columns))
+    cost[:, :] = np.inf
+    largest_m = _fill_costs(frame, pairs, column_of_slot, cost)
+    too_much = 2 * min(len(frame.partner), n_columns) * (largest_m + 1) + 1
     for a in range(len(frame.partner)):
-        for column in range(n_kept):
-            cost[a, column] = np.inf
+        for column in range(n_columns):
+            cost[a, column] = min(cost[a, column], too_much)
+    column_of_row = minimum_cost_assignment(cost)
+    for a in range(len(frame.partner)):
+        column = column_of_row[a]
+        if column != FREE and cost[a, column] < too_much:
+            _match(frame, a, frame.first_prediction + slot_of_column[column])
+
+
+@compiled(nogil=True)
+def _number_kept(kept: BoolArray) -> tuple[IntArray, IntArray]:
+    """The slot of each kept prediction, and the place of each slot (M,) among those."""
+    slots, places = np.empty(len(kept), np.int64), np.empty(len(kept), np.int64)
+    n_kept = 0
+    for slot in range(len(kept)):
+        slots[n_kept] = slot
+        places[slot] = n_kept
+        n_kept += kept[slot]
+    return slots[:n_kept], places
+
+
+@compiled(nogil=True)
+def _fill_costs(frame: _Frame, pairs: Pairs, column_of_slot: IntArray, cost: FloatArray) -> float:
+    """Write the distances of the valid pairs; returns the largest."""
     largest_m = 0.0
     for a in range(len(frame.partner)):
         if frame.partner[a] == NONE:
@@ -376,12 +392,4 @@ def _solve(frame: _Frame, pairs: Pairs) -> None:
                 if _is_candidate(frame, pairs, pair):
                     cost[a, column_of_slot[pairs.prediction[pair] - frame.first_prediction]] = frame.pair_m[pair]
                     largest_m = max(largest_m, frame.pair_m[pair])
-    too_much = 2 * min(len(frame.partner), n_kept) * (largest_m + 1) + 1
-    for a in range(len(frame.partner)):
-        for column in range(n_kept):
-            cost[a, column] = min(cost[a, column], too_much)
-    column_of_row = minimum_cost_assignment(cost)
-    for a in range(len(frame.partner)):
-        column = column_of_row[a]
-        if column != FREE and cost[a, column] < too_much:
-            _match(frame, a, frame.first_prediction + kept[column])
+    return largest_m

@@ -1,16 +1,21 @@
 """`tools/track.py` as a user runs it: what comes out, and what is said of bad input."""
 
+import contextlib
+import io
 import json
 import runpy
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evaluation.tracking import tracking_metrics
 from scenes import read_scenes, read_tracks
@@ -55,16 +60,17 @@ def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_tables(root: Path, times_us: list[int]) -> None:
+    tokens = [f"sample-{index}" for index in range(len(times_us))]
     identity = {"translation": [0.0, 0.0, 0.0], "rotation": [1.0, 0.0, 0.0, 0.0]}
     samples = [
         {"token": token, "timestamp": time_us, "scene_token": "drive"}
-        | {"prev": TOKENS[index - 1] if index else "", "next": TOKENS[index + 1] if index + 1 < len(TOKENS) else ""}
-        for index, (token, time_us) in enumerate(zip(TOKENS, times_us, strict=True))
+        | {"prev": tokens[index - 1] if index else "", "next": tokens[index + 1] if index + 1 < len(tokens) else ""}
+        for index, (token, time_us) in enumerate(zip(tokens, times_us, strict=True))
     ]
     tables: dict[str, list[dict[str, Any]]] = {
         "scene": [
-            {"token": "drive", "name": "drive-0", "description": "", "log_token": "log", "nbr_samples": len(TOKENS)}
-            | {"first_sample_token": TOKENS[0], "last_sample_token": TOKENS[-1]}
+            {"token": "drive", "name": "drive-0", "description": "", "log_token": "log", "nbr_samples": len(tokens)}
+            | {"first_sample_token": tokens[0], "last_sample_token": tokens[-1]}
         ],
         "log": [{"token": "log", "location": "nowhere", "logfile": "", "vehicle": "", "date_captured": ""}],
         "sample": samples,
@@ -230,6 +236,60 @@ def test_odd_time_is_named_and_tracked(times_us: list[int], message: str, tmp_pa
     done = track(root, path, out)
     assert done.returncode == 0 and message in done.stderr, done.stderr
     assert [len(boxes) for boxes in read_tracks(out).boxes.values()] == [2, 2, 2]
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_frames=st.integers(2, 9), with_queries=st.booleans(), data=st.data())
+def test_later_frames_change_nothing(seed: int, n_frames: int, with_queries: bool, data) -> None:
+    """Tracking the first k frames gives exactly the first k frames of the tracking of all."""
+    rng = np.random.default_rng(seed)
+    times_us = np.cumsum(rng.choice([100_000, 500_000, 12_000_000], n_frames, p=[0.45, 0.45, 0.1])).tolist()
+    results = {f"sample-{index}": random_rows(rng, f"sample-{index}", with_queries) for index in range(n_frames)}
+    first = data.draw(st.integers(1, n_frames - 1))
+    whole, part = (track_here(results, times_us[:count]) for count in (n_frames, first))
+    assert part == dict(list(whole.items())[:first])
+
+
+def random_rows(rng: np.random.Generator, token: str, with_queries: bool) -> list[dict[str, Any]]:
+    """Boxes near one another, whose scores drift from sample to sample."""
+    level = rng.uniform(0.2, 0.8)
+    return [
+        box(token, translation=[*rng.uniform(-12.0, 12.0, 2), 1.0], detection_score=level * rng.random())
+        | ({"query_id": int(rng.integers(6))} if with_queries else {})
+        for _ in range(rng.integers(0, 9))
+    ]
+
+
+def track_here(results: dict[str, Any], times_us: list[int]) -> dict[str, Any]:
+    """What the tool writes for the first frames."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        root, path, out = Path(folder, "root"), Path(folder, "detections.json"), Path(folder, "tracks.json")
+        root.mkdir()
+        write_tables(root, [1_500_000_000_000_000 + time_us for time_us in times_us])
+        kept = {token: rows for token, rows in results.items() if int(token.split("-")[1]) < len(times_us)}
+        path.write_text(json.dumps({"meta": {"use_camera": True}, "results": kept}))
+        flags = ["--dataroot", root, "--version", "v1.0-small", "--split", "all", "--out", out]
+        patch.setattr(sys, "argv", [str(word) for word in (TOOL, path, *flags)])
+        with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(io.StringIO()):
+            runpy.run_path(str(TOOL), run_name="__main__")
+        assert ended.value.code == 0
+        tracked: dict[str, Any] = json.loads(out.read_text())["results"]
+    return tracked
+
+
+def test_scores_can_be_learned_from_another_recording(small_root: Path, refused, tmp_path: Path) -> None:
+    path, other, out = (tmp_path / name for name in ("detections.json", "other.json", "tracks.json"))
+    path.write_text(json.dumps(content()))
+    crowd = [box("elsewhere", detection_score=0.9) for _ in range(80)]
+    other.write_text(json.dumps({"meta": {"use_camera": True}, "results": {"elsewhere": crowd}}))
+    counts = []
+    for more in ((), ("--learn-scores-from", other)):
+        done = track(small_root, path, out, *more)
+        assert done.returncode == 0, done.stderr
+        counts.append([len(boxes) for boxes in read_tracks(out).boxes.values()])
+    assert counts == [[2, 2, 2], [0, 0, 0]]  # where 80 boxes of a frame are better, one of 0.7 is clutter
+    other.write_text(json.dumps({"meta": {"use_camera": True}, "results": {"elsewhere": []}}))
+    assert "no boxes to learn from" in refused(path, **{"learn-scores-from": other})
 
 
 def test_queries_ride_along(small_root: Path, tmp_path: Path) -> None:

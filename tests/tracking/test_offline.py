@@ -17,7 +17,7 @@ def track(
     frames: list[Boxes3D], config: TrackerConfig | None = None, times_us: list[int] | None = None
 ) -> list[Boxes3D]:
     times_us = times_us or [500_000 * index for index in range(len(frames))]
-    scale = ScoreScale.calibrated()
+    scale = ScoreScale.unknown()
     return track_offline(frames, times_us, [EGO] * len(frames), config or TrackerConfig(), scale, [()] * len(frames))
 
 

@@ -18,7 +18,7 @@ MOTIONS = ("constant_velocity", "constant_turn_rate", "bicycle")
 def measured_track(boxes_at, config: TrackerConfig, seed: int = 0, n_frames: int = 12) -> Measured:
     """One box a frame: a car that drives along x at 8 m/s, seen with noise and its velocity."""
     rng = np.random.default_rng(seed)
-    table, scale = ClassTable.from_config(config), ScoreScale.calibrated()
+    table, scale = ClassTable.from_config(config), ScoreScale.unknown()
     frames = []
     for index in range(n_frames):
         place = np.array([[20.0 + 4.0 * index, 5.0]]) + rng.normal(0.0, 0.5, (1, 2))
@@ -83,7 +83,7 @@ def test_hindsight_brings_tracks_nearer_to_the_truth(motion: str, boxes_at) -> N
 
 def test_heading_is_what_most_boxes_say(boxes_at) -> None:
 
-    table, scale = ClassTable.from_config(CONFIG), ScoreScale.calibrated()
+    table, scale = ClassTable.from_config(CONFIG), ScoreScale.unknown()
     yaws = [np.pi, 0.0, 0.0, 0.0, np.pi, 0.0]
     frames = [boxes_at([(10.0, 0.0)], rotation=rotation_from_yaw(yaw)) for yaw in yaws]
     measured = Measured.concatenate([measure(boxes, CONFIG, table, scale, np.zeros(2)) for boxes in frames])

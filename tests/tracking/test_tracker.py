@@ -172,6 +172,20 @@ def test_odd_time_is_named_and_survived(gap_us: int, message: str, boxes_at, cap
     assert after.track_id.tolist() == output.track_id.tolist()
 
 
+@pytest.mark.parametrize("gap_s", [10.1, 11.0, 30.0])
+@pytest.mark.parametrize("query", [None, 7])
+def test_no_track_lives_through_a_long_gap(gap_s: float, query: int | None, boxes_at, caplog) -> None:
+    """Not one that takes the box by its place, nor one whose query the detector remembers."""
+    config = tracker_config_from_dict({"every_class": {"max_unseen_s": 60.0}, "identity_memory_s": 60.0})
+    boxes = boxes_at([(0.0, 5.0)], query_id=None if query is None else np.array([query]))
+    tracker = Tracker(config)
+    for index in range(4):
+        tracker.step(boxes, START_US + index * KEY_FRAME_US, EGO)
+    output = tracker.step(boxes, START_US + 3 * KEY_FRAME_US + round(gap_s * 1e6), EGO)
+    assert "all tracks end" in caplog.text
+    assert output.track_id.tolist() == ["2"]
+
+
 def test_unusable_boxes_are_named_and_left_out(boxes_at, caplog) -> None:
     boxes = boxes_at([(0.0, 5.0), (np.nan, 0.0), (0.0, 20.0), (1e200, 0.0), (0.0, 40.0)])
     sizes = boxes.size_wlh_m.copy()
@@ -271,3 +285,22 @@ def test_an_empty_history_equals_a_fresh_tracker(data, empty: int, random_boxes)
         assert len(waited.step(Boxes3D.empty(), START_US - (empty - index) * KEY_FRAME_US, EGO)) == 0
     for boxes, now_us, ego in data.draw(drives(random_boxes)):
         assert same(waited.step(boxes, now_us, ego), fresh.step(boxes, now_us, ego))
+
+
+@settings(max_examples=40)
+@given(data=st.data(), config=PRESETS)
+def test_later_frames_change_nothing(data, config, random_boxes) -> None:
+    """Whatever follows the first k frames, also nothing, and also a tracker restored in between, they stay."""
+    frames = data.draw(drives(random_boxes))
+    shared_frames = data.draw(st.integers(0, len(frames)))
+    other = [*frames[:shared_frames], *data.draw(drives(random_boxes))]
+    outputs = [_steps(Tracker(config), sequence) for sequence in (frames, other)]
+    assert all(same(*pair) for pair in zip(*(output[:shared_frames] for output in outputs), strict=True))
+    first = Tracker(config)
+    before = _steps(first, frames[:shared_frames])
+    after = _steps(Tracker.from_state(first.state(), config), frames[shared_frames:])
+    assert all(same(*pair) for pair in zip(outputs[0], before + after, strict=True))
+
+
+def _steps(tracker: Tracker, frames: list[tuple[Boxes3D, int, np.ndarray]]) -> list[Boxes3D]:
+    return [tracker.step(*frame) for frame in frames]
