@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ class Measured:
     """B usable boxes of one frame, best score first; the order does not depend on that of the input.
 
     Attributes:
+        source: (B,) which of the frame's boxes they are.
         boxes: the boxes, global frame.
         log_odds: (B,) of being true.
         planar: (B, 5) x, y, yaw, vx, vy.
@@ -33,6 +33,7 @@ class Measured:
         body: (B, 4) z, width, length, height. body_var: (B, 4) variances.
     """
 
+    source: NDArray[np.int64]
     boxes: Boxes3D
     log_odds: FloatArray
     planar: FloatArray
@@ -43,15 +44,6 @@ class Measured:
 
     def __len__(self) -> int:
         return len(self.boxes)
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Measured]) -> Measured:
-        """The boxes of several frames, one after the other."""
-        arrays = [field.name for field in fields(cls) if field.name != "boxes"]
-        return cls(
-            boxes=Boxes3D.concatenate([part.boxes for part in parts]),
-            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},
-        )
 
     @property
     def probability(self) -> FloatArray:
@@ -70,20 +62,40 @@ def measure(
         scale: what the boxes' scores mean.
         sensor_xy_m: (2,) where the viewing rays start.
     """
-    noise = config.noise
-    boxes = boxes.select(_in_fixed_order(boxes, np.flatnonzero(_usable(boxes, table))))
-    place_cov = ray_covariance(boxes.center_m[:, :2], noise, sensor_xy_m)
+    source = _in_fixed_order(boxes, np.flatnonzero(_usable(boxes, table)))
+    boxes = boxes.select(source)
     if config.suppress_duplicates:
+        place_cov = ray_covariance(boxes.center_m[:, :2], config.noise, sensor_xy_m)
         single = np.flatnonzero(~_duplicates(boxes, place_cov, config))
-        boxes, place_cov = boxes.select(single), place_cov[single]
+        source, boxes = source[single], boxes.select(single)
+    return measured_boxes(source, boxes, scale.of(boxes.score), config, table, sensor_xy_m)
+
+
+def measured_boxes(
+    source: NDArray[np.int64],
+    boxes: Boxes3D,
+    log_odds: FloatArray,
+    config: TrackerConfig,
+    table: ClassTable,
+    sensor_xy_m: FloatArray,
+) -> Measured:
+    """Boxes as measurements, all of them, in their order.
+
+    Args:
+        source: (B,) see `Measured`. boxes: usable ones, in global coordinates. log_odds: (B,) of being true.
+        config: settings. table: its class settings.
+        sensor_xy_m: where the viewing rays start, (2,) or for each box (B, 2).
+    """
+    noise = config.noise
     velocity, has_velocity = _believable_velocity(boxes, table)
     planar_cov = np.zeros((len(boxes), MEASUREMENT_SIZE, MEASUREMENT_SIZE))
-    planar_cov[:, :2, :2] = place_cov
+    planar_cov[:, :2, :2] = ray_covariance(boxes.center_m[:, :2], noise, sensor_xy_m)
     planar_cov[:, 2, 2] = noise.yaw_rad**2
     planar_cov[:, 3, 3] = planar_cov[:, 4, 4] = noise.velocity_mps**2
     return Measured(
+        source=source,
         boxes=boxes,
-        log_odds=scale.of(boxes.score),
+        log_odds=log_odds,
         planar=np.column_stack([boxes.center_m[:, :2], boxes.yaw_rad, velocity]),
         planar_cov=planar_cov,
         has_velocity=has_velocity,
@@ -93,7 +105,7 @@ def measure(
 
 
 def ray_covariance(xy_m: FloatArray, noise: MeasurementNoise, sensor_xy_m: FloatArray) -> FloatArray:
-    """(B, 2, 2) covariance of places (B, 2) seen from `sensor_xy_m`: long along the ray, narrow across."""
+    """(B, 2, 2) covariance of places (B, 2) from one sensor (2,) or from B: long along the ray, narrow across."""
     offset = xy_m - sensor_xy_m
     squared = offset[:, 0] ** 2 + offset[:, 1] ** 2
     range_m = np.sqrt(squared)

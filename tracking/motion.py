@@ -16,8 +16,8 @@ The bicycle's slip angle beta is the angle between the body and the motion of it
 the centre. Both turning models move along the arc exactly, by Gauss-Legendre quadrature, which needs no special
 case for straight motion.
 
-The transition and noise matrices come from filterpy's builders; the arithmetic equals `filterpy.kalman.KalmanFilter`
-and `ExtendedKalmanFilter`.
+The arithmetic equals `filterpy.kalman.KalmanFilter` and `ExtendedKalmanFilter` with the matrices of filterpy's
+builders, `Q_discrete_white_noise` and `kinematic_state_transition`. Times may differ from track to track.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from filterpy.common import Q_discrete_white_noise, kinematic_state_transition
 from numpy.typing import NDArray
 
 from scenes.geometry import FloatArray, wrap_angle
 
 STATE_SIZE = 6
 MEASUREMENT_SIZE = 5
+
+Seconds = float | FloatArray
+"""One time for all N tracks, or (N,)."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(5)  # type: ignore[no-untyped-call]
 
@@ -59,14 +61,14 @@ class MotionModel(Protocol):
             speed_std_mps: (N,) spread of speeds in the class, the prior of an unmeasured velocity.
         """
 
-    def move(self, mean: FloatArray, elapsed_s: float, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The mean after `elapsed_s`, and its Jacobian by the mean: (N, STATE_SIZE, STATE_SIZE), or one for all.
+    def move(self, mean: FloatArray, elapsed_s: Seconds, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The mean after `elapsed_s`, and its Jacobian by the mean (N, STATE_SIZE, STATE_SIZE).
 
         Args:
             length_m: (N,) body lengths.
         """
 
-    def process_noise(self, mean: FloatArray, elapsed_s: float, noise: FloatArray) -> FloatArray:
+    def process_noise(self, mean: FloatArray, elapsed_s: Seconds, noise: FloatArray) -> FloatArray:
         """(N, STATE_SIZE, STATE_SIZE) covariance that `elapsed_s` add to states that started as `mean`.
 
         Args:
@@ -101,16 +103,20 @@ class ConstantVelocity:
         cov[:, 4, 4] = measured_cov[:, 2, 2]
         return mean, cov
 
-    def move(self, mean: FloatArray, elapsed_s: float, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def move(self, mean: FloatArray, elapsed_s: Seconds, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `MotionModel.move`."""
-        transition = np.eye(STATE_SIZE)
-        transition[:4, :4] = _in_both_directions(kinematic_state_transition(1, elapsed_s))
-        return mean @ transition.T, transition
+        transition = np.tile(np.eye(STATE_SIZE), (len(mean), 1, 1))
+        transition[:, 0, 2] = transition[:, 1, 3] = elapsed_s
+        moved = mean.copy()
+        moved[:, 0] += elapsed_s * mean[:, 2]
+        moved[:, 1] += elapsed_s * mean[:, 3]
+        return moved, transition
 
-    def process_noise(self, mean: FloatArray, elapsed_s: float, noise: FloatArray) -> FloatArray:
+    def process_noise(self, mean: FloatArray, elapsed_s: Seconds, noise: FloatArray) -> FloatArray:
         """See `MotionModel.process_noise`."""
         added = np.zeros((len(mean), STATE_SIZE, STATE_SIZE))
-        added[:, :4, :4] = noise[:, 0, None, None] ** 2 * _in_both_directions(Q_discrete_white_noise(2, elapsed_s))
+        white = noise[:, 0, None, None] ** 2 * _white_noise(2, elapsed_s)
+        added[:, 0:4:2, 0:4:2] = added[:, 1:4:2, 1:4:2] = white
         added[:, 4, 4] = (noise[:, 1] * elapsed_s) ** 2
         return added
 
@@ -177,11 +183,11 @@ class _ArcModel:
         """Direction of motion (N,), and how it changes with yaw and with the fifth state."""
         raise NotImplementedError
 
-    def process_noise(self, mean: FloatArray, elapsed_s: float, noise: FloatArray) -> FloatArray:
+    def process_noise(self, mean: FloatArray, elapsed_s: Seconds, noise: FloatArray) -> FloatArray:
         """See `MotionModel.process_noise`: white jerk along the path, white yaw acceleration."""
         direction, _, _ = self._direction(mean)
-        along = Q_discrete_white_noise(3, elapsed_s)
-        turning = Q_discrete_white_noise(2, elapsed_s)
+        along = _white_noise(3, elapsed_s)
+        turning = _white_noise(2, elapsed_s)
         count = len(direction)
         basis = np.zeros((count, STATE_SIZE, 3))
         basis[:, 0, 0], basis[:, 1, 0] = np.cos(direction), np.sin(direction)
@@ -189,7 +195,7 @@ class _ArcModel:
         added: FloatArray = noise[:, 0, None, None] ** 2 * (basis @ along @ basis.transpose(0, 2, 1))
         added[:, 2:5:2, 2:5:2] += noise[:, 1, None, None] ** 2 * turning
         # The path is never exactly an arc: what moves along it also drifts across.
-        across = noise[:, 0] ** 2 * Q_discrete_white_noise(2, elapsed_s)[0, 0] * 0.25
+        across = noise[:, 0] ** 2 * turning[..., 0, 0] * 0.25
         added[:, 0, 0] += across * np.sin(direction) ** 2
         added[:, 1, 1] += across * np.cos(direction) ** 2
         added[:, 0, 1] -= across * np.sin(direction) * np.cos(direction)
@@ -200,7 +206,7 @@ class _ArcModel:
 class ConstantTurnRateAcceleration(_ArcModel):
     """x, y, yaw, speed, yaw rate, acceleration: the body moves where it looks."""
 
-    def move(self, mean: FloatArray, elapsed_s: float, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def move(self, mean: FloatArray, elapsed_s: Seconds, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `MotionModel.move`."""
         yaw, speed, acceleration = mean[:, 2], mean[:, 3], mean[:, 5]
         yaw_rate = np.clip(mean[:, 4], -_MOST_TURN_RADPS, _MOST_TURN_RADPS)
@@ -224,7 +230,7 @@ class Bicycle(_ArcModel):
 
     turning_std = 0.1
 
-    def move(self, mean: FloatArray, elapsed_s: float, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def move(self, mean: FloatArray, elapsed_s: Seconds, length_m: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `MotionModel.move`."""
         rear_m = _REAR_SHARE * length_m
         speed, acceleration = mean[:, 3], mean[:, 5]
@@ -259,7 +265,7 @@ MOTION_MODELS: dict[str, MotionModel] = {
 
 
 def kalman_predict(cov: FloatArray, transition: FloatArray, process_noise: FloatArray) -> FloatArray:
-    """The Kalman filter's prediction of N covariances (N, D, D); `transition` is (N, D, D), or one for all."""
+    """The Kalman filter's prediction of N covariances (N, D, D); `transition` is (N, D, D)."""
     predicted: FloatArray = transition @ cov @ np.swapaxes(transition, -1, -2) + process_noise
     return predicted
 
@@ -304,10 +310,13 @@ def solve_positive(matrix: FloatArray, right: FloatArray) -> FloatArray:
     return rows[:, :, size:]
 
 
-def _in_both_directions(matrix: FloatArray) -> FloatArray:
-    """(4, 4) for x, y and their rates, from the (2, 2) of one direction."""
-    both: FloatArray = (matrix[:, None, :, None] * np.eye(2)[None, :, None, :]).reshape(4, 4)
-    return both
+def _white_noise(order: int, elapsed_s: Seconds) -> FloatArray:
+    """Covariance of place and velocity (2) or place, velocity and acceleration (3) that white acceleration or jerk of
+    variance 1 adds: (order, order), or (N, order, order) for N times."""
+    elapsed = np.asarray(elapsed_s, dtype=np.float64)
+    gain = np.stack([0.5 * elapsed**2, elapsed, np.ones_like(elapsed)][:order], axis=-1)
+    covariance: FloatArray = gain[..., :, None] * gain[..., None, :]
+    return covariance
 
 
 def _velocity_prior(yaw_rad: FloatArray, speed_std_mps: FloatArray) -> FloatArray:
@@ -321,17 +330,18 @@ def _velocity_prior(yaw_rad: FloatArray, speed_std_mps: FloatArray) -> FloatArra
 
 
 def _arc(
-    direction: FloatArray, speed: FloatArray, yaw_rate: FloatArray, acceleration: FloatArray, elapsed_s: float
+    direction: FloatArray, speed: FloatArray, yaw_rate: FloatArray, acceleration: FloatArray, elapsed_s: Seconds
 ) -> tuple[FloatArray, FloatArray]:
     """Displacement (N, 2) along arcs, and its derivatives (N, 2, 4) by direction, speed, yaw rate, acceleration."""
-    times = 0.5 * elapsed_s * (_NODES + 1.0)
-    weights = 0.5 * elapsed_s * _WEIGHTS
+    half = 0.5 * np.broadcast_to(elapsed_s, direction.shape)[:, None]
+    times = half * (_NODES + 1.0)
     angles = direction[:, None] + yaw_rate[:, None] * times
     speeds = speed[:, None] + acceleration[:, None] * times
-    cos, sin = np.cos(angles), np.sin(angles)
-    moved = np.stack([(speeds * cos) @ weights, (speeds * sin) @ weights], axis=1)
+    ahead = half[:, :, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    moved = (speeds[:, None] * ahead) @ _WEIGHTS
     by_direction = np.stack([-moved[:, 1], moved[:, 0]], axis=1)
-    by_speed = np.stack([cos @ weights, sin @ weights], axis=1)
-    by_rate = np.stack([-(speeds * sin * times) @ weights, (speeds * cos * times) @ weights], axis=1)
-    by_acceleration = np.stack([(cos * times) @ weights, (sin * times) @ weights], axis=1)
+    by_speed = ahead @ _WEIGHTS
+    turned = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
+    by_rate = ((speeds * times)[:, None] * turned) @ _WEIGHTS
+    by_acceleration = (times[:, None] * ahead) @ _WEIGHTS
     return moved, np.stack([by_direction, by_speed, by_rate, by_acceleration], axis=2)

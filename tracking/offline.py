@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from scenes import Boxes3D
 from scenes.geometry import FloatArray, rotation_from_yaw
@@ -19,15 +22,77 @@ from tracking.camera_evidence import SeenCameras, camera_support
 from tracking.config import TrackerConfig
 from tracking.filtering import observe, rows_by_model
 from tracking.lifetime import evidence_score
-from tracking.measurement import Measured
+from tracking.measurement import Measured, measured_boxes
 from tracking.motion import kalman_predict, solve_positive
 from tracking.score_scale import ScoreScale
 from tracking.settings import ClassTable
-from tracking.smoothing import Smoothed, smooth
+from tracking.smoothing import Spans, smooth
 from tracking.tracker import Tracker
 
 _COMPARED = [0, 1, 3, 4]
 """Of what a detector sees, what tells whether two fragments are one object: place and velocity."""
+
+_CELLS_AT_ONCE = 50_000
+_PAIRS_AT_ONCE = 20_000
+"""What is smoothed and compared at once: bounds the memory that long drives take, and changes no result."""
+
+
+@dataclass(frozen=True)
+class _Drive:
+    """What tracking one drive needs, see `track_offline`."""
+
+    boxes: Sequence[Boxes3D]
+    times_s: FloatArray
+    sensor_xy_m: FloatArray
+    cameras: Sequence[SeenCameras]
+    config: TrackerConfig
+    table: ClassTable
+
+
+@dataclass(frozen=True)
+class _Histories:
+    """The N boxes of K tracks, ordered by track, then by frame.
+
+    Attributes:
+        track: (N,) 0 to K - 1; tracks are in the order in which they were born. frame: (N,).
+        source: (N,) which of its frame's boxes each is.
+        log_odds: (N,) of being true.
+    """
+
+    track: IndexArray
+    frame: IndexArray
+    source: IndexArray
+    log_odds: FloatArray
+
+    @property
+    def start(self) -> IndexArray:
+        """(K + 1,) the boxes of track k are `start[k]` to `start[k + 1]`."""
+        return np.append(np.flatnonzero(np.diff(self.track, prepend=-1)), len(self.track))
+
+    def under(self, track: IndexArray) -> _Histories:
+        """The same boxes (N,) under other tracks: any numbers, ascending with birth."""
+        order = np.lexsort((self.frame, track))
+        _, renumbered = np.unique(track[order], return_inverse=True)
+        return _Histories(renumbered, self.frame[order], self.source[order], self.log_odds[order])
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """K smoothed tracks over C cells (`tracking.smoothing`).
+
+    Attributes:
+        label: (K,) class.
+        spans: when the tracks live.
+        mean, body: (C, ...) states and bodies.
+        first_cov, last_cov: (K, STATE_SIZE, STATE_SIZE) where the tracks begin and end.
+    """
+
+    label: IndexArray
+    spans: Spans
+    mean: FloatArray
+    body: FloatArray
+    first_cov: FloatArray
+    last_cov: FloatArray
 
 
 def track_offline(
@@ -52,21 +117,30 @@ def track_offline(
     if not boxes:
         return []
     tracker = Tracker(config, scale)
-    assigned = [tracker.assign(*frame) for frame in zip(boxes, timestamps_us, global_from_ego, cameras, strict=True)]
-    measured = Measured.concatenate([frame.measured for frame in assigned])
-    number = np.concatenate([frame.number for frame in assigned])
-    frame_of = np.repeat(np.arange(len(assigned)), [len(frame.measured) for frame in assigned])
-    box_of = _boxes_of_tracks(number, frame_of, len(assigned))
-    if not len(box_of):
-        return [Boxes3D.empty().replace(track_id=np.zeros(0, np.str_)) for _ in assigned]
-    table = ClassTable.from_config(config)
+    frames = zip(boxes, timestamps_us, global_from_ego, cameras, strict=True)
+    histories = _histories(tracker, frames)
+    if not len(histories.track):
+        return [Boxes3D.empty().replace(track_id=np.zeros(0, np.str_)) for _ in boxes]
+    sensor_xy_m = np.array([np.asarray(pose, dtype=np.float64)[:2, 3] for pose in global_from_ego])
     times_s = _running_time_s(timestamps_us)
-    smoothed = smooth(times_s, measured, box_of, table)
-    box_of = _linked(box_of, smoothed, times_s, table, config)
-    smoothed = smooth(times_s, measured, box_of, table)
-    support = _support(smoothed, cameras, table, config)
-    score = _whole_track_score(measured, box_of, times_s, support, config)
-    return [_frame_boxes(smoothed, frame, score, table) for frame in range(len(assigned))]
+    drive = _Drive(boxes, times_s, sensor_xy_m, cameras, config, ClassTable.from_config(config))
+    histories = _linked(histories, _smoothed(histories, drive), drive)
+    paths = _smoothed(histories, drive)
+    score = _whole_track_score(histories, paths, drive)
+    return list(_frames(paths, score, drive))
+
+
+def _histories(tracker: Tracker, frames: Iterator[tuple[Boxes3D, int, FloatArray, SeenCameras]]) -> _Histories:
+    """What the online tracker makes of a drive."""
+    columns: list[tuple[IndexArray, IndexArray, IndexArray, FloatArray]] = []
+    for index, frame in enumerate(frames):
+        assigned = tracker.assign(*frame)
+        taken = np.flatnonzero(assigned.number > 0)
+        measured = assigned.measured
+        at = np.full(len(taken), index)
+        columns.append((assigned.number[taken], at, measured.source[taken], measured.log_odds[taken]))
+    number, frame_of, source, log_odds = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return _Histories(number, frame_of, source, log_odds).under(number)
 
 
 def _running_time_s(timestamps_us: Sequence[int]) -> FloatArray:
@@ -75,68 +149,104 @@ def _running_time_s(timestamps_us: Sequence[int]) -> FloatArray:
     return np.concatenate([[0.0], np.cumsum(elapsed_us) * 1e-6])
 
 
-def _boxes_of_tracks(number: IndexArray, frame_of: IndexArray, n_frames: int) -> IndexArray:
-    """(K, F) index of each track's box in each frame, -1 without one; tracks in the order of their numbers."""
-    taken = np.flatnonzero(number > 0)
-    distinct, track = np.unique(number[taken], return_inverse=True)
-    box_of = np.full((len(distinct), n_frames), -1, dtype=np.int64)
-    box_of[track, frame_of[taken]] = taken
-    return box_of
+def _smoothed(histories: _Histories, drive: _Drive) -> _Paths:
+    """Smooth all tracks, some at once."""
+    spans = Spans.of_boxes(histories.track, histories.frame)
+    start = histories.start
+    label: list[IndexArray] = []
+    mean: list[FloatArray] = []
+    body: list[FloatArray] = []
+    ends: list[tuple[FloatArray, FloatArray]] = []
+    for tracks in _blocks(spans.lengths, _CELLS_AT_ONCE):
+        rows = slice(start[tracks.start], start[tracks.stop])
+        track, frame = histories.track[rows] - tracks.start, histories.frame[rows]
+        smoothed = smooth(drive.times_s, _measured(histories, rows, drive), track, frame, drive.table)
+        label.append(smoothed.label)
+        mean.append(smoothed.mean)
+        body.append(smoothed.body)
+        ends.append((smoothed.cov[smoothed.spans.start[:-1]], smoothed.cov[smoothed.spans.start[1:] - 1]))
+    first_cov, last_cov = (np.concatenate(of_blocks) for of_blocks in zip(*ends, strict=True))
+    return _Paths(np.concatenate(label), spans, np.concatenate(mean), np.concatenate(body), first_cov, last_cov)
 
 
-def _linked(
-    box_of: IndexArray, smoothed: Smoothed, times_s: FloatArray, table: ClassTable, config: TrackerConfig
-) -> IndexArray:
-    """`box_of` with fragments of one object put together, under the number of the earliest."""
-    earlier, later, cost = _link_candidates(smoothed, times_s, table, config)
-    picked = assign_optimal(earlier, later, cost, config.link_sigmas)
-    follower = dict(zip(earlier[picked].tolist(), later[picked].tolist(), strict=True))
-    merged = box_of.copy()
-    # A follower begins after its fragment ends, so chains are put together from their ends.
-    for fragment in sorted(follower, key=lambda track: -int(smoothed.last[track])):
-        merged[fragment] = np.maximum(merged[fragment], merged[follower[fragment]])
-    return np.delete(merged, list(follower.values()), axis=0)
+def _blocks(sizes: IndexArray, most: int) -> Iterator[slice]:
+    """Consecutive things of given sizes (K,) by blocks of about `most` in all."""
+    block = (np.cumsum(sizes) - sizes) // most
+    begin = np.flatnonzero(np.diff(block, prepend=-1)).tolist()
+    yield from (slice(*pair) for pair in zip(begin, [*begin[1:], len(sizes)], strict=True))
 
 
-def _link_candidates(
-    smoothed: Smoothed, times_s: FloatArray, table: ClassTable, config: TrackerConfig
-) -> tuple[IndexArray, IndexArray, FloatArray]:
+def _measured(histories: _Histories, rows: slice, drive: _Drive) -> Measured:
+    """The boxes of some rows as measurements."""
+    frame, source = histories.frame[rows], histories.source[rows]
+    order = np.argsort(frame, kind="stable")
+    begin = np.flatnonzero(np.diff(frame[order], prepend=-1))
+    parts = [drive.boxes[frame[in_frame[0]]].select(source[in_frame]) for in_frame in np.split(order, begin[1:])]
+    back = np.empty(len(order), dtype=np.int64)
+    back[order] = np.arange(len(order))
+    boxes = Boxes3D.concatenate(parts).select(back)
+    sensor_xy_m = drive.sensor_xy_m[frame]
+    return measured_boxes(source, boxes, histories.log_odds[rows], drive.config, drive.table, sensor_xy_m)
+
+
+def _linked(histories: _Histories, paths: _Paths, drive: _Drive) -> _Histories:
+    """The histories with fragments of one object put together, under the earliest."""
+    earlier, later, cost = _link_candidates(paths, drive)
+    linked_to = np.arange(len(paths.spans))
+    for earliest, follower in _assigned(earlier, later, cost, drive.config.link_sigmas):
+        linked_to[follower] = earliest
+    # A follower was born after its fragment, so chains end at their first fragment.
+    for track in range(len(linked_to)):
+        linked_to[track] = linked_to[linked_to[track]]
+    return histories.under(linked_to[histories.track])
+
+
+def _assigned(rows: IndexArray, columns: IndexArray, cost: FloatArray, gate: float) -> Iterator[tuple[int, int]]:
+    """`assign_optimal` group by connected group: one matrix would grow with the square of the drive's length."""
+    useful = np.flatnonzero(cost < gate)
+    if not len(useful):
+        return
+    rows, columns, cost = rows[useful], columns[useful], cost[useful]
+    count = int(max(rows.max(), columns.max())) + 1
+    graph = coo_array((np.ones(len(rows)), (rows, columns + count)), shape=(2 * count, 2 * count))
+    group = connected_components(graph, directed=False)[1][rows]
+    order = np.argsort(group, kind="stable")
+    for picked in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        pairs = picked[assign_optimal(rows[picked], columns[picked], cost[picked], gate)]
+        yield from zip(rows[pairs].tolist(), columns[pairs].tolist(), strict=True)
+
+
+def _link_candidates(paths: _Paths, drive: _Drive) -> tuple[IndexArray, IndexArray, FloatArray]:
     """Pairs of an earlier and a later track, and how badly the later goes on from the earlier, in sigmas."""
-    found: list[tuple[IndexArray, IndexArray, FloatArray]] = []
-    nothing = np.zeros(0, dtype=np.int64)
-    for end in range(len(times_s)):
-        for begin in range(end + 1, len(times_s)):
-            gap_s = float(times_s[begin] - times_s[end])
-            if gap_s > config.link_gap_s:
-                break
-            ended, begun = np.flatnonzero(smoothed.last == end), np.flatnonzero(smoothed.first == begin)
-            row, column = np.nonzero(smoothed.label[ended][:, None] == smoothed.label[begun])
-            if len(row):
-                pair = ended[row], begun[column]
-                found.append((*pair, _link_cost(smoothed, *pair, end, begin, gap_s, table)))
-    columns = list(zip(*found, strict=True)) or [(nothing,), (nothing,), (np.zeros(0),)]
-    earlier, later, cost = (np.concatenate(column) for column in columns)
-    return earlier, later, cost
+    spans, times_s = paths.spans, drive.times_s
+    # Tracks are in the order of their births.
+    begin = np.searchsorted(spans.first, spans.last, side="right")
+    latest_s = times_s[spans.last] + drive.config.link_gap_s
+    end = np.maximum(np.searchsorted(times_s[spans.first], latest_s, side="right"), begin)
+    rows, columns, costs = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
+    for tracks in _blocks(np.maximum(end - begin, 1), _PAIRS_AT_ONCE):
+        counts = (end - begin)[tracks]
+        earlier = np.repeat(np.arange(tracks.start, tracks.stop), counts)
+        later = np.arange(len(earlier)) - np.repeat(np.cumsum(counts) - counts, counts) + begin[earlier]
+        alike = paths.label[earlier] == paths.label[later]
+        rows.append(earlier[alike])
+        columns.append(later[alike])
+        costs.append(_link_cost(paths, earlier[alike], later[alike], drive))
+    return np.concatenate(rows), np.concatenate(columns), np.concatenate(costs)
 
 
-def _link_cost(
-    smoothed: Smoothed,
-    ended: IndexArray,
-    begun: IndexArray,
-    end: int,
-    begin: int,
-    gap_s: float,
-    table: ClassTable,
-) -> FloatArray:
+def _link_cost(paths: _Paths, ended: IndexArray, begun: IndexArray, drive: _Drive) -> FloatArray:
     """(P,) Mahalanobis distances of place and velocity, per root of a degree of freedom."""
-    label = smoothed.label[ended]
-    mean, cov = smoothed.mean[end, ended], smoothed.cov[end, ended]
+    spans, table, label = paths.spans, drive.table, paths.label[ended]
+    cells, begun_cells = spans.start[ended + 1] - 1, spans.start[begun]
+    mean, cov, length_m = paths.mean[cells], paths.last_cov[ended], paths.body[cells, 2]
+    gap_s = drive.times_s[spans.first[begun]] - drive.times_s[spans.last[ended]]
     for model, rows in rows_by_model(table, label):
-        moved, transition = model.move(mean[rows], gap_s, smoothed.body[end, ended][rows, 2])
-        added = model.process_noise(mean[rows], gap_s, table.noise[label[rows]])
+        moved, transition = model.move(mean[rows], gap_s[rows], length_m[rows])
+        added = model.process_noise(mean[rows], gap_s[rows], table.noise[label[rows]])
         mean[rows], cov[rows] = moved, kalman_predict(cov[rows], transition, added)
     expected, expected_cov = _seen(mean, cov, label, table)
-    actual, actual_cov = _seen(smoothed.mean[begin, begun], smoothed.cov[begin, begun], label, table)
+    actual, actual_cov = _seen(paths.mean[begun_cells], paths.first_cov[begun], label, table)
     residual = (actual - expected)[:, :, None]
     squared = (residual * solve_positive(expected_cov + actual_cov, residual)).sum(axis=(1, 2))
     distance: FloatArray = np.sqrt(np.maximum(squared, 0.0) / len(_COMPARED))
@@ -150,45 +260,52 @@ def _seen(mean: FloatArray, cov: FloatArray, label: IndexArray, table: ClassTabl
     return expected[:, _COMPARED], rows @ cov @ rows.transpose(0, 2, 1)
 
 
-def _whole_track_score(
-    measured: Measured, box_of: IndexArray, times_s: FloatArray, support: FloatArray, config: TrackerConfig
-) -> FloatArray:
+def _whole_track_score(histories: _Histories, paths: _Paths, drive: _Drive) -> FloatArray:
     """(K,) what the track's score would be at its end; with `track_score` `detection` the mean of its boxes'."""
-    seen = box_of >= 0
-    hits = seen.sum(axis=1)
+    config, start = drive.config, histories.start[:-1]
+    hits = np.diff(histories.start)
     if config.track_score == "detection":
-        mean: FloatArray = np.where(seen, measured.boxes.score[box_of], 0.0).sum(axis=1) / hits
+        score = np.array(
+            [drive.boxes[frame].score[box] for frame, box in zip(histories.frame, histories.source, strict=True)]
+        )
+        mean: FloatArray = np.add.reduceat(score, start) / hits
         return mean
-    evidence = np.where(seen, measured.log_odds[box_of], 0.0).sum(axis=1)
-    later = seen & (np.cumsum(seen, axis=1) > 1)
-    observed_s = np.where(later, np.diff(times_s, prepend=0.0), 0.0).sum(axis=1)
-    lift = config.camera_evidence.score_log_odds * support
-    return evidence_score(evidence, hits, observed_s, config.evidence_time_s, lift)
+    observed_s = np.diff(drive.times_s, prepend=0.0)[histories.frame]
+    observed_s[start] = 0.0
+    lift = config.camera_evidence.score_log_odds * _support(paths, drive)
+    evidence = np.add.reduceat(histories.log_odds, start)
+    return evidence_score(evidence, hits, np.add.reduceat(observed_s, start), config.evidence_time_s, lift)
 
 
-def _support(
-    smoothed: Smoothed, cameras: Sequence[SeenCameras], table: ClassTable, config: TrackerConfig
-) -> FloatArray:
+def _support(paths: _Paths, drive: _Drive) -> FloatArray:
     """(K,) score of the 2D boxes that speak for each track, averaged over its frames; 0 for those without."""
-    total = np.zeros(len(smoothed.label))
-    for frame, seen in enumerate(cameras):
-        if len(seen):
-            boxes = _frame_boxes(smoothed, frame, total, table)
-            total[smoothed.alive(frame)] += camera_support(boxes, seen, config.camera_evidence)
-    mean: FloatArray = total / (smoothed.last - smoothed.first + 1)
+    total = np.zeros(len(paths.label))
+    if not any(map(len, drive.cameras)):
+        return total
+    for boxes, seen in zip(_frames(paths, total, drive), drive.cameras, strict=True):
+        if len(seen) and len(boxes):
+            assert boxes.track_id is not None
+            total[boxes.track_id.astype(np.int64) - 1] += camera_support(boxes, seen, drive.config.camera_evidence)
+    mean: FloatArray = total / paths.spans.lengths
     return mean
 
 
-def _frame_boxes(smoothed: Smoothed, frame: int, score: FloatArray, table: ClassTable) -> Boxes3D:
-    alive = smoothed.alive(frame)
-    label, body = smoothed.label[alive], smoothed.body[frame, alive]
-    expected, _ = observe(smoothed.mean[frame, alive], label, table)
-    return Boxes3D(
-        center_m=np.column_stack([expected[:, :2], body[:, 0]]),
-        size_wlh_m=body[:, 1:],
-        rotation=rotation_from_yaw(expected[:, 2]),
-        velocity_mps=expected[:, 3:],
-        label=label,
-        score=score[alive],
-        track_id=(alive + 1).astype(np.str_),
-    )
+def _frames(paths: _Paths, score: FloatArray, drive: _Drive) -> Iterator[Boxes3D]:
+    """The tracks of every frame, in the order of their identities."""
+    frame_of_cell, track_of_cell = paths.spans.frame_of_cell, paths.spans.track_of_cell
+    order = np.argsort(frame_of_cell, kind="stable")
+    begin = np.searchsorted(frame_of_cell[order], np.arange(len(drive.boxes) + 1))
+    for frame in range(len(drive.boxes)):
+        cells = order[begin[frame] : begin[frame + 1]]
+        tracks = track_of_cell[cells]
+        label, body = paths.label[tracks], paths.body[cells]
+        expected, _ = observe(paths.mean[cells], label, drive.table)
+        yield Boxes3D(
+            center_m=np.column_stack([expected[:, :2], body[:, 0]]),
+            size_wlh_m=body[:, 1:],
+            rotation=rotation_from_yaw(expected[:, 2]),
+            velocity_mps=expected[:, 3:],
+            label=label,
+            score=score[tracks],
+            track_id=np.array([str(track + 1) for track in tracks.tolist()], dtype=np.str_),
+        )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from evaluation.tracking import tracking_metrics
 from scenes import Boxes3D, read_detections, read_scenes, select_samples
 from scenes.city.simulated_detector import simulate_detections
-from tracking import ScoreScale, TrackerConfig, track_results, tracker_config_from_dict
+from tracking import ScoreScale, TrackerConfig, offline, track_results, tracker_config_from_dict
 from tracking.offline import track_offline
 
 EGO = np.eye(4)
@@ -49,6 +49,19 @@ def test_fragments_that_move_apart_are_not_linked(boxes_at) -> None:
 def test_no_boxes_no_tracks() -> None:
     assert [len(boxes) for boxes in track([Boxes3D.empty()] * 3)] == [0, 0, 0]
     assert track([]) == []
+
+
+def test_what_is_done_at_once_changes_nothing(city_scenes, monkeypatch) -> None:
+    """Long drives are smoothed and linked block by block."""
+    detections = simulate_detections(city_scenes)
+    whole = track_results(detections, city_scenes, offline=True)
+    monkeypatch.setattr(offline, "_CELLS_AT_ONCE", 7)
+    monkeypatch.setattr(offline, "_PAIRS_AT_ONCE", 3)
+    blocks = track_results(detections, city_scenes, offline=True)
+    for token, boxes in whole.boxes.items():
+        assert boxes.track_id.tolist() == blocks.boxes[token].track_id.tolist()
+        np.testing.assert_allclose(boxes.center_m, blocks.boxes[token].center_m, atol=1e-9)
+        np.testing.assert_allclose(boxes.score, blocks.boxes[token].score, atol=1e-12)
 
 
 @settings(max_examples=40)

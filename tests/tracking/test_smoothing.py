@@ -5,9 +5,10 @@ import pytest
 from filterpy.common import Q_discrete_white_noise
 from filterpy.kalman import KalmanFilter
 
+from scenes import Boxes3D
 from scenes.geometry import rotation_from_yaw
-from tracking import ScoreScale, TrackerConfig, tracker_config_from_dict
-from tracking.measurement import Measured, measure
+from tracking import TrackerConfig, tracker_config_from_dict
+from tracking.measurement import Measured, measured_boxes
 from tracking.settings import ClassTable
 from tracking.smoothing import smooth
 
@@ -15,26 +16,32 @@ CONFIG = TrackerConfig(suppress_duplicates=False)
 MOTIONS = ("constant_velocity", "constant_turn_rate", "bicycle")
 
 
+def as_measured(boxes: Boxes3D, config: TrackerConfig) -> Measured:
+    count = len(boxes)
+    return measured_boxes(np.arange(count), boxes, np.zeros(count), config, ClassTable.from_config(config), np.zeros(2))
+
+
 def measured_track(boxes_at, config: TrackerConfig, seed: int = 0, n_frames: int = 12) -> Measured:
     """One box a frame: a car that drives along x at 8 m/s, seen with noise and its velocity."""
     rng = np.random.default_rng(seed)
-    table, scale = ClassTable.from_config(config), ScoreScale.unknown()
-    frames = []
-    for index in range(n_frames):
-        place = np.array([[20.0 + 4.0 * index, 5.0]]) + rng.normal(0.0, 0.5, (1, 2))
-        boxes = boxes_at(place, velocity_mps=np.array([[8.0, 0.0]]) + rng.normal(0.0, 0.5, (1, 2)))
-        frames.append(measure(boxes, config, table, scale, np.zeros(2)))
-    return Measured.concatenate(frames)
+    place = np.column_stack([20.0 + 4.0 * np.arange(n_frames), np.full(n_frames, 5.0)])
+    velocity = np.tile([8.0, 0.0], (n_frames, 1))
+    noise = rng.normal(0.0, 0.5, (2, n_frames, 2))
+    return as_measured(boxes_at(place + noise[0], velocity_mps=velocity + noise[1]), config)
+
+
+def alone(n_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Track and frame of the boxes of a track that is seen in every frame."""
+    return np.zeros(n_frames, dtype=np.int64), np.arange(n_frames)
 
 
 def test_constant_velocity_equals_filterpys_smoother(boxes_at) -> None:
-    measured = measured_track(boxes_at, CONFIG)
-    n_frames = len(measured)
+    n_frames = 12
     times_s = np.cumsum(np.random.default_rng(1).uniform(0.4, 0.6, n_frames))
-    box_of = np.arange(n_frames)[None].copy()
-    box_of[0, [3, 4, 8]] = -1
+    frame = np.delete(np.arange(n_frames), [3, 4, 8])
+    measured = measured_track(boxes_at, CONFIG, n_frames=len(frame))
     table = ClassTable.from_config(CONFIG)
-    smoothed = smooth(times_s, measured, box_of, table)
+    smoothed = smooth(times_s, measured, np.zeros(len(frame), dtype=np.int64), frame, table)
 
     kalman = KalmanFilter(dim_x=5, dim_z=5)
     kalman.x = measured.planar[0][[0, 1, 3, 4, 2]].copy()
@@ -42,8 +49,8 @@ def test_constant_velocity_equals_filterpys_smoother(boxes_at) -> None:
     kalman.H = np.eye(5)[[0, 1, 4, 2, 3]]
     acceleration, yaw_acceleration = table.noise[measured.boxes.label[0]]
     means, covs, transitions, noises = [kalman.x.copy()], [kalman.P.copy()], [np.eye(5)], [np.zeros((5, 5))]
-    for frame in range(1, n_frames):
-        elapsed_s = times_s[frame] - times_s[frame - 1]
+    for now in range(1, n_frames):
+        elapsed_s = times_s[now] - times_s[now - 1]
         kalman.F = np.eye(5)
         kalman.F[0, 2] = kalman.F[1, 3] = elapsed_s
         kalman.Q = np.zeros((5, 5))
@@ -51,16 +58,17 @@ def test_constant_velocity_equals_filterpys_smoother(boxes_at) -> None:
         kalman.Q[np.ix_([0, 2], [0, 2])] = kalman.Q[np.ix_([1, 3], [1, 3])] = motion
         kalman.Q[4, 4] = (yaw_acceleration * elapsed_s) ** 2
         kalman.predict()
-        if box_of[0, frame] >= 0:
-            kalman.update(measured.planar[frame], R=measured.planar_cov[frame])
+        if now in frame:
+            box = int(np.searchsorted(frame, now))
+            kalman.update(measured.planar[box], R=measured.planar_cov[box])
         means.append(kalman.x.copy())
         covs.append(kalman.P.copy())
         transitions.append(kalman.F.copy())
         noises.append(kalman.Q.copy())
     # filterpy goes back from frame k + 1 with the transition that led there.
     expected, expected_cov = rts(kalman, means, covs, transitions, noises)
-    np.testing.assert_allclose(smoothed.mean[:, 0, :5], expected, atol=1e-9)
-    np.testing.assert_allclose(smoothed.cov[:, 0, :5, :5], expected_cov, atol=1e-9)
+    np.testing.assert_allclose(smoothed.mean[:, :5], expected, atol=1e-9)
+    np.testing.assert_allclose(smoothed.cov[:, :5, :5], expected_cov, atol=1e-9)
 
 
 def rts(kalman: KalmanFilter, means: list, covs: list, transitions: list, noises: list) -> tuple:
@@ -74,18 +82,31 @@ def test_hindsight_brings_tracks_nearer_to_the_truth(motion: str, boxes_at) -> N
     errors_m, boxes_m = [], []
     for seed in range(8):
         measured = measured_track(boxes_at, config, seed)
-        smoothed = smooth(0.5 * np.arange(12), measured, np.arange(12)[None], ClassTable.from_config(config))
+        smoothed = smooth(0.5 * np.arange(12), measured, *alone(12), ClassTable.from_config(config))
         truth = np.column_stack([20.0 + 4.0 * np.arange(12), np.full(12, 5.0)])
-        errors_m.append(np.linalg.norm(smoothed.mean[:, 0, :2] - truth, axis=1).mean())
+        errors_m.append(np.linalg.norm(smoothed.mean[:, :2] - truth, axis=1).mean())
         boxes_m.append(np.linalg.norm(measured.planar[:, :2] - truth, axis=1).mean())
     assert np.mean(errors_m) < 0.6 * np.mean(boxes_m)
 
 
 def test_heading_is_what_most_boxes_say(boxes_at) -> None:
+    yaws = np.array([np.pi, 0.0, 0.0, 0.0, np.pi, 0.0])
+    boxes = boxes_at(np.tile([10.0, 0.0], (6, 1)), rotation=rotation_from_yaw(yaws))
+    smoothed = smooth(0.5 * np.arange(6), as_measured(boxes, CONFIG), *alone(6), ClassTable.from_config(CONFIG))
+    np.testing.assert_allclose(np.cos(smoothed.mean[:, 4]), 1.0, atol=1e-3)
 
-    table, scale = ClassTable.from_config(CONFIG), ScoreScale.unknown()
-    yaws = [np.pi, 0.0, 0.0, 0.0, np.pi, 0.0]
-    frames = [boxes_at([(10.0, 0.0)], rotation=rotation_from_yaw(yaw)) for yaw in yaws]
-    measured = Measured.concatenate([measure(boxes, CONFIG, table, scale, np.zeros(2)) for boxes in frames])
-    smoothed = smooth(0.5 * np.arange(6), measured, np.arange(6)[None], table)
-    np.testing.assert_allclose(np.cos(smoothed.mean[:, 0, 4]), 1.0, atol=1e-3)
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_tracks_smoothed_together_are_smoothed_as_each_alone(motion: str, boxes_at) -> None:
+    """Whenever they begin and end, and whatever frames they miss."""
+    config = tracker_config_from_dict({"every_class": {"motion": motion}})
+    table, times_s = ClassTable.from_config(config), np.cumsum(np.full(20, 0.5))
+    frames = [np.array([2, 3, 5, 9]), np.array([0]), np.array([19]), np.arange(4, 17), np.array([7, 8])]
+    tracks = [measured_track(boxes_at, config, seed, len(frame)).boxes for seed, frame in enumerate(frames)]
+    track = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    together = smooth(times_s, as_measured(Boxes3D.concatenate(tracks), config), track, np.concatenate(frames), table)
+    for index, (boxes, frame) in enumerate(zip(tracks, frames, strict=True)):
+        single = smooth(times_s, as_measured(boxes, config), np.zeros(len(frame), dtype=np.int64), frame, table)
+        cells = slice(together.spans.start[index], together.spans.start[index + 1])
+        for name in ("mean", "cov", "body"):
+            np.testing.assert_allclose(getattr(together, name)[cells], getattr(single, name), atol=1e-12)
