@@ -2,6 +2,7 @@
 
     python tools/benchmark.py evaluation [--scenes 15 50 150] [--devkit-scenes 15]
     python tools/benchmark.py tracker [--boxes 10 30 120 300 1000]
+    python tools/benchmark.py offline [--minutes 4 15 60] [--hertz 10] [--tracks 60]
     python tools/benchmark.py detector --config CONFIG [--compile] [--dtype bfloat16] [--flops]
     python tools/benchmark.py dynamic --config CONFIG --checkpoint CHECKPOINT [--random-seeds 3]
 
@@ -20,6 +21,7 @@ _MODULES = {
     "detector": "detection.benchmark",
     "dynamic": "detection.dynamic.benchmark",
     "evaluation": "evaluation.benchmark",
+    "offline": "tracking.offline_benchmark",
     "tracker": "tracking.benchmark",
 }
 _WITH_TRACKS = ("dynamic",)

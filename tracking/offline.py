@@ -32,7 +32,7 @@ from tracking.tracker import Tracker
 _COMPARED = [0, 1, 3, 4]
 """Of what a detector sees, what tells whether two fragments are one object: place and velocity."""
 
-_CELLS_AT_ONCE = 50_000
+_CELLS_AT_ONCE = 200_000
 _PAIRS_AT_ONCE = 20_000
 """What is smoothed and compared at once: bounds the memory that long drives take, and changes no result."""
 
