@@ -66,6 +66,18 @@ def test_changed_array_is_found(golden: Path, workshop: Workshop, tmp_path: Path
     assert not report.agrees and "enc_bbox_preds [3, 17, 2]" in str(report)
 
 
+@pytest.mark.parametrize(("array", "steps"), [("A0_lidar2img", 20), ("A0_intrinsics", 1), ("A0_extrinsics", 1)])
+def test_changed_input_is_found(golden: Path, workshop: Workshop, tmp_path: Path, array: str, steps: int) -> None:
+    """What the rule computes by itself to the last bit, its one product of matrices to a few."""
+    with np.load(golden / "inputs.npz") as arrays:
+        changed = dict(arrays)
+    largest = np.unravel_index(np.abs(changed[array]).argmax(), changed[array].shape)
+    changed[array][largest] += steps * np.spacing(changed[array][largest])
+    np.savez(tmp_path / "inputs.npz", **changed)
+    report = check_file(tmp_path / "inputs.npz", workshop)
+    assert not report.agrees and array in str(report)
+
+
 def test_tool_reports_and_exits(golden: Path, tmp_path: Path) -> None:
     name = "keys_petrv1_r50_flash_704_24e.txt"
     shutil.copy(golden / name, tmp_path)
