@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from detection.config import LOADER_SETTINGS, building
 from detection.registry import DATA_SAMPLERS, DATASETS
 from scenes import InputError
+from scenes.processes import begin_worker, worker_context
 
 
 def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
@@ -38,16 +39,15 @@ def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
     with building("sampler"):
         sampler = DATA_SAMPLERS.build({**config["sampler"], **slots, "dataset": dataset, "seed": seed})
     if settings.get("num_workers"):
-        # A plain fork inherits the locks of OpenCV's threads without the threads, and can wait for them for ever.
-        settings |= {"worker_init_fn": _use_one_thread, "multiprocessing_context": "forkserver"}
+        settings |= {"worker_init_fn": _begin_worker, "multiprocessing_context": worker_context()}
     # A generator of its own: a loader that is iterated must not move the one that training draws from.
     generator = torch.Generator().manual_seed(seed)
     return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=dataset.collate, generator=generator, **settings)
 
 
-def _use_one_thread(worker: int) -> None:
-    """As many workers as cores would otherwise start as many threads each."""
-    cv2.setNumThreads(1)
+def _begin_worker(worker: int) -> None:
+    begin_worker()
+    cv2.setNumThreads(1)  # as many workers as cores would otherwise start as many threads each
 
 
 def batches(loader: DataLoader[Any]) -> Iterator[dict[str, Any]]:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.registry import METRICS
-
 from detection.gathered_metric import GatheredMetric
+from detection.registry import METRICS
 from evaluation.detection import detection_metrics
 from evaluation.tracking import tracking_metrics
 from scenes import Boxes3D, Results, Scene, read_scenes, select_samples

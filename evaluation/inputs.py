@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from scenes import InputError, Results, Scene, read_sample_tokens, read_scenes, select_samples
+from scenes.processes import worker_pool
 from scenes.splits import is_official_split
 
 _LARGE_FILE_BYTES = 20_000_000
@@ -138,15 +136,14 @@ def _started(
 ) -> Iterator[Callable[[], Results]]:
     """A function that returns the content of a result file.
 
-    A large file is read by a process of its own, while this one reads the tables. Where processes cannot be forked
-    it is read when it is asked for.
+    A large file is read by a process of its own, while this one reads the tables.
     """
     if isinstance(results, Results):
         yield lambda: results
-    elif sys.platform != "linux" or not Path(results).is_file() or Path(results).stat().st_size < _LARGE_FILE_BYTES:
+    elif not Path(results).is_file() or Path(results).stat().st_size < _LARGE_FILE_BYTES:
         yield lambda: read_results(results)
     else:
-        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as reader:
+        with worker_pool(1) as reader:
             yield reader.submit(read_results, results).result
 
 

@@ -4,8 +4,6 @@ Both detectors are simulated from the annotations (`scenes.city`), so images are
 """
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from scenes import Scene, read_scenes
 from scenes.city.simulated_camera_detector import simulate_camera_boxes
 from scenes.city.simulated_detector import simulate_detections
 from scenes.command import run_command
+from scenes.processes import available_cores, run_jobs
 from tracking import TrackerConfig, load_tracker_config, track_results
 
 _COLUMNS = {"amota": "AMOTA", "fn": "misses", "ids": "identity switches", "fp": "false boxes", "recall": "recall"}
@@ -34,9 +33,9 @@ def main() -> None:
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
     scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
     seeds = list(arguments.seeds)
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        # (seeds, without and with, columns)
-        values = np.array(list(pool.map(_measured, repeat(scenes), repeat(config), seeds, repeat(arguments.offline))))
+    jobs = [(scenes, config, seed, arguments.offline) for seed in seeds]
+    # (seeds, without and with, columns)
+    values = np.array(list(run_jobs(_measured, jobs, arguments.workers or available_cores())))
     mean, change = values.mean(axis=0), values[:, 1] - values[:, 0]
     print(f"| {len(scenes)} scenes, mean of {len(seeds)} seeds | " + " | ".join(_COLUMNS.values()) + " |")
     print("|---" * (len(_COLUMNS) + 1) + "|")

@@ -7,8 +7,6 @@ built-in settings. `ray duplicates` are those of an annotation beyond 30 m, see 
 """
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from evaluation.detection import detection_metrics
 from evaluation.tracking import tracking_metrics
 from scenes import InputError, Scene, read_scenes, read_split_detections
 from scenes.command import run_command
+from scenes.processes import available_cores, run_jobs
 from tracking import TrackerConfig, track_results
 
 _COLUMNS = {
@@ -48,9 +47,9 @@ def main() -> None:
         raise InputError("every method needs as many files as the first: one a seed, in the same order")
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root)
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        rows = pool.map(partial(_measured, scenes, root), [path for paths in files.values() for path in paths])
-        values = np.array(list(rows)).reshape(len(files), seeds, len(_COLUMNS))
+    jobs = [(scenes, root, path) for paths in files.values() for path in paths]
+    rows = list(run_jobs(_measured, jobs, arguments.workers or available_cores()))
+    values = np.array(rows).reshape(len(files), seeds, len(_COLUMNS))
     print(f"| {len(scenes)} scenes, {seeds} seeds | " + " | ".join(_COLUMNS) + " |")
     print("|---" * (len(_COLUMNS) + 1) + "|")
     for name, of_method in zip(files, values, strict=True):

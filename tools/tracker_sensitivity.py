@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
 from evaluation.tracking import tracking_metrics
 from scenes import Results, Scene, read_scenes, read_split_detections
 from scenes.command import run_command
+from scenes.processes import available_cores, run_jobs
 from tracking import TrackerConfig, load_tracker_config, track_results
 from tracking.sensitivity import FACTORS, varied
 
@@ -30,11 +30,10 @@ def main() -> None:
     files = [read_split_detections(path, scenes, *root) for path in arguments.detections]
     variations = [("unchanged", 1.0, config), *varied(config, arguments.factors)]
     jobs = [(variation[2], file, scenes) for variation in variations for file in files]
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        cells = pool.map(_cell, *zip(*jobs, strict=True))
-        columns = [f"{path.stem} x{factor:g}" for factor in arguments.factors for path in arguments.detections]
-        for line in _lines([name for name, _, _ in variations], len(files), columns, cells):
-            print(line, flush=True)
+    cells = run_jobs(_cell, jobs, arguments.workers or available_cores())
+    columns = [f"{path.stem} x{factor:g}" for factor in arguments.factors for path in arguments.detections]
+    for line in _lines([name for name, _, _ in variations], len(files), columns, cells):
+        print(line, flush=True)
 
 
 def _cell(config: TrackerConfig, detections: Results, scenes: list[Scene]) -> str:

@@ -5,8 +5,9 @@ same --out goes on where the first one stopped.
 """
 
 import argparse
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -54,7 +55,9 @@ def main() -> None:
             bar.advance(task)
             return _amota(config, detections, searched, arguments.workers)
 
-        tuned = tune(base, objective, arguments.trials, arguments.out / "trials.journal", arguments.seed)
+        journal = arguments.out / "trials.journal"
+        inputs = {"detections": _digest([arguments.detections.read_bytes()]), "scenes": _scenes_digest(searched)}
+        tuned = tune(base, objective, arguments.trials, journal, arguments.seed, inputs=inputs)
     path = arguments.out / "tuned.py"
     comment = (
         f"Tuned on {arguments.detections.name}: AMOTA {tuned.start:.4f} -> {tuned.best:.4f} where it was searched."
@@ -77,17 +80,31 @@ def _parted(scenes: Sequence[Scene], n_held_out: int | None) -> tuple[list[Scene
     return kept, [scenes[index] for index in sorted(held_out)]
 
 
+def _scenes_digest(scenes: Sequence[Scene]) -> str:
+    """Tells scenes, in whatever split, from others."""
+    return _digest(token.encode() for scene in scenes for token in scene.sample_tokens)
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    content = hashlib.sha256()
+    for part in parts:
+        content.update(part)
+    return content.hexdigest()
+
+
 def _amota(config: TrackerConfig, detections: Results, scenes: list[Scene], workers: int) -> float:
     return float(tracking_metrics(track_results(detections, scenes, config, workers), scenes).summary["amota"])
 
 
 def _report(tuned: Tuned) -> None:
     print(f"AMOTA {tuned.start:.4f} -> {tuned.best:.4f}")
-    table = Table("setting", "share of what mattered", "factor of the best")
+    known = bool(tuned.importance)
+    table = Table("setting", *["share of what mattered"] * known, "factor of the best")
     for name, factor in sorted(tuned.factors.items(), key=lambda item: -tuned.importance.get(item[0], 0.0)):
-        share = f"{tuned.importance[name]:.0%}" if name in tuned.importance else "too few trials"
-        table.add_row(name, share, f"x{factor:.2f}")
+        table.add_row(name, *[f"{tuned.importance.get(name, 0.0):.0%}"] * known, f"x{factor:.2f}")
     Console().print(table)
+    if not known:
+        print(f"{tuned.n_trials} trials are too few to tell which of the {len(tuned.factors)} settings mattered")
 
 
 if __name__ == "__main__":

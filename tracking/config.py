@@ -6,12 +6,61 @@ A config file (`configs/tracking/*.py`) defines `tracker = dict(...)` with what 
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from scenes import TRACKING_CLASSES, InputError
+from tracking.association import ASSIGNMENTS
+from tracking.motion import MOTION_MODELS
+
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "motion": (*MOTION_MODELS, "last_box"),
+    "assignment": tuple(ASSIGNMENTS),
+    "cost": ("mahalanobis", "giou", "distance", "backtracked_distance"),
+    "track_score": ("detection", "evidence"),
+}
+
+
+def _checked(value: Any, hint: Any, name: str) -> Any:
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise InputError(f"{name} is {value!r}, expected one of {', '.join(_CHOICES[name])}")
+    if name == "classes":
+        return _checked_classes(value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not value >= 0 or value == float("inf"):
+            raise InputError(f"{name} is {value!r}, expected a finite number, not negative")
+        return float(value)
+    if type(value) is hint:
+        return value
+    raise InputError(f"{name} is {value!r}, expected {hint.__name__}")
+
+
+def _checked_classes(value: Any) -> Mapping[str, ClassConfig]:
+    if not isinstance(value, Mapping) or not all(type(own) is ClassConfig for own in value.values()):
+        raise InputError(f"classes is {value!r}, expected a ClassConfig for each class")
+    if unknown := value.keys() - set(TRACKING_CLASSES):
+        raise InputError(f"classes: no class '{min(map(str, unknown))}' (there are {', '.join(TRACKING_CLASSES)})")
+    return value
+
+
+class _CheckedSettings:
+    """Settings that are checked when they are made, from a file or in Python; an `int` may stand for a `float`.
+
+    Raises:
+        InputError: a value of the wrong type, a number that is negative or not finite, or none of the choices.
+    """
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for setting in fields(self):  # type: ignore[arg-type]  # every class below is a dataclass
+            value = _checked(getattr(self, setting.name), hints[setting.name], setting.name)
+            object.__setattr__(self, setting.name, value)
 
 
 @dataclass(frozen=True)
-class MeasurementNoise:
+class MeasurementNoise(_CheckedSettings):
     """Standard deviations of a detector's boxes. A camera errs along the viewing ray, and more so far away."""
 
     along_m: float = 0.3
@@ -25,7 +74,7 @@ class MeasurementNoise:
 
 
 @dataclass(frozen=True)
-class CameraEvidenceConfig:
+class CameraEvidenceConfig(_CheckedSettings):
     """What the boxes of a 2D detector do for tracks, where the tracker is given some.
 
     Attributes:
@@ -43,7 +92,7 @@ class CameraEvidenceConfig:
 
 
 @dataclass(frozen=True)
-class ClassConfig:
+class ClassConfig(_CheckedSettings):
     """What the tracker assumes of one class.
 
     Attributes:
@@ -82,7 +131,7 @@ DEFAULT_CLASSES: Mapping[str, ClassConfig] = {
 
 
 @dataclass(frozen=True)
-class TrackerConfig:
+class TrackerConfig(_CheckedSettings):
     """All settings of `tracking.Tracker`.
 
     Attributes:

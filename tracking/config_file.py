@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,18 +11,9 @@ from typing import Any, TypeVar
 from mmengine.config import Config
 
 from scenes import TRACKING_CLASSES, InputError
-from tracking.association import ASSIGNMENTS
 from tracking.config import DEFAULT_CLASSES, CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
-from tracking.motion import MOTION_MODELS
 
 _SettingsT = TypeVar("_SettingsT", CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig)
-
-_CHOICES = {
-    "motion": (*MOTION_MODELS, "last_box"),
-    "assignment": tuple(ASSIGNMENTS),
-    "cost": ("mahalanobis", "giou", "distance", "backtracked_distance"),
-    "track_score": ("detection", "evidence"),
-}
 
 
 def load_tracker_config(path: Path | str) -> TrackerConfig:
@@ -79,11 +69,12 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _overridden(base: _SettingsT, given: Mapping[str, Any], where: str) -> _SettingsT:
-    """`base` with the given values, each checked against its field's type and choices."""
-    hints = typing.get_type_hints(type(base))
-    names = [field.name for field in fields(base)]
-    _check_names(given, names, where)
-    return replace(base, **{name: _checked(value, hints[name], name, where) for name, value in given.items()})
+    """`base` with the given values, which it checks."""
+    _check_names(given, [field.name for field in fields(base)], where)
+    try:
+        return replace(base, **given)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _check_names(given: Iterable[str], known: Iterable[str], where: str) -> None:
@@ -93,15 +84,3 @@ def _check_names(given: Iterable[str], known: Iterable[str], where: str) -> None
             close = difflib.get_close_matches(str(name), known, 1)
             hint = f", did you mean '{close[0]}'?" if close else f" (there are {', '.join(known)})"
             raise InputError(f"{where}: no setting '{name}'{hint}")
-
-
-def _checked(value: Any, hint: Any, name: str, where: str) -> Any:
-    if name in _CHOICES and value not in _CHOICES[name]:
-        raise InputError(f"{where}: {name} is {value!r}, expected one of {', '.join(_CHOICES[name])}")
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not value >= 0 or value == float("inf"):
-            raise InputError(f"{where}: {name} is {value!r}, expected a finite number, not negative")
-        return float(value)
-    if type(value) is hint:
-        return value
-    raise InputError(f"{where}: {name} is {value!r}, expected {getattr(hint, '__name__', hint)}")

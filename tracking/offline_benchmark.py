@@ -8,11 +8,9 @@ that of the detections and of the tracks is in it.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import resource
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 from rich.console import Console
@@ -20,6 +18,7 @@ from rich.table import Table
 
 from scenes import LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D
 from scenes.geometry import rotation_from_yaw
+from scenes.processes import worker_pool
 from tracking.config import TrackerConfig
 from tracking.offline import track_offline
 from tracking.score_scale import ScoreScale
@@ -41,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
         table.add_column(column, justify="right")
     for minutes in arguments.minutes:
         n_frames = round(60 * minutes * arguments.hertz)
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with worker_pool(1) as pool:
             boxes, tracks, seconds, megabytes = pool.submit(
                 measured_run, n_frames, arguments.hertz, arguments.tracks
             ).result()

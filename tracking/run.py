@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +11,7 @@ import numpy as np
 from scenes import Boxes3D, Frame, Results, Scene
 from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.geometry import FloatArray
+from scenes.processes import run_jobs
 from tracking.camera_evidence import SeenCameras
 from tracking.config import TrackerConfig
 from tracking.offline import track_offline
@@ -67,7 +67,8 @@ def track_results(
     tracked: dict[str, Boxes3D] = {}
     offset = 0
     track_drive = partial(_track_drive, config=config, scale=score_scale, offline=offline)
-    outputs_of_drives = _track_drives(drives, track_drive, workers if frames >= _SMALLEST_PARALLEL_RUN else 1)
+    workers = workers if frames >= _SMALLEST_PARALLEL_RUN else 1
+    outputs_of_drives = run_jobs(track_drive, [(drive,) for drive in drives], workers)
     for drive, outputs in zip(drives, outputs_of_drives, strict=True):
         numbers = [_numbers(boxes) for boxes in outputs]
         for token, boxes, number in zip(drive.tokens, outputs, numbers, strict=True):
@@ -88,16 +89,6 @@ def _drive(scene: Scene, boxes: Mapping[str, Boxes3D], camera_boxes: CameraBoxes
 
 def _seen_cameras(frame: Frame, boxes: Mapping[str, Boxes2D]) -> SeenCameras:
     return [(camera, boxes[camera.name]) for camera in frame.cameras if camera.name in boxes]
-
-
-def _track_drives(
-    drives: Sequence[_Drive], track_drive: Callable[[_Drive], list[Boxes3D]], workers: int
-) -> Iterator[list[Boxes3D]]:
-    if workers <= 1 or len(drives) <= 1:
-        yield from map(track_drive, drives)
-        return
-    with ProcessPoolExecutor(min(workers, len(drives))) as pool:
-        yield from pool.map(track_drive, drives, chunksize=max(1, len(drives) // 32))
 
 
 def _track_drive(drive: _Drive, config: TrackerConfig, scale: ScoreScale | None, offline: bool) -> list[Boxes3D]:

@@ -6,16 +6,17 @@ can tell. What a setting means by itself (a class's top speed) and what only off
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from scenes import InputError
 from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.sensitivity import scaled
 
@@ -43,6 +44,8 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Lowest and highest factor of each setting; named as in `tracking.sensitivity.scaled`."""
 
+_INPUTS: Final = "inputs"
+
 Objective = Callable[[TrackerConfig], float]
 
 
@@ -66,7 +69,15 @@ class Tuned:
     factors: dict[str, float]
 
 
-def tune(base: TrackerConfig, objective: Objective, n_trials: int, storage: Path, seed: int = 0) -> Tuned:
+def tune(
+    base: TrackerConfig,
+    objective: Objective,
+    n_trials: int,
+    storage: Path,
+    seed: int = 0,
+    *,
+    inputs: Mapping[str, str],
+) -> Tuned:
     """Search for the settings with the highest objective.
 
     Args:
@@ -75,6 +86,10 @@ def tune(base: TrackerConfig, objective: Objective, n_trials: int, storage: Path
         n_trials: trials of this run.
         storage: journal of all trials; a search that finds one goes on with it.
         seed: of the search.
+        inputs: fingerprints, by name, of all that the objective depends on besides the settings.
+
+    Raises:
+        InputError: the journal holds trials of another base or other inputs, which cannot be compared with these.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +102,7 @@ def tune(base: TrackerConfig, objective: Objective, n_trials: int, storage: Path
         # What was tried before decides what is tried next, also after a restart; only the seed must move on.
         sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
     )
+    _check_inputs(study, {**inputs, "base settings": repr(base)}, storage)
     if not study.trials:
         study.enqueue_trial(dict.fromkeys(ranges, 1.0))
     else:
@@ -106,6 +122,18 @@ def tune(base: TrackerConfig, objective: Objective, n_trials: int, storage: Path
         importance=_importance(study) if len(done) > len(ranges) else {},
         factors=study.best_params,
     )
+
+
+def _check_inputs(study: optuna.Study, inputs: Mapping[str, str], storage: Path) -> None:
+    """Note what the trials of a new study are made on, or refuse those of a study that were made on something else."""
+    if not study.trials:
+        study.set_user_attr(_INPUTS, dict(inputs))
+    noted = study.user_attrs.get(_INPUTS, {})
+    if changed := [name for name, value in inputs.items() if noted.get(name) != value]:
+        raise InputError(
+            f"{storage}: holds trials with other {' and '.join(changed)}, which cannot be compared; "
+            "take another folder, or remove this file"
+        )
 
 
 def config_source(config: TrackerConfig, comment: str) -> str:

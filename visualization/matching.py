@@ -21,7 +21,7 @@ from scipy.optimize import linear_sum_assignment
 
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, Boxes3D, Frame, Results, Scene
 from scenes.geometry import FloatArray
-from visualization.scene_jobs import run_jobs
+from scenes.processes import run_jobs
 from visualization.selection import boxes_by_frame, results_of_scene
 
 MATCH_DISTANCE_M: Final = 2.0
@@ -91,7 +91,7 @@ def find_operating_points(scenes: Sequence[Scene], tracks: Results, workers: int
     Args:
         scenes: those without annotations do not count.
         tracks: boxes by sample token, with `track_id`.
-        workers: number of processes, see `scene_jobs.run_jobs`.
+        workers: number of processes, see `scenes.processes.run_jobs`.
     """
     annotated = [scene for scene in scenes if _is_annotated(scene)]
     scores: dict[int, list[float]] = defaultdict(list)

@@ -15,11 +15,12 @@ from urllib.parse import quote, urlencode
 
 from scenes import Camera, Results, Scene
 from scenes.files import write_atomically
+from scenes.processes import run_jobs
 from visualization.html_page import assemble_page
 from visualization.images import encode_jpeg, read_image
 from visualization.matching import OperatingPoints, find_operating_points
 from visualization.page_data import page_data
-from visualization.scene_jobs import run_jobs, scene_file_name
+from visualization.scene_files import scene_file_name
 from visualization.selection import results_of_scene
 
 _SCRIPTS: Final = (

@@ -15,12 +15,13 @@ import numpy as np
 
 from scenes import DETECTION_CLASSES, Boxes3D, Camera, Frame, InputError, Results, Scene
 from scenes.files import write_atomically
+from scenes.processes import run_jobs
 from visualization.annotators import ground_paths
 from visualization.colors import ANNOTATION_COLOR, COLORINGS, DETECTION_COLOR, Coloring, single_color
 from visualization.images import encode_jpeg, read_image
 from visualization.mosaic import sorted_cameras
 from visualization.run_painter import DrawingOptions, RunPainter
-from visualization.scene_jobs import run_jobs, scene_file_name
+from visualization.scene_files import scene_file_name
 from visualization.selection import boxes_by_frame, results_of_scene
 
 _APPLICATION: Final = "streamtrack"

@@ -15,11 +15,12 @@ import numpy as np
 
 from scenes import Results, Scene
 from scenes.files import atomic_path
+from scenes.processes import run_jobs
 from visualization.colors import Image
 from visualization.comparison import ComparisonPainter
 from visualization.mosaic import MosaicPainter
 from visualization.run_painter import DrawingOptions
-from visualization.scene_jobs import run_jobs, scene_file_name
+from visualization.scene_files import scene_file_name
 from visualization.selection import results_of_scene
 
 _SLOWEST_FPS, _FASTEST_FPS = 0.5, 60.0

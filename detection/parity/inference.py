@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 
 from detection.frames import FrameBatch
@@ -17,7 +16,7 @@ from detection.parity.comparison import Array, Comparison
 from detection.parity.decoded_boxes import compare_detections
 from detection.parity.frame_arrays import frame_arrays, image_arrays, location, tolerance_of
 from detection.parity.models import Workshop, model_of
-from detection.parity.ranking import Indices, compare_ranking, reordered, rows_in_recorded_order
+from detection.parity.ranking import compare_ranking, compare_remembered, remembered_as_recorded
 from detection.parity.recording import by_prefix, read_arrays
 from detection.parity.tracing import FrameTrace, traced
 from scenes import InputError
@@ -25,12 +24,7 @@ from scenes import InputError
 _SEQUENCES: Final = re.compile(r"b_(?P<model>\w+)_(?:seq|batch)(?P<sequences>[A-Z]+)")
 _IMAGE_HEAD: Final = re.compile(r"b_(?P<model>\w+)_roi_eval_(?P<sequence>[A-Z])(?P<number>\d+)")
 _DECODED: Final = re.compile(r"(b\d+_)?(decoded_(bboxes|scores|labels)|result_boxes)")
-_MEMORY: Final = {  # name in the memory's state -> recorded name
-    "embeddings": "memory_embedding",
-    "reference_points_m": "memory_reference_point",
-    "poses": "memory_egopose",
-    "velocities_mps": "memory_velo",
-}
+_RANKING: Final = "post_update_topk_indexes"
 
 
 def check_sequence(path: Path, workshop: Workshop) -> Comparison:
@@ -96,35 +90,23 @@ def _check_frame(
     comparison: Comparison, prefix: str, arrays: Mapping[str, Array], detector: MultiViewDetector, frame: FrameBatch
 ) -> None:
     """Compare one frame, with what came before it in memory."""
-    with torch.no_grad(), traced(detector) as traces:
+    ranking = arrays.get(_RANKING)
+    with torch.no_grad(), remembered_as_recorded(detector.memory, ranking), traced(detector) as traces:
         detections = detector([frame], mode="predict")
     (trace,) = traces
     made = frame_arrays(trace)
-    order = _compare_pushed(comparison, prefix, arrays, trace)
+    compare_remembered(comparison, f"{prefix}{_RANKING}", trace.outputs, ranking)
     for name, recorded in arrays.items():
         if name == "roi_topk_indexes":
             _compare_tokens(comparison, f"{prefix}{name}", detector, trace, recorded)
         elif name in made:
-            mine = reordered(made[name], order, recorded) if name.startswith("memory_") else made[name]
-            comparison.within(f"{prefix}{name}", mine, recorded, tolerance_of(name))
-        elif not _DECODED.fullmatch(name) and name != "post_update_topk_indexes":
+            comparison.within(f"{prefix}{name}", made[name], recorded, tolerance_of(name))
+        elif not _DECODED.fullmatch(name) and name != _RANKING:
             comparison.not_compared.append(f"{prefix}{name}")
     for stream, found in enumerate(detections):
         infix = f"b{stream}_" if len(detections) > 1 else ""
         decoded = {name.removeprefix(infix): array for name, array in arrays.items() if name.startswith(infix)}
         compare_detections(comparison, f"{prefix}{infix}", found, decoded)
-    if (order != np.arange(order.shape[1])).any():
-        _continue_from_recorded(detector, arrays, trace)
-
-
-def _compare_pushed(comparison: Comparison, prefix: str, arrays: Mapping[str, Array], trace: FrameTrace) -> Indices:
-    """Compare which queries were remembered; (B, rows) where the recorded rows of the memory lie."""
-    if trace.outputs.pushed is None:
-        return np.zeros((len(trace.frame.images), 0), dtype=np.int64)
-    recorded = arrays["post_update_topk_indexes"]
-    scores = trace.outputs.predictions.logits[-1].amax(-1).sigmoid()
-    compare_ranking(comparison, f"{prefix}post_update_topk_indexes", scores, trace.outputs.pushed, recorded)
-    return rows_in_recorded_order(trace.outputs.pushed, recorded, trace.memory_after["embeddings"].shape[1])
 
 
 def _compare_tokens(
@@ -136,13 +118,3 @@ def _compare_tokens(
         return
     scores = head.token_scores(trace.image_predictions, len(trace.frame.images))
     compare_ranking(comparison, name, scores, trace.tokens[..., 0], recorded[..., 0])
-
-
-def _continue_from_recorded(detector: MultiViewDetector, arrays: Mapping[str, Array], trace: FrameTrace) -> None:
-    """Let the next frame start from the recorded memory: nearly equal scores have put its rows in another order."""
-
-    state = dict(trace.memory_after)
-    for name, recorded in _MEMORY.items():
-        state[name] = torch.from_numpy(arrays[recorded]).to(state[name].dtype)
-    state["timestamps_s"] = -torch.from_numpy(arrays["memory_timestamp"])[..., 0]
-    detector.pts_bbox_head.memory.load_state(state)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
+from detection.models.memory import TemporalMemory
+from detection.models.predictions import HeadOutputs
 from detection.parity import tolerances
 from detection.parity.comparison import Array, Comparison
 
@@ -29,22 +36,51 @@ def compare_ranking(comparison: Comparison, name: str, scores: Tensor, ranking: 
     comparison.within(name, mine, theirs, np.where(ranking.numpy() == recorded, 0.0, tolerances.RANKED_SCORES))
 
 
-def rows_in_recorded_order(pushed: Tensor, recorded: Array, num_rows: int) -> Indices:
-    """(B, num_rows) where in the memory the recorded rows lie; -1 where a row was not pushed here.
+def compare_remembered(comparison: Comparison, name: str, outputs: HeadOutputs, recorded: Array | None) -> None:
+    """Compare which queries of a frame were put into memory.
 
     Args:
-        pushed, recorded: (B, K) queries in the first K rows.
-        num_rows: rows in all; those behind the first K are older and keep their places.
+        comparison: where to.
+        name: of the recorded ranking.
+        outputs: of the head.
+        recorded: (B, topk) indices, best first; None where they were not recorded.
     """
-    order = np.tile(np.arange(num_rows), (len(recorded), 1))
-    for stream, (mine, theirs) in enumerate(zip(pushed.tolist(), recorded.tolist(), strict=True)):
-        place = {query: row for row, query in enumerate(mine)}
-        order[stream, : len(theirs)] = [place.get(query, -1) for query in theirs]
-    return order
+    if recorded is None:
+        return
+    if outputs.pushed is None:
+        comparison.lacks(name, "nothing is remembered")
+        return
+    compare_ranking(comparison, name, outputs.predictions.logits[-1].amax(-1).sigmoid(), outputs.pushed, recorded)
 
 
-def reordered(rows: Array, order: Indices, recorded: Array) -> Array:
-    """Rows (B, M, ...) in the recorded order; the recorded row itself where there is none."""
-    axes = order.reshape(*order.shape, *[1] * (rows.ndim - 2))
-    mine = np.take_along_axis(rows, np.maximum(axes, 0), axis=1)
-    return np.where(axes < 0, recorded, mine)
+def recorded_ranking(logits: Array, count: int) -> Indices:
+    """(B, count) the best queries by their recorded logits (B, Q, classes): those that were put into memory."""
+    best: Indices = np.argsort(-logits.max(axis=-1), axis=1, kind="stable")[:, :count]
+    return best
+
+
+@contextmanager
+def remembered_as_recorded(memory: TemporalMemory | None, recorded: Array | None) -> Iterator[None]:
+    """Inside the block, the queries that were recorded as the best of a frame are put into memory, in that order.
+
+    Processors round differently, and nearly equal scores then change places. What follows is the same, but in another
+    order in every row. `HeadOutputs.pushed` still says which queries are the best here: `compare_remembered`.
+
+    Args:
+        memory: of the detector; None for one that has none.
+        recorded: (B, topk) indices, best first; None where they were not recorded.
+    """
+    if memory is None or recorded is None:
+        yield
+        return
+    push = memory.push
+
+    def push_recorded(scores: Tensor, *rows: Tensor) -> Tensor:
+        best = push(scores, *rows)
+        if tuple(best.shape) == recorded.shape:
+            places = torch.arange(recorded.shape[1], 0, -1, dtype=scores.dtype).expand(recorded.shape)
+            push(torch.zeros_like(scores).scatter(1, torch.from_numpy(recorded), places), *rows)
+        return best
+
+    with patch.object(memory, "push", push_recorded):
+        yield

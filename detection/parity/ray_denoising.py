@@ -18,7 +18,7 @@ from detection.parity.frame_arrays import frame_arrays
 from detection.parity.matches import compare_matches
 from detection.parity.methods_rule import MethodsRule
 from detection.parity.models import RecordedModel, Workshop
-from detection.parity.ranking import Indices, compare_ranking, reordered, rows_in_recorded_order
+from detection.parity.ranking import compare_remembered, recorded_ranking, remembered_as_recorded
 from detection.parity.ray_queries import compare_ray_queries, ray_cases
 from detection.parity.recording import read_arrays, read_json
 from detection.parity.tracing import FrameTrace, traced
@@ -29,7 +29,6 @@ _SEQUENCE: Final = "A"
 _OF_AN_ITERATION: Final = re.compile(r"all_|dn_(cls|bbox|known)_|cost3d_|memory_")
 _COST: Final = "cost3d_layer5"
 _COST_CALL: Final = 5  # of the matchings, which are done layer by layer and within a layer stream by stream
-_POSITIONS: Final = "memory_reference_point"
 _THINNED: Final = ("img_feats_level0", "img_feats_level1")
 _KEPT_CHANNELS: Final = slice(None, None, 8)
 
@@ -99,13 +98,13 @@ def _compare_iteration(
     arrays: Mapping[str, Array],
 ) -> dict[str, Tensor]:
     """Compare one iteration of training; its losses."""
-    with traced(detector) as traces:
+    ranking = _remembered(detector, arrays["all_cls_scores"][-1])
+    with remembered_as_recorded(detector.memory, ranking), traced(detector) as traces:
         losses: dict[str, Tensor] = detector([frame], mode="loss")
     compare_losses(comparison, f"{name} ", losses, recorded, _LOSS)
     compare_matches(comparison, f"{name} ", detector, traces, recorded)
     made = {**frame_arrays(traces[0]), _COST: _recorded_cost(detector, traces[0])}
-    order = _order_of_memory(comparison, name, traces[0], arrays[_POSITIONS])
-    made |= {key: reordered(made[key], order, arrays[key]) for key in arrays if key.startswith("memory_")}
+    compare_remembered(comparison, f"{name} ranking", traces[0].outputs, ranking)
     _compare_arrays(comparison, name, made, arrays)
     return losses
 
@@ -124,22 +123,10 @@ def _recorded_cost(detector: MultiViewDetector, trace: FrameTrace) -> Array:
     return cost.detach().numpy()
 
 
-def _order_of_memory(comparison: Comparison, name: str, trace: FrameTrace, positions: Array) -> Indices:
-    """(B, rows) where the recorded rows of the memory lie: nearly equal scores may have changed places.
-
-    Args:
-        comparison: where to.
-        name: of the iteration.
-        trace: of its frame.
-        positions: (B, rows, 3) recorded, in metres.
-    """
-    pushed, last = trace.outputs.pushed, trace.outputs.predictions
-    assert pushed is not None, "RayDN remembers"
-    mine = trace.memory_after["reference_points_m"][:, : pushed.shape[1]]
-    nearest = torch.cdist(torch.from_numpy(positions[:, : pushed.shape[1]]), mine.float()).argmin(dim=-1)
-    recorded = pushed.gather(1, nearest).numpy()
-    compare_ranking(comparison, f"{name} ranking", last.logits[-1].amax(dim=-1).sigmoid(), pushed, recorded)
-    return rows_in_recorded_order(pushed, recorded, positions.shape[1])
+def _remembered(detector: MultiViewDetector, logits: Array) -> Array:
+    """Which queries the recorded logits (B, Q, classes) have put into memory."""
+    assert detector.memory is not None, "RayDN remembers"
+    return recorded_ranking(logits, detector.memory.topk)
 
 
 def _compare_without_boxes(
@@ -157,8 +144,10 @@ def _compare_inference(
     comparison: Comparison, name: str, detector: MultiViewDetector, frame: FrameBatch, arrays: Mapping[str, Array]
 ) -> None:
     """Compare one frame of inference, with what came before it in memory."""
-    with torch.no_grad(), traced(detector) as traces:
+    ranking = _remembered(detector, arrays["all_cls_scores_last"])
+    with torch.no_grad(), remembered_as_recorded(detector.memory, ranking), traced(detector) as traces:
         detector([frame], mode="predict")
+    compare_remembered(comparison, f"{name} ranking", traces[0].outputs, ranking)
     made = frame_arrays(traces[0])
     made |= {level: made[level][:, :, _KEPT_CHANNELS] for level in _THINNED}
     _compare_arrays(comparison, name, made, arrays)

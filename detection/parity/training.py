@@ -12,10 +12,12 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
+from detection.models.detectors import MultiViewDetector
 from detection.parity import tolerances
 from detection.parity.comparison import Array, Comparison
 from detection.parity.matches import compare_matches
 from detection.parity.models import Workshop, model_of
+from detection.parity.ranking import compare_remembered, recorded_ranking, remembered_as_recorded
 from detection.parity.recording import read_arrays, read_json
 from detection.parity.rule import Rule
 from detection.parity.tracing import traced
@@ -56,14 +58,16 @@ def check_training(path: Path, workshop: Workshop) -> Comparison:
         for number, (key, recorded) in enumerate(iterations.items()):
             numbers = range(number * window, (number + 1) * window)
             frames = [workshop.rule.frame(_SEQUENCE, index, boxes=not named["empty"]) for index in numbers]
-            with traced(detector) as traces:
+            own = arrays if len(iterations) == 1 else _of_iteration(key, arrays)
+            ranking = _remembered(detector, own) if window == 1 else None
+            with remembered_as_recorded(detector.memory, ranking), traced(detector) as traces:
                 losses = detector(frames, mode="loss")
             detector.zero_grad()
             torch.autograd.backward(torch.stack(list(losses.values())).sum())
             compare_losses(comparison, f"{key} ", losses, recorded)
             compare_gradients(comparison, f"{key} ", detector, recorded)
             compare_matches(comparison, f"{key} ", detector, traces[-detector.num_frame_losses :], recorded)
-            own = arrays if len(iterations) == 1 else _of_iteration(key, arrays)
+            compare_remembered(comparison, f"{key} ranking", traces[-1].outputs, ranking)
             compare_arrays(comparison, detector, traces, own)
     return comparison
 
@@ -81,6 +85,14 @@ def _iterations(path: Path) -> dict[str, dict[str, Any]]:
 
 def _of_iteration(key: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {name: array for name, array in arrays.items() if name.startswith(f"{key}_")}
+
+
+def _remembered(detector: MultiViewDetector, arrays: Mapping[str, Array]) -> Array | None:
+    """Which queries the logits of an iteration have put into memory; None where there is none, or no logits."""
+    logits = next((array for name, array in arrays.items() if name.endswith("_all_cls_scores")), None)
+    if detector.memory is None or logits is None:
+        return None
+    return recorded_ranking(logits[-1], detector.memory.topk)
 
 
 @contextmanager

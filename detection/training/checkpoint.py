@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from detection.checkpoints import read_saved
 from scenes import InputError
 from scenes.files import atomic_path
 
-_NAME: Final = re.compile(r"iter_(\d+)\.pth")
+_NAME: Final = re.compile(r"iter_\d+\.pth")
 _PARTS: Final = frozenset({"meta", "state_dict", "optimizer", "message_hub", "processes"})
 _REMEMBERED_STEPS: Final = 200
 """Values of each logged scalar that a checkpoint keeps: more than any moving mean in the logs covers."""
@@ -27,8 +28,23 @@ def checkpoint_path(work_dir: Path, iteration: int) -> Path:
 
 def checkpoints_of(work_dir: Path) -> list[Path]:
     """The checkpoints in a work directory, oldest first."""
-    numbered = [(int(match[1]), path) for path in work_dir.glob("*.pth") if (match := _NAME.fullmatch(path.name))]
-    return [path for _, path in sorted(numbered)]
+    return sorted((path for path in work_dir.glob("*.pth") if _NAME.fullmatch(path.name)), key=_iteration_of)
+
+
+def set_aside_from(work_dir: Path, iteration: int) -> Path | None:
+    """Move the checkpoints from an iteration on, which an earlier run has written, into a new folder beside the others.
+
+    Returns:
+        the folder; None if there are none.
+    """
+    later = [path for path in checkpoints_of(work_dir) if _iteration_of(path) >= iteration]
+    if not later:
+        return None
+    folder = next(path for number in itertools.count(1) if not (path := work_dir / f"earlier_run_{number}").exists())
+    folder.mkdir()
+    for path in later:
+        path.rename(folder / path.name)
+    return folder
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
@@ -64,3 +80,7 @@ def logged_scalars(hub: MessageHub) -> dict[str, tuple[list[float], list[int]]]:
 def set_logged_scalars(hub: MessageHub, scalars: Mapping[str, tuple[list[float], list[int]]]) -> None:
     """Put back what `logged_scalars` has returned."""
     hub.log_scalars.update({name: HistoryBuffer(values, counts) for name, (values, counts) in scalars.items()})
+
+
+def _iteration_of(path: Path) -> int:
+    return int(path.stem.removeprefix("iter_"))

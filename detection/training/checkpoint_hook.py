@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from detection.training.checkpoint import checkpoint_path, checkpoints_of
+from detection.training.checkpoint import checkpoint_path, checkpoints_of, set_aside_from
 
 
 class TrainingCheckpointHook(Hook):  # type: ignore[misc]  # mmengine is untyped
@@ -29,6 +29,9 @@ class TrainingCheckpointHook(Hook):  # type: ignore[misc]  # mmengine is untyped
         done = runner.iter + 1
         if done % self._interval and done != runner.max_iters:
             return
+        # A run that goes on from an older checkpoint has another future than those that lie there.
+        if is_main_process() and (folder := set_aside_from(runner.work_path, done)):
+            runner.logger.info(f"Checkpoints of an earlier run from iteration {done} on: moved to {folder}")
         path = checkpoint_path(runner.work_path, done)
         runner.write_checkpoint(path, done)
         runner.logger.info(f"Checkpoint: {path}")

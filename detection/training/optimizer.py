@@ -15,6 +15,7 @@ from torch import nn
 from scenes import InputError
 
 AMP_DTYPES: Final[Mapping[str, torch.dtype]] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_UNCLIPPED: Final[Mapping[str, Any]] = {"max_norm": math.inf}
 _PARAMWISE: Final = frozenset({"custom_keys", "flat_decay_mult"})
 _SETTINGS: Final = frozenset({"lr_mult", "decay_mult"})
 
@@ -30,7 +31,7 @@ class GuardedOptimWrapper(OptimWrapper):  # type: ignore[misc]  # mmengine is un
         optimizer: over the parameter groups.
         autocast_dtype: precision of the forward pass, None for that of the parameters. bfloat16 needs no scaling of
             the loss; for float16 there is `AmpOptimWrapper`.
-        clip_grad: arguments of `torch.nn.utils.clip_grad_norm_`.
+        clip_grad: arguments of `torch.nn.utils.clip_grad_norm_`; None clips nothing.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class GuardedOptimWrapper(OptimWrapper):  # type: ignore[misc]  # mmengine is un
         autocast_dtype: torch.dtype | None = None,
         clip_grad: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(optimizer, clip_grad=None if clip_grad is None else dict(clip_grad))
+        # The norm is needed in any case: it tells whether the gradient is finite.
+        super().__init__(optimizer, clip_grad=dict(_UNCLIPPED if clip_grad is None else clip_grad))
         self._autocast_dtype = autocast_dtype
 
     @contextmanager

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +18,7 @@ from scenes.city.nuscenes_rows import Tables, empty_tables, merge_tables, token_
 from scenes.city.recording import SceneJob, record_scene
 from scenes.city.town import build_town
 from scenes.errors import InputError
+from scenes.processes import available_cores, run_jobs
 
 VERSION: Final = "v1.0-city"
 TRAIN_SPLIT: Final = "city_train"
@@ -68,7 +67,10 @@ def make_city(
         tables = [vocabulary_tables(seed, width, height)]
         report = progress or _silent
         report(0)
-        for done, recorded in enumerate(_recorded(jobs, workers or _cores()), start=1):
+        # As many workers as cores would otherwise start as many threads each.
+        one_thread = partial(cv2.setNumThreads, 1)
+        all_recorded = run_jobs(record_scene, [(job,) for job in jobs], workers or available_cores(), one_thread)
+        for done, recorded in enumerate(all_recorded, start=1):
             tables.append(recorded)
             report(done)
         tables.append(_write_maps(jobs, root))
@@ -118,27 +120,6 @@ def _new_folder(out: Path) -> Iterator[Path]:
         root.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _recorded(jobs: list[SceneJob], workers: int) -> Iterator[Tables]:
-    """The rows of each scene, in order."""
-    if workers == 1 or len(jobs) == 1:
-        yield from map(record_scene, jobs)
-        return
-    # Not forked: OpenCV's and numba's threads do not survive it.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
-        try:
-            yield from pool.map(record_scene, jobs)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_maps(jobs: list[SceneJob], root: Path) -> Tables:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.registry import METRICS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import Registry
 
+from detection.registry import METRICS
 from detection.validation_metric import NuScenesMetric
 from evaluation import evaluate_detection, evaluate_tracking
 from scenes import LABEL_OF_CLASS, TRACKING_CLASSES, InputError, Results, Scene, read_scenes, write_detections
@@ -31,16 +33,25 @@ def scenes(city: Path) -> list[Scene]:
     return read_scenes(city, VERSION, VAL_SPLIT)
 
 
-def test_detection_equals_the_evaluation_of_a_file(city: Path, scenes: list[Scene], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("registry", "name"), [(METRICS, "NuScenesMetric"), (MMENGINE_METRICS, "streamtrack.NuScenesMetric")]
+)
+def test_detection_equals_the_evaluation_of_a_file(
+    city: Path, scenes: list[Scene], tmp_path: Path, registry: Registry, name: str
+) -> None:
     detections = simulate_detections(scenes)
     write_detections(tmp_path / "d.json", detections)
     expected = evaluate_detection(tmp_path / "d.json", city, VERSION, VAL_SPLIT).summary
-    metric = METRICS.build({"type": "NuScenesMetric", "dataroot": str(city), "version": VERSION, "split": VAL_SPLIT})
+    metric = registry.build({"type": name, "dataroot": str(city), "version": VERSION, "split": VAL_SPLIT})
     for token, boxes in detections.boxes.items():
         metric.process(None, [{"sample_token": token, "boxes": boxes}])
     found = metric.evaluate(size=1)
     assert found == {"nuscenes/mAP": expected["mean_ap"], "nuscenes/NDS": expected["nd_score"]}
     assert metric.results == []
+
+
+def test_the_plain_name_is_left_to_other_projects() -> None:
+    assert "NuScenesMetric" not in MMENGINE_METRICS.module_dict
 
 
 def test_tracking_equals_the_evaluation_in_memory(city: Path, scenes: list[Scene]) -> None:

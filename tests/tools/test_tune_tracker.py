@@ -38,6 +38,10 @@ def test_tuned_settings_are_written_and_a_second_run_goes_on(given, tmp_path) ->
     load_tracker_config(tmp_path / "tuned.py")
     second = run("tune_tracker.py", *arguments, "--trials", 2)
     assert second.returncode == 0 and "5 trials" in second.stdout, second.stderr
+    assert second.stdout.count("too few") == 1
+    other = run("tune_tracker.py", *arguments[:-6], "--held-out", 0, *arguments[-4:], "--trials", 1)
+    assert other.returncode == 2 and other.stderr.count("\n") == 1, other.stderr
+    assert "trials.journal: holds trials with other scenes, which cannot be compared" in other.stderr
 
 
 def test_too_many_scenes_held_out(given, tmp_path) -> None:

@@ -1,11 +1,14 @@
 """Config files, and what is said of wrong ones."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scenes import InputError
 from tracking import TrackerConfig, load_tracker_config, tracker_config_from_dict
+from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "tracking"
 
@@ -55,6 +58,33 @@ def test_wrong_settings_are_named(given: dict, message: str) -> None:
     with pytest.raises(InputError) as raised:
         tracker_config_from_dict(given)
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TrackerConfig(assignment="hungarian"), "assignment is 'hungarian', expected one of optimal, greedy"),
+        (lambda: TrackerConfig(gate_sigmas=-1.0), "gate_sigmas is -1.0, expected a finite number, not negative"),
+        (lambda: TrackerConfig(max_tracks=10.5), "max_tracks is 10.5, expected int"),
+        (lambda: TrackerConfig(use_identity=1), "use_identity is 1, expected bool"),
+        (lambda: TrackerConfig(noise={"along_m": 1.0}), "noise is {'along_m': 1.0}, expected MeasurementNoise"),
+        (lambda: TrackerConfig(classes={"car": {"gate_m": 1.0}}), "classes is {'car': {'gate_m': 1.0}}, expected a"),
+        (lambda: TrackerConfig(classes={"cart": ClassConfig()}), "classes: no class 'cart' (there are bicycle, bus,"),
+        (lambda: ClassConfig(motion="ctra"), "motion is 'ctra', expected one of constant_velocity,"),
+        (lambda: ClassConfig(gate_m=float("nan")), "gate_m is nan, expected a finite number, not negative"),
+        (lambda: MeasurementNoise(yaw_rad="0.4"), "yaw_rad is '0.4', expected float"),
+        (lambda: CameraEvidenceConfig(keep_s=float("inf")), "keep_s is inf, expected a finite number, not negative"),
+        (lambda: dataclasses.replace(TrackerConfig(), cost="iou"), "cost is 'iou', expected one of mahalanobis, giou"),
+    ],
+)
+def test_settings_made_in_python_are_checked_as_those_of_a_file(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError) as raised:
+        make()
+    assert str(raised.value).startswith(message)
+
+
+def test_whole_numbers_stand_for_others() -> None:
+    assert type(TrackerConfig(gate_sigmas=3).gate_sigmas) is float
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """The search for settings: finds what is better, goes on after a stop, and writes what loads."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scenes import InputError
 from tracking import TrackerConfig, load_tracker_config, tracker_config_from_dict
 from tracking.sensitivity import scaled
 from tracking.tuning import RANGES, config_source, tune
+
+INPUTS = {"detections": "abc", "scenes": "def"}
 
 
 def nearness(config: TrackerConfig) -> float:
@@ -15,7 +19,7 @@ def nearness(config: TrackerConfig) -> float:
 
 
 def test_finds_better_settings_and_never_worse_ones_than_the_start(tmp_path: Path) -> None:
-    tuned = tune(TrackerConfig(), nearness, 30, tmp_path / "journal")
+    tuned = tune(TrackerConfig(), nearness, 30, tmp_path / "journal", inputs=INPUTS)
     assert tuned.start == nearness(TrackerConfig()) and tuned.best > tuned.start
     assert nearness(tuned.config) == pytest.approx(tuned.best)
     assert max(tuned.importance, key=tuned.importance.__getitem__) == "gate_sigmas"
@@ -29,11 +33,27 @@ def test_goes_on_where_it_stopped(tmp_path: Path) -> None:
         tried.append(config)
         return nearness(config)
 
-    first = tune(TrackerConfig(), objective, 4, tmp_path / "journal")
-    second = tune(TrackerConfig(), objective, 3, tmp_path / "journal")
+    first = tune(TrackerConfig(), objective, 4, tmp_path / "journal", inputs=INPUTS)
+    second = tune(TrackerConfig(), objective, 3, tmp_path / "journal", inputs=INPUTS)
     assert (first.n_trials, second.n_trials, len(tried)) == (4, 7, 7)
     assert second.start == first.start and second.best >= first.best
     assert all(config not in tried[:4] for config in tried[4:])
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"inputs": {**INPUTS, "detections": "xyz"}}, "other detections, which"),
+        ({"inputs": {"detections": "xyz", "scenes": "uvw"}}, "other detections and scenes, which"),
+        ({"base": TrackerConfig(gate_sigmas=2.0)}, "other base settings, which"),
+    ],
+)
+def test_trials_of_other_inputs_are_not_mixed_in(changes: dict[str, Any], named: str, tmp_path: Path) -> None:
+    given = {"base": TrackerConfig(), "objective": nearness, "storage": tmp_path / "journal", "inputs": INPUTS}
+    tune(n_trials=2, **given)
+    with pytest.raises(InputError, match=f"journal: holds trials with {named}"):
+        tune(n_trials=2, **{**given, **changes})
+    assert tune(n_trials=1, **given).n_trials == 3
 
 
 def test_ranges_hold_the_start_and_name_settings() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from scenes import InputError, Results
 from visualization import boxes_by_frame, select_scenes
-from visualization.scene_jobs import scene_file_name
+from visualization.scene_files import scene_file_name
 
 from .conftest import FRAMES
 

@@ -1,5 +1,6 @@
 """Every recording agrees, and a recording that is changed by a little more than the tolerance does not."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,18 @@ def test_changed_array_is_found(golden: Path, workshop: Workshop, tmp_path: Path
     assert not report.agrees and "enc_bbox_preds [3, 17, 2]" in str(report)
 
 
+@pytest.mark.parametrize(("array", "steps"), [("A0_lidar2img", 20), ("A0_intrinsics", 1), ("A0_extrinsics", 1)])
+def test_changed_input_is_found(golden: Path, workshop: Workshop, tmp_path: Path, array: str, steps: int) -> None:
+    """What the rule computes by itself to the last bit, its one product of matrices to a few."""
+    with np.load(golden / "inputs.npz") as arrays:
+        changed = dict(arrays)
+    largest = np.unravel_index(np.abs(changed[array]).argmax(), changed[array].shape)
+    changed[array][largest] += steps * np.spacing(changed[array][largest])
+    np.savez(tmp_path / "inputs.npz", **changed)
+    report = check_file(tmp_path / "inputs.npz", workshop)
+    assert not report.agrees and array in str(report)
+
+
 def test_tool_reports_and_exits(golden: Path, tmp_path: Path) -> None:
     name = "keys_petrv1_r50_flash_704_24e.txt"
     shutil.copy(golden / name, tmp_path)
@@ -86,3 +99,31 @@ def test_folder_is_checked_file_by_file(golden: Path, tmp_path: Path) -> None:
     reports = list(check_folder(tmp_path, ROOT / "configs"))
     assert [report.name for report in reports] == ["inputs.npz", "keys_petrv1_r50_flash_704_24e.txt"]
     assert all(report.agrees for report in reports)
+
+
+def test_training_queries_of_nearly_equal_scores_may_change_places(
+    golden: Path, workshop: Workshop, tmp_path: Path
+) -> None:
+    """As on a processor that rounds differently: two neighbours in memory and their scores are exchanged."""
+    content = json.loads((golden / "c_r50_428q_stream.json").read_text())
+    (tmp_path / "c_r50_428q_stream.json").write_text(json.dumps({"frame0": content["frame0"]}))
+    with np.load(golden / "c_r50_428q_stream.npz") as arrays:
+        changed = {name: arrays[name] for name in arrays.files if name.startswith("frame0")}
+    logits = changed["frame0_all_cls_scores"][-1, 0]
+    ranking = np.argsort(-logits.max(axis=-1))
+    gaps = -np.diff(1 / (1 + np.exp(-logits.max(axis=-1).astype(np.float64)[ranking[:128]])))
+    near = int(gaps.argmin())
+    assert 0 < gaps[near] < tolerances.RANKED_SCORES
+    first, second = ranking[near : near + 2]
+    best = (first, logits[first].argmax()), (second, logits[second].argmax())
+    logits[best[0]], logits[best[1]] = logits[best[1]], logits[best[0]]
+    for name, array in changed.items():
+        if "_memory_" in name:
+            array[0, [near, near + 1]] = array[0, [near + 1, near]]
+    np.savez(tmp_path / "c_r50_428q_stream.npz", **changed)
+    report = check_file(tmp_path / "c_r50_428q_stream.json", workshop)
+    assert report.agrees, str(report)
+
+    changed["frame0_memory_reference_point"][0, near] += 2 * tolerances.BOXES
+    np.savez(tmp_path / "c_r50_428q_stream.npz", **changed)
+    assert not check_file(tmp_path / "c_r50_428q_stream.json", workshop).agrees

@@ -54,8 +54,16 @@ def test_gradient_is_clipped_and_logged(model: nn.Module) -> None:
     assert logged == pytest.approx(200.0)
 
 
-def test_gradient_that_is_no_number_changes_nothing(model: nn.Module) -> None:
-    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW, clip_grad=dict(max_norm=1.0)), 1e-3, None)
+def test_gradient_is_left_as_it_is_without_clip_grad(model: nn.Module) -> None:
+    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW), 1e-3, None)
+    (1e6 * model["head"].weight.sum()).backward()
+    wrapper._clip_grad()
+    assert (model["head"].weight.grad == 1e6).all()
+
+
+@pytest.mark.parametrize("clip_grad", [dict(max_norm=1.0), None], ids=["clipped", "not clipped"])
+def test_gradient_that_is_no_number_changes_nothing(model: nn.Module, clip_grad: dict[str, float] | None) -> None:
+    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW, clip_grad=clip_grad), 1e-3, None)
     before = model["head"].weight.detach().clone()
     with pytest.raises(NonFiniteGradientError, match="the norm of the gradient is nan"):
         wrapper.update_params((model["head"].weight * float("nan")).sum())

@@ -78,6 +78,24 @@ def test_newest_checkpoint_is_found_and_old_ones_go(tiny_config: TinyConfig, tmp
     assert sorted(_logged(tmp_path, "loss")) == [1, 2, 3, 4, 5, 6]
 
 
+def test_going_on_from_an_older_checkpoint_loses_nothing(tiny_config: TinyConfig, tmp_path: Path) -> None:
+    """What an earlier run has written after it lies in a folder of its own, and is not the newest any more."""
+    config = tiny_config(validate=False, schedule__checkpoint_epochs=1 / 6, keep_checkpoints=3)
+    _train(config, tmp_path)
+    earlier = {path.name: path.read_bytes() for path in tmp_path.glob("*.pth")}
+    assert sorted(earlier) == ["iter_4.pth", "iter_5.pth", "iter_6.pth"]
+    config.schedule.epochs = 5 / 6
+    _train(config, tmp_path, tmp_path / "iter_4.pth")
+    assert sorted(path.name for path in tmp_path.glob("*.pth")) == ["iter_4.pth", "iter_5.pth"]
+    aside = {path.name: path.read_bytes() for path in tmp_path.glob("earlier_run_1/*")}
+    assert aside == {name: content for name, content in earlier.items() if name != "iter_4.pth"}
+    config.schedule.epochs = 1
+    _train(config, tmp_path, resume="newest")
+    assert sorted(path.name for path in tmp_path.glob("*.pth")) == ["iter_4.pth", "iter_5.pth", "iter_6.pth"]
+    assert sorted(_logged(tmp_path, "loss")) == [1, 2, 3, 4, 5, 6]
+    assert not (tmp_path / "earlier_run_2").exists()
+
+
 def test_a_folder_with_checkpoints_is_not_trained_over(tiny_config: TinyConfig, tmp_path: Path) -> None:
     (tmp_path / "iter_7.pth").touch()
     with pytest.raises(InputError, match="holds checkpoints of another run; go on with --resume"):

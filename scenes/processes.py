@@ -1,0 +1,132 @@
+"""Worker processes: started one way everywhere, and never longer alive than the process that they work for."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from typing import Any, Final, TypeVar
+
+_LIBRARIES: Final = (
+    "numpy",
+    "scipy.optimize",
+    "scipy.spatial.transform",
+    "filterpy.common",
+    "mmengine",
+    "cv2",
+    "numba",
+    "matplotlib.pyplot",
+    "torch",
+)
+"""What takes long to import."""
+
+_Result = TypeVar("_Result")
+
+
+def worker_context() -> BaseContext:
+    """How every worker process of the project is started: by a fork server, or afresh where there is none.
+
+    A plain fork inherits the locks of the threads of OpenCV, numba and torch without the threads, and can wait for them
+    for ever. The fork server is a clean process; it imports once what this process has imported of the large
+    libraries, so that a worker starts in a fraction of a second and shares the memory of them. A script that starts
+    workers needs the usual `if __name__ == "__main__":`.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([name for name in _LIBRARIES if name in sys.modules])
+    return context
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def begin_worker() -> None:
+    """What a worker process does first: it leaves interrupts to its parent, and ends when the parent does."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # called in a worker
+    _begin(parent.join)
+
+
+@contextmanager
+def worker_pool(workers: int, initializer: Callable[[], object] | None = None) -> Iterator[ProcessPoolExecutor]:
+    """A pool of worker processes.
+
+    At the end of the block the work that was submitted is waited for; when the block ends by an exception, the workers
+    end at once, whatever they are doing.
+
+    Args:
+        workers: the most processes that there may be.
+        initializer: called in each of them, without arguments; can be pickled.
+
+    Raises:
+        ChildProcessError: a worker was killed.
+    """
+    context = worker_context()
+    held, lifeline = context.Pipe(duplex=False)
+    with held, lifeline, ProcessPoolExecutor(workers, context, _begin_in_pool, (held, initializer)) as pool:
+        try:
+            yield pool
+        except BaseException as error:
+            lifeline.close()
+            pool.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                message = "a worker process was killed in the middle of its work; out of memory?"
+                raise ChildProcessError(message) from None
+            raise
+
+
+def run_jobs(
+    function: Callable[..., _Result],
+    jobs: Sequence[tuple[Any, ...]],
+    workers: int,
+    initializer: Callable[[], object] | None = None,
+) -> Iterator[_Result]:
+    """`function(*job)` for each job, up to `workers` at a time in processes of their own; one works in this process.
+
+    Yields:
+        the results in the order of the jobs, each as soon as it and those before it are there. The first error
+        ends the work, and so does closing the iterator.
+
+    Raises:
+        ChildProcessError: a worker was killed.
+    """
+    count = min(workers, len(jobs))
+    if count <= 1:
+        yield from (function(*job) for job in jobs)
+        return
+    with worker_pool(count, initializer) as pool:
+        futures = [pool.submit(function, *job) for job in jobs]
+        yield from (future.result() for future in futures)
+
+
+def _begin_in_pool(held: Connection, initializer: Callable[[], object] | None) -> None:
+    _begin(partial(held.poll, None))
+    if initializer is not None:
+        initializer()
+
+
+def _begin(wait_for_end: Callable[[], object]) -> None:
+    """Leave interrupts to the parent, which says once what the keyboard says to all; end as soon as a wait does.
+
+    A parent that is killed can tell nobody, but the pipes that it held are closed. Linux could send a signal instead,
+    but sends it when the *thread* that started the worker ends, and a fork server is not whom the work is for.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_after, args=(wait_for_end,), daemon=True).start()
+
+
+def _end_after(wait: Callable[[], object]) -> None:
+    wait()
+    os._exit(1)
