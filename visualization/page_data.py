@@ -17,11 +17,12 @@ from scenes.geometry import FloatArray
 from visualization.colors import ANNOTATION_COLOR, DETECTION_COLOR, class_color, identity_color, score_color
 from visualization.matching import UNMATCHED, FrameEvents, OperatingPoints, mean_scores, scene_events
 from visualization.selection import boxes_by_frame
+from visualization.views import shown_size_px
 
 _SCORE_SHADES: Final = 21
 
-ImageSource = Callable[[Camera], "str | None"]
-"""Where the page finds a camera's image: a data URI, a relative path, or None where there is no image."""
+ImageSource = Callable[[int, Camera], "str | None"]
+"""Where the page finds the image of a camera in a frame: a data URI, a relative path, or None where there is none."""
 
 
 @dataclass
@@ -68,7 +69,7 @@ def page_data(
             "annotation": ANNOTATION_COLOR,
             "detection": DETECTION_COLOR,
         },
-        "frames": [_frame(frame, start_us, origin_m, image_source) for frame in scene.frames],
+        "frames": [_frame(index, frame, start_us, origin_m, image_source) for index, frame in enumerate(scene.frames)],
         "tracks": _track_paths(scene, tracked, events, origin_m),
         "annotations": _annotation_paths(scene, events, origin_m),
         "detections": None if detections is None else _loose_boxes(boxes_by_frame(scene, detections), origin_m),
@@ -77,7 +78,7 @@ def page_data(
     }
 
 
-def _frame(frame: Frame, start_us: int, origin_m: FloatArray, image_source: ImageSource) -> dict[str, Any]:
+def _frame(index: int, frame: Frame, start_us: int, origin_m: FloatArray, image_source: ImageSource) -> dict[str, Any]:
     pose = frame.global_from_ego
     return {
         "token": frame.token,
@@ -86,20 +87,21 @@ def _frame(frame: Frame, start_us: int, origin_m: FloatArray, image_source: Imag
             "position": _rounded(pose[:3, 3] - origin_m),
             "yaw": round(float(np.arctan2(pose[1, 0], pose[0, 0])), 5),
         },
-        "cameras": [_camera(camera, origin_m, image_source) for camera in frame.cameras],
+        "cameras": [_camera(camera, image_source(index, camera), origin_m) for camera in frame.cameras],
     }
 
 
-def _camera(camera: Camera, origin_m: FloatArray, image_source: ImageSource) -> dict[str, Any]:
+def _camera(camera: Camera, image: str | None, origin_m: FloatArray) -> dict[str, Any]:
     # camera_from_scene @ p = camera_from_global @ (p + origin)
     pose = camera.camera_from_global.copy()
     pose[:3, 3] += pose[:3, :3] @ origin_m
+    width_px, height_px = shown_size_px(camera)
     return {
         "name": camera.name,
         "file": camera.image_path.name,
-        "image": image_source(camera),
-        "width": camera.width_px or round(2 * camera.intrinsic[0, 2]),
-        "height": camera.height_px or round(2 * camera.intrinsic[1, 2]),
+        "image": image,
+        "width": width_px,
+        "height": height_px,
         "intrinsic": _rounded(camera.intrinsic.ravel(), 3),
         "pose": [_rounded(row, 6) for row in pose[:3]],
     }

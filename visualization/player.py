@@ -19,8 +19,9 @@ from visualization.html_page import assemble_page
 from visualization.images import encode_jpeg, read_image
 from visualization.matching import OperatingPoints, find_operating_points
 from visualization.page_data import page_data
-from visualization.scene_jobs import run_jobs, scene_file_name
+from visualization.scene_jobs import run_jobs, safe_file_name
 from visualization.selection import results_of_scene
+from visualization.views import shown_size_px
 
 _SCRIPTS: Final = (
     "geometry.js",
@@ -44,7 +45,7 @@ class PageOptions:
     Attributes:
         image_width_px: width of the camera images in the page.
         image_quality: JPEG quality, 1 to 100.
-        embed_images: inside the page; otherwise as files in a folder `<scene>_images` beside it.
+        embed_images: inside the page; otherwise as files `<frame>_<camera>.jpg` in a folder `<scene>_images` beside it.
     """
 
     image_width_px: int = 480
@@ -63,7 +64,7 @@ class PageReport:
         switches, misses, false_positives: events in the scene; None where it is not annotated.
         mota: 1 - (switches + misses + false positives) / judged annotations; None where there are none.
         thumbnail: a small picture of the scene as a data URI; None without images.
-        unreadable_images: names of the camera images that were missing or broken.
+        unreadable_images: paths of the camera images that were missing or broken.
     """
 
     path: Path
@@ -146,7 +147,7 @@ def write_pages(
 
 def page_name(scene_name: str) -> str:
     """The file name of a scene's page."""
-    return f"{scene_file_name(scene_name)}.html"
+    return f"{safe_file_name(scene_name)}.html"
 
 
 def page_link(
@@ -180,20 +181,22 @@ class _Photos:
     options: PageOptions
     unreadable: list[str] = field(default_factory=list)
 
-    def source(self, camera: Camera) -> str | None:
+    def source(self, index: int, camera: Camera) -> str | None:
         """Where the page finds the image; see `page_data.ImageSource`."""
         width = self.options.image_width_px
-        shape = (camera.width_px, camera.height_px) if camera.width_px else (16, 9)
-        image = read_image(camera, width, max(1, round(width * shape[1] / shape[0])))
+        width_px, height_px = shown_size_px(camera)
+        image = read_image(camera, width, max(1, round(width * height_px / width_px)))
         if image is None:
-            self.unreadable.append(camera.image_path.name)
+            self.unreadable.append(str(camera.image_path))
             return None
         content = encode_jpeg(image, self.options.image_quality)
         if self.options.embed_images:
             return _data_uri(content)
         folder = self.page.with_name(f"{self.page.stem}_images")
-        write_atomically(folder / camera.image_path.name, content)
-        return quote(f"{folder.name}/{camera.image_path.name}")
+        # Not the image's own name: cameras may number their images alike, each in a folder of its own.
+        name = f"{index:04d}_{safe_file_name(camera.name)}.jpg"
+        write_atomically(folder / name, content)
+        return quote(f"{folder.name}/{name}")
 
 
 def _event_counts(data: Mapping[str, Any]) -> dict[str, Any]:

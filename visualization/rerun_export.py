@@ -20,8 +20,9 @@ from visualization.colors import ANNOTATION_COLOR, COLORINGS, DETECTION_COLOR, C
 from visualization.images import encode_jpeg, read_image
 from visualization.mosaic import sorted_cameras
 from visualization.run_painter import DrawingOptions, RunPainter
-from visualization.scene_jobs import run_jobs, scene_file_name
+from visualization.scene_jobs import run_jobs, safe_file_name
 from visualization.selection import boxes_by_frame, results_of_scene
+from visualization.views import shown_size_px
 
 _APPLICATION: Final = "streamtrack"
 _IMAGE_WIDTH_PX: Final = 800
@@ -77,7 +78,7 @@ def write_recordings(
         (
             scene,
             results_of_scene(scene, tracks),
-            folder / f"{scene_file_name(scene.name)}.rrd",
+            folder / f"{safe_file_name(scene.name)}.rrd",
             options,
             None if detections is None else results_of_scene(scene, detections),
         )
@@ -158,9 +159,10 @@ class _RecordingWriter:
 
     def _log_camera(self, camera: Camera) -> None:
         rerun, entity = self._rerun, f"world/cameras/{camera.name}"
-        width = min(_IMAGE_WIDTH_PX, camera.width_px or _IMAGE_WIDTH_PX)
-        scale = width / (camera.width_px or width)
-        height = round(scale * (camera.height_px or width * 9 / 16))
+        width_px, height_px = shown_size_px(camera)
+        width = min(_IMAGE_WIDTH_PX, width_px)
+        scale = width / width_px
+        height = max(1, round(scale * height_px))
         intrinsic = np.diag([scale, scale, 1.0]) @ camera.intrinsic
         self._recording.log(entity, self._transform(camera.global_from_ego @ camera.ego_from_camera))
         pinhole = rerun.Pinhole(

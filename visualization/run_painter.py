@@ -56,14 +56,14 @@ class CameraImages:
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """File names of the images that were missing or broken so far."""
+        """Paths of the images that were missing or broken so far."""
         return tuple(self._unreadable)
 
     def read(self, camera: Camera, width_px: int, height_px: int) -> Image:
         """The camera's image, or a grey one with the file's name."""
         image = read_image(camera, width_px, height_px)
         if image is None:
-            self._unreadable[camera.image_path.name] = None
+            self._unreadable[str(camera.image_path)] = None
             return grey_image(camera.image_path, width_px, height_px)
         return image
 

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -88,12 +89,44 @@ def test_images_beside_the_page(small_scene, small_tracks, tmp_path):
     assert all((tmp_path / image).is_file() for image in images)
 
 
+def test_images_of_one_name_in_different_folders_stay_different(small_scene, small_tracks, tmp_path):
+    """Cameras that number their images alike, each in a folder of its own."""
+
+    def renamed(index, camera):
+        path = tmp_path / "data" / camera.name / f"{index:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(
+            str(path), np.full((450, 800, 3), 10 * len(list((tmp_path / "data").rglob("*.jpg"))), np.uint8)
+        )
+        return replace(camera, image_path=path)
+
+    frames = tuple(
+        replace(frame, cameras=tuple(renamed(index, camera) for camera in frame.cameras))
+        for index, frame in enumerate(small_scene.frames)
+    )
+    scene = replace(small_scene, frames=frames)
+    report = write_scene_page(scene, small_tracks, tmp_path / "page.html", PageOptions(embed_images=False))
+    for frame, shown in zip(frames, data_of(report.path)["frames"], strict=True):
+        for camera, entry in zip(frame.cameras, shown["cameras"], strict=True):
+            original = cv2.imread(str(camera.image_path)).mean()
+            assert cv2.imread(str(tmp_path / entry["image"])).mean() == pytest.approx(original, abs=2)
+
+
+def test_missing_images_of_one_name_are_counted_each(small_scene, small_tracks, tmp_path):
+    frame = small_scene.frames[0]
+    cameras = tuple(replace(c, image_path=tmp_path / c.name / "000000.jpg") for c in frame.cameras)
+    report = write_scene_page(
+        replace(small_scene, frames=(replace(frame, cameras=cameras),)), small_tracks, tmp_path / "page.html"
+    )
+    assert len(set(report.unreadable_images)) == 6
+
+
 def test_missing_and_broken_images_are_named(small_scene, small_tracks, tmp_path):
     missing, broken = (small_scene.frames[1].cameras[i].image_path for i in range(2))
     missing.unlink()
     broken.write_bytes(b"no JPEG")
     report = write_scene_page(small_scene, small_tracks, tmp_path / "page.html")
-    assert sorted(report.unreadable_images) == sorted([missing.name, broken.name])
+    assert sorted(report.unreadable_images) == sorted([str(missing), str(broken)])
     assert data_of(report.path)["frames"][1]["cameras"][0]["image"] is None
 
 
