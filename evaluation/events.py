@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes import NO_QUERY, TRACKING_CLASSES, Boxes3D, InputError, Results, Scene
+from scenes.geometry import FloatArray
 
 if TYPE_CHECKING:
     from evaluation.engine.tracked_scenes import TrackedScenes, Tracks
@@ -55,12 +56,15 @@ class FrameEvents:
         tracks, annotations: the boxes.
         match: (N,) index of the annotation that a track's box is matched with, `NO_MATCH` without one.
         switch: (N,) whether that annotation was matched with another track before.
+        track_score: (N,) what the metrics compare with the operating point: the mean score of the boxes of a track that
+            lie in range and in no bicycle rack; NaN for the other boxes.
     """
 
     tracks: JudgedBoxes
     annotations: JudgedBoxes
     match: IntArray
     switch: BoolArray
+    track_score: FloatArray
 
     @property
     def false_positive(self) -> BoolArray:
@@ -166,17 +170,20 @@ class _Rows:
         annotations, annotation_place = _judged_boxes(self._tracked.annotated, annotated, self.annotation_judged)
         tracks, track_place = _judged_boxes(self._tracked.predicted, predicted, self.track_judged)
         table = self._tracked.predicted.table
-        matched = np.flatnonzero(self.match != NO_MATCH)
-        first = np.searchsorted(table.frame[matched], np.arange(len(frames) + 1))
-        events = {}
-        for index, frame in enumerate(frames):
-            rows = matched[first[index] : first[index + 1]]
-            match = np.full(len(tracks[index].judged), NO_MATCH)
-            switch = np.zeros(len(match), dtype=np.bool_)
-            match[track_place[rows]] = annotation_place[self.match[rows]]
-            switch[track_place[rows]] = self.switch[rows]
-            events[frame.token] = FrameEvents(tracks[index], annotations[index], match, switch)
-        return events
+        # A column of the table, spread over the boxes of each frame.
+        match, switch, score = (
+            [np.full(len(boxes.judged), default) for boxes in tracks] for default in (NO_MATCH, False, np.nan)
+        )
+        for row in np.flatnonzero(~table.filled | self.track_judged).tolist():
+            frame, place = table.frame[row], track_place[row]
+            score[frame][place] = table.score[row]
+            if self.match[row] != NO_MATCH:
+                match[frame][place] = annotation_place[self.match[row]]
+                switch[frame][place] = self.switch[row]
+        return {
+            frame.token: FrameEvents(*of_frame)
+            for frame, *of_frame in zip(frames, tracks, annotations, match, switch, score, strict=True)
+        }
 
 
 def _judged_boxes(side: Tracks, given: Sequence[Boxes3D], judged: BoolArray) -> tuple[list[JudgedBoxes], IntArray]:

@@ -20,14 +20,14 @@ import matplotlib
 import numpy as np
 from PIL import Image as PillowImage
 
+from evaluation.events import TrackEvents
 from scenes import InputError, Results, Scene
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray, invert_pose, transform_points
 from visualization.birds_eye import birds_eye_canvas
 from visualization.colors import Image
-from visualization.matching import find_operating_points, scene_events
+from visualization.events import find_events
 from visualization.panel import draw_title
-from visualization.selection import boxes_by_frame
 from visualization.views import BirdsEyeView
 
 ERROR_KINDS: Final = ("misses", "false positives", "switches")
@@ -69,41 +69,50 @@ class HeatAnnotator:
         return np.asarray(blurred * view.pixels_per_m**2, dtype=np.float64)
 
 
-def error_positions(scenes: Sequence[Scene], tracks: Results) -> dict[str, FloatArray]:
+def error_positions(
+    scenes: Sequence[Scene], tracks: Results, events: TrackEvents | None = None
+) -> dict[str, FloatArray]:
     """Where the errors of annotated scenes lie, seen from the car.
 
     Args:
         scenes: those without annotations add nothing.
         tracks: boxes by sample token, with `track_id`.
+        events: what the evaluation counts; found in these scenes alone when not given.
 
     Returns:
-        for each of `ERROR_KINDS` (N, 3) positions in ego coordinates, judged as in `scene_events`.
+        for each of `ERROR_KINDS` (N, 3) positions in ego coordinates, as many as the official evaluation counts.
+
+    Raises:
+        InputError: the scenes cannot be evaluated.
     """
     positions: dict[str, list[FloatArray]] = {kind: [np.zeros((0, 3))] for kind in ERROR_KINDS}
-    points = find_operating_points(scenes, tracks)
-    for scene in scenes:
-        events_of_frames = scene_events(scene, tracks, points) or []
-        for frame, boxes, events in zip(scene.frames, boxes_by_frame(scene, tracks), events_of_frames, strict=False):
-            assert frame.annotations is not None
-            ego_from_global = invert_pose(frame.global_from_ego)
-            missed = frame.annotations.boxes.center_m[events.missed]
-            positions["misses"].append(transform_points(ego_from_global, missed))
-            for kind, mask in (("false positives", events.false_positive), ("switches", events.switch)):
-                positions[kind].append(transform_points(ego_from_global, boxes.center_m[mask]))
+    counted = (find_events(scenes, tracks) if events is None else events).frames
+    for frame in (frame for scene in scenes for frame in scene.frames if frame.token in counted):
+        of_frame = counted[frame.token]
+        ego_from_global = invert_pose(frame.global_from_ego)
+        errors_m = {
+            "misses": of_frame.annotations.boxes.center_m[of_frame.missed],
+            "false positives": of_frame.tracks.boxes.center_m[of_frame.false_positive],
+            "switches": of_frame.tracks.boxes.center_m[of_frame.switch],
+        }
+        for kind, centers_m in errors_m.items():
+            positions[kind].append(transform_points(ego_from_global, centers_m))
     return {kind: np.concatenate(parts) for kind, parts in positions.items()}
 
 
-def write_error_heat(scenes: Sequence[Scene], tracks: Results, path: Path) -> None:
+def write_error_heat(scenes: Sequence[Scene], tracks: Results, path: Path, events: TrackEvents | None = None) -> None:
     """Write a PNG with a bird's-eye view of the misses, the false positives and the switches of all scenes.
 
+    Args: see `error_positions`.
+
     Raises:
-        InputError: no scene is annotated.
+        InputError: no scene is annotated, or they cannot be evaluated.
     """
     if not any(frame.annotations is not None for scene in scenes for frame in scene.frames):
         raise InputError("no scene is annotated: there are no errors to draw")
     view = BirdsEyeView(np.eye(4), _PANEL_PX, _PANEL_PX, pixels_per_m=0.5 * _PANEL_PX / _RANGE_M)
     panels = []
-    for kind, points_m in error_positions(scenes, tracks).items():
+    for kind, points_m in error_positions(scenes, tracks, events).items():
         panel = HeatAnnotator().annotate(birds_eye_canvas(view), points_m, view)
         draw_title(panel, f"{len(points_m)} {kind}", size_px=18)
         panels.append(panel)

@@ -7,17 +7,21 @@ inside the page or beside it.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+import numpy as np
+
+from evaluation.events import TrackEvents
 from scenes import Camera, Results, Scene
 from scenes.files import write_atomically
+from visualization.events import find_events
 from visualization.html_page import assemble_page
 from visualization.images import encode_jpeg, read_image
-from visualization.matching import OperatingPoints, find_operating_points
 from visualization.page_data import page_data
 from visualization.scene_jobs import run_jobs, safe_file_name
 from visualization.selection import results_of_scene
@@ -34,6 +38,7 @@ _SCRIPTS: Final = (
     "playback.js",
     "player.js",
 )
+_ERRORS: Final = ("switches", "misses", "false_positives")
 _THUMBNAIL_PX: Final = (256, 144)
 _THUMBNAIL_QUALITY: Final = 70
 
@@ -61,8 +66,11 @@ class PageReport:
         path: the page.
         scene_name, location: which scene it plays, and where that was recorded.
         frames, tracks: how many it shows.
-        switches, misses, false_positives: events in the scene; None where it is not annotated.
-        mota: 1 - (switches + misses + false positives) / judged annotations; None where there are none.
+        matches, switches, misses, false_positives: how many the evaluation counts in the scene (TP, IDS, FN, FP); None
+            where it is not judged.
+        mota: the mean over the classes that are annotated in the scene of
+            max(0, 1 - (switches + misses + false positives) / annotations); None where there are none.
+        amota: AMOTA of the scene on its own; None where it has none.
         thumbnail: a small picture of the scene as a data URI; None without images.
         unreadable_images: paths of the camera images that were missing or broken.
     """
@@ -72,10 +80,12 @@ class PageReport:
     location: str
     frames: int
     tracks: int
+    matches: int | None
     switches: int | None
     misses: int | None
     false_positives: int | None
     mota: float | None
+    amota: float | None
     thumbnail: str | None
     unreadable_images: tuple[str, ...]
 
@@ -86,7 +96,7 @@ def write_scene_page(
     path: Path,
     options: PageOptions | None = None,
     detections: Results | None = None,
-    operating_points: OperatingPoints | None = None,
+    events: TrackEvents | None = None,
 ) -> PageReport:
     """Write the page of a scene, whole or not at all.
 
@@ -96,14 +106,15 @@ def write_scene_page(
         path: the page to write (`.html`).
         options: how it is written.
         detections: boxes by sample token for a layer of their own.
-        operating_points: by class the score from which on tracks are judged; found in this scene when not given.
+        events: what the evaluation counts in it; found in this scene alone when not given.
 
     Raises:
+        InputError: the scene cannot be evaluated.
         OSError: a file could not be written.
     """
     photos = _Photos(path, options or PageOptions())
-    points = find_operating_points([scene], tracks) if operating_points is None else operating_points
-    data = page_data(scene, tracks, detections, points, photos.source)
+    counted = find_events([scene], tracks) if events is None else events
+    data = page_data(scene, tracks, detections, counted, photos.source)
     write_atomically(path, assemble_page("player.html", "player.css", _SCRIPTS, f"{scene.name} - tracks", data))
     return PageReport(
         path=path,
@@ -112,6 +123,7 @@ def write_scene_page(
         frames=len(scene.frames),
         tracks=len(data["tracks"]),
         **_event_counts(data),
+        amota=_finite(counted.amota.get(scene.name)),
         thumbnail=_thumbnail(scene),
         unreadable_images=tuple(photos.unreadable),
     )
@@ -124,13 +136,14 @@ def write_pages(
     options: PageOptions | None = None,
     detections: Results | None = None,
     workers: int = 1,
+    events: TrackEvents | None = None,
 ) -> Iterator[PageReport]:
     """Write `<folder>/<scene name>.html` for each scene, several at a time in processes of their own.
 
-    All scenes are judged at the same operating points. See `write_scene_page`; with more than one worker a
-    script that calls this needs the usual `if __name__ == "__main__":`.
+    Without `events` the scenes are judged together, at the operating points of all of them. See `write_scene_page`;
+    with more than one worker a script that calls this needs the usual `if __name__ == "__main__":`.
     """
-    points = find_operating_points(scenes, tracks, workers)
+    counted = find_events(scenes, tracks) if events is None else events
     jobs = [
         (
             scene,
@@ -138,7 +151,7 @@ def write_pages(
             folder / page_name(scene.name),
             options,
             None if detections is None else results_of_scene(scene, detections),
-            points,
+            counted.of_scene(scene),
         )
         for scene in scenes
     ]
@@ -202,14 +215,23 @@ class _Photos:
 def _event_counts(data: Mapping[str, Any]) -> dict[str, Any]:
     """The counts of a `PageReport`, from a page's data."""
     if not data["judged"]:
-        return {"switches": None, "misses": None, "false_positives": None, "mota": None}
-    switches = sum(len(track["switches"]) for track in data["tracks"])
-    false_positives = sum(len(track["false_positives"]) for track in data["tracks"])
-    misses = sum(len(annotation["misses"]) for annotation in data["annotations"])
-    matches = sum(match is not None for track in data["tracks"] for match in track["matches"])
-    judged = misses + matches
-    mota = 1.0 - (switches + false_positives + misses) / judged if judged else None
-    return {"switches": switches, "misses": misses, "false_positives": false_positives, "mota": mota}
+        return dict.fromkeys(("matches", "switches", "misses", "false_positives", "mota"))
+    count = {kind: np.zeros(len(data["classes"]), dtype=np.int64) for kind in ("found", *_ERRORS)}
+    for path in (*data["tracks"], *data["annotations"]):
+        count["found"][path["label"]] += sum(match is not None for match in path.get("matches", ()))
+        for kind in _ERRORS:
+            count[kind][path["label"]] += len(path.get(kind, ()))
+    annotations = count["found"] + count["misses"]
+    errors = sum(count[kind] for kind in _ERRORS)
+    present = annotations > 0
+    mota = np.maximum(0.0, 1.0 - errors[present] / annotations[present])
+    totals = {kind: int(of_classes.sum()) for kind, of_classes in count.items()}
+    totals["matches"] = totals.pop("found") - totals["switches"]
+    return {**totals, "mota": float(mota.mean()) if present.any() else None}
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
 
 
 def _thumbnail(scene: Scene) -> str | None:
