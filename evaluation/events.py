@@ -69,7 +69,8 @@ class FrameEvents:
     @property
     def false_positive(self) -> BoolArray:
         """(N,) boxes of tracks that count and have no annotation."""
-        return self.tracks.judged & (self.match == NO_MATCH)
+        unmatched: BoolArray = self.match == NO_MATCH
+        return self.tracks.judged & unmatched
 
     @property
     def missed(self) -> BoolArray:

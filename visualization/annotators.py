@@ -130,8 +130,15 @@ class LabelAnnotator:
             draw_plate(image, text, plate, colors[index], self.size_px)
         return image
 
-    def place(self, boxes: Boxes3D, view: View) -> list[tuple[int, str, NDArray[np.int64]]]:
+    def place(
+        self, boxes: Boxes3D, view: View, covered: NDArray[np.int64] | None = None
+    ) -> list[tuple[int, str, NDArray[np.int64]]]:
         """Where texts go in a view.
+
+        Args:
+            boxes: global. view: the view.
+            covered: (M, 4) left, top, right, bottom in pixels of what no text may hide; texts then also stand beside
+                their boxes.
 
         Returns:
             for each text that finds a place the index of its box, the text, and its plate as (left, top,
@@ -140,11 +147,12 @@ class LabelAnnotator:
         lines, visible = project_boxes(boxes, view)
         texts = self.text_of(boxes)
         placed: list[tuple[int, str, NDArray[np.int64]]] = []
-        taken = np.zeros((0, 4), dtype=np.int64)
+        taken = np.zeros((0, 4), dtype=np.int64) if covered is None else covered
         for index in far_to_near(boxes, view)[::-1].tolist():
             if texts[index] and visible[index].any():
                 points = lines[index][visible[index]].reshape(-1, 2)
-                plate = free_plate(texts[index], points, taken, (view.height_px, view.width_px), self.size_px)
+                shape = (view.height_px, view.width_px)
+                plate = free_plate(texts[index], points, taken, shape, self.size_px, beside=covered is not None)
                 if plate is not None:
                     taken = np.vstack([taken, plate])
                     placed.append((index, texts[index], plate))
@@ -152,7 +160,12 @@ class LabelAnnotator:
 
 
 def free_plate(
-    text: str, points_px: FloatArray, taken: NDArray[np.int64], shape: tuple[int, ...], size_px: int
+    text: str,
+    points_px: FloatArray,
+    taken: NDArray[np.int64],
+    shape: tuple[int, ...],
+    size_px: int,
+    beside: bool = False,
 ) -> NDArray[np.int64] | None:
     """Where a text fits in an image: above some points, else below them.
 
@@ -162,6 +175,7 @@ def free_plate(
         taken: (M, 4) plates of other texts.
         shape: of the image: height, width, ...
         size_px: size of the letters.
+        beside: whether it may also stand right or left of them.
 
     Returns:
         left, top, right, bottom; None if it fits nowhere.
@@ -170,9 +184,11 @@ def free_plate(
     width += 2 * _PLATE_MARGIN_PX
     left, top = points_px.min(axis=0)
     right, bottom = points_px.max(axis=0)
-    column = int(np.clip(0.5 * (left + right) - 0.5 * width, 0, max(shape[1] - width, 0)))
-    for row in (top - height - 2, bottom + 2, top - 2 * height - 3):
-        line = int(np.clip(row, 0, max(shape[0] - height, 0)))
+    middle, centre = 0.5 * (left + right - width), 0.5 * (top + bottom - height)
+    above, below, far_above = ((middle, row) for row in (top - height - 2, bottom + 2, top - 2 * height - 3))
+    sides = [(right + 3, centre), (left - width - 3, centre)] if beside else []
+    for place in (above, below, far_above, *sides):
+        column, line = np.clip(place, 0, [max(shape[1] - width, 0), max(shape[0] - height, 0)]).astype(int)
         plate = np.array([column, line, column + width, line + height])
         overlaps = (taken[:, :2] < plate[2:]).all(axis=1) & (taken[:, 2:] > plate[:2]).all(axis=1)
         if not overlaps.any():

@@ -222,7 +222,7 @@ def _event_counts(data: Mapping[str, Any]) -> dict[str, Any]:
         for kind in _ERRORS:
             count[kind][path["label"]] += len(path.get(kind, ()))
     annotations = count["found"] + count["misses"]
-    errors = sum(count[kind] for kind in _ERRORS)
+    errors = np.sum([count[kind] for kind in _ERRORS], axis=0)
     present = annotations > 0
     mota = np.maximum(0.0, 1.0 - errors[present] / annotations[present])
     totals = {kind: int(of_classes.sum()) for kind, of_classes in count.items()}
