@@ -37,21 +37,23 @@ def main() -> None:
     tracks = read_tracks(arguments.tracks)
     scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
     chosen = select_scenes(scenes, tracks, arguments.scene, arguments.tracks)
-    if arguments.format in _WRITERS_OF_ERRORS:
+    if arguments.format in _JUDGING_WRITERS:
         # Tracks are judged where the MOTA over the whole file is best, whichever scenes are drawn.
         judged = select_scenes(scenes, tracks, (), arguments.tracks)
-        _WRITERS_OF_ERRORS[arguments.format](arguments, chosen, tracks, judged)
+        _JUDGING_WRITERS[arguments.format](arguments, chosen, tracks, judged)
     else:
         _WRITERS[arguments.format](arguments, chosen, tracks)
 
 
-def _write_videos(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
+def _write_videos(
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
+) -> None:
     reports = write_videos(
         scenes,
         tracks,
         arguments.out,
         _drawing(arguments),
-        compared=_compared_runs(arguments, scenes, tracks) if arguments.compare else None,
+        compared=_compared_runs(arguments, scenes, tracks, judged) if arguments.compare else None,
         smooth_fps=_SMOOTH_FPS if arguments.smooth else None,
         workers=arguments.workers,
     )
@@ -69,12 +71,13 @@ def _drawing(arguments: argparse.Namespace) -> DrawingOptions:
 
 
 def _compared_runs(
-    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
 ) -> Callable[[Scene], dict[str, Results]]:
     """For a scene the two runs that stand side by side; what is compared with stands on the left."""
     if arguments.compare == "annotations":
+        events = _events(judged, tracks)
         return lambda scene: {
-            "annotations": results_from_annotations(scene),
+            "annotations": results_from_annotations(scene, events),
             arguments.tracks.name: results_of_scene(scene, tracks),
         }
     other = read_tracks(arguments.compare)
@@ -110,7 +113,7 @@ def _events(scenes: Sequence[Scene], tracks: Results) -> TrackEvents:
     try:
         return find_events(scenes, tracks)
     except InputError as error:
-        print(f"the pages go without errors and AMOTA: {error}")
+        print(f"tracks are drawn without being judged: {error}")
         return TrackEvents({}, {}, {})
 
 
@@ -136,13 +139,12 @@ def _write_heat(
 
 
 _WRITERS = {
-    "video": _write_videos,
     "png": _write_figures,
     "svg": _write_figures,
     "pdf": _write_figures,
     "rerun": _write_recordings,
 }
-_WRITERS_OF_ERRORS = {"html": _write_pages, "heat": _write_heat}
+_JUDGING_WRITERS = {"video": _write_videos, "html": _write_pages, "heat": _write_heat}
 
 
 def _grey_frames(names: tuple[str, ...]) -> str:
@@ -159,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument(
         "--format",
-        choices=sorted({**_WRITERS, **_WRITERS_OF_ERRORS}),
+        choices=sorted({**_WRITERS, **_JUDGING_WRITERS}),
         default="video",
         help="what to write (default: video)",
     )

@@ -218,11 +218,9 @@ class TailAnnotator:
 
     def annotate(self, image: Image, history: Sequence[Boxes3D], view: View) -> Image:
         """Draw the paths of the boxes in the last of `history`, frames in the order of time, boxes global."""
-        paths = ground_paths(history)
-        current = history[-1] if history else Boxes3D.empty()
-        identities = [] if current.track_id is None else current.track_id.tolist()
-        for identity, color in zip(identities, self.coloring(current), strict=False):
-            self._draw_path(image, np.array(paths[identity]), color, view)
+        if history:
+            for path, color in zip(ground_paths(history), self.coloring(history[-1]), strict=True):
+                self._draw_path(image, path, color, view)
         return image
 
     def _draw_path(self, image: Image, path_m: FloatArray, color: NDArray[np.uint8], view: View) -> None:
@@ -284,12 +282,29 @@ def far_to_near(boxes: Boxes3D, view: View) -> NDArray[np.int64]:
     return np.argsort(-view.distance_m(boxes.center_m), kind="stable")
 
 
-def ground_paths(history: Sequence[Boxes3D]) -> dict[str, list[FloatArray]]:
-    """For each identity the ground points under its boxes, oldest first."""
+def ground_paths(history: Sequence[Boxes3D]) -> list[FloatArray]:
+    """Where each box of the last of `history` came from.
+
+    Returns:
+        for each (P, 3) ground points under the boxes of its identity, oldest first; of a box without identity that
+        under itself alone.
+    """
+    current = history[-1] if history else Boxes3D.empty()
     paths: dict[str, list[FloatArray]] = {}
     for boxes in history:
-        if boxes.track_id is not None:
-            ground = boxes.center_m - np.outer(0.5 * boxes.size_wlh_m[:, 2], [0.0, 0.0, 1.0])
-            for identity, point in zip(boxes.track_id.tolist(), ground, strict=True):
-                paths.setdefault(identity, []).append(point)
-    return paths
+        for identity, point in zip(_identities(boxes), _ground_points(boxes), strict=True):
+            paths.setdefault(identity, []).append(point)
+    return [
+        np.array(paths[identity]) if identity else point[None]
+        for identity, point in zip(_identities(current), _ground_points(current), strict=True)
+    ]
+
+
+def _identities(boxes: Boxes3D) -> list[str]:
+    return [""] * len(boxes) if boxes.track_id is None else boxes.track_id.tolist()
+
+
+def _ground_points(boxes: Boxes3D) -> FloatArray:
+    """(N, 3) points below the centres of boxes."""
+    points: FloatArray = boxes.center_m - np.outer(0.5 * boxes.size_wlh_m[:, 2], [0.0, 0.0, 1.0])
+    return points

@@ -216,11 +216,8 @@ class _FigurePainter:
 
     def _draw_tails(self, axes: Axes, index: int, view: View) -> None:
         boxes = self._run.boxes[index]
-        paths = ground_paths(self._run.history(index))
-        identities = [] if boxes.track_id is None else boxes.track_id.tolist()
         colors: ColorArray = self._coloring(boxes)
-        for identity, color in zip(identities, colors, strict=False):
-            path = np.array(paths[identity])
+        for path, color in zip(ground_paths(self._run.history(index)), colors, strict=True):
             lines, visible = view.segments(path[:-1], path[1:])
             axes.add_collection(LineCollection(list(lines[visible]), colors=[color / 255.0], lw=1.0, zorder=2.5))
 
@@ -283,6 +280,6 @@ def _draw_rings(axes: Axes, view: BirdsEyeView) -> None:
         radius = radius_m * view.pixels_per_m
         axes.add_patch(Circle((middle[0], middle[1]), radius, fill=False, color=_RING_COLOR, lw=0.4, zorder=1))
     for text, place in _ring_labels(view):
-        axes.text(*place, text, fontsize=4, color="#8a93a0", ha="center", va="center", zorder=1)
+        axes.text(place[0], place[1], text, fontsize=4, color="#8a93a0", ha="center", va="center", zorder=1)
     outline = view.pixels_from_ego(EGO_OUTLINE_M)
     axes.add_patch(Polygon(outline, facecolor="#c9d0da", edgecolor=_INK, lw=0.5, zorder=2))

@@ -189,9 +189,7 @@ class _RecordingWriter:
         self._recording.log(entity, shown)
 
     def _log_tails(self, index: int, boxes: Boxes3D) -> None:
-        paths = ground_paths(self._run.history(index))
-        identities = [] if boxes.track_id is None else boxes.track_id.tolist()
-        strips = [np.array(paths[identity]) - self._origin_m for identity in identities]
+        strips = [path - self._origin_m for path in ground_paths(self._run.history(index))]
         self._recording.log("world/tails", self._rerun.LineStrips3D(strips, colors=self._coloring(boxes)))
 
     def _transform(self, global_from_body: Any) -> Any:

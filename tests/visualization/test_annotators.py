@@ -13,8 +13,9 @@ import visualization.heat
 import visualization.views
 from scenes import Boxes3D
 from visualization import BirdsEyeView, BoxAnnotator, CameraView, LabelAnnotator, TailAnnotator, project_boxes
-from visualization.annotators import short_identity
+from visualization.annotators import ground_paths, short_identity
 from visualization.colors import identity_color, rgb
+from visualization.interpolation import interpolate_boxes
 
 from .conftest import boxes_at, camera_at
 
@@ -145,3 +146,22 @@ def test_boxes_anywhere_are_drawn_without_an_error(tmp_path_factory, rows):
         TailAnnotator().annotate(image, [boxes, boxes], view)
         pixels, visible = project_boxes(boxes, view)
         assert np.isfinite(pixels[visible]).all()
+
+
+def test_boxes_without_identity_have_no_tail_and_do_not_move():
+    before, after = boxes_at([(5.0, 0.0), (9.0, 2.0)], ["", "1"]), boxes_at([(30.0, 9.0), (10.0, 2.0)], ["", "1"])
+    alone, followed = ground_paths([before, after])
+    assert alone.tolist() == [[30.0, 9.0, 0.0]]
+    assert followed.tolist() == [[9.0, 2.0, 0.0], [10.0, 2.0, 0.0]]
+    assert interpolate_boxes(before, after, 0.5).center_m[:, 0].tolist() == [5.0, 9.5]
+
+
+def test_texts_hide_nothing_that_is_covered_and_then_stand_beside_their_box():
+    view = BirdsEyeView(np.eye(4), 200, 200, pixels_per_m=4.0)
+    box = boxes_at([(0.0, 0.0)], ["12"])
+    ((_, _, above),) = LabelAnnotator().place(box, view)
+    walls = np.array([[0, 0, 200, above[3]], [0, 111, 200, 200]])
+    ((_, _, beside),) = LabelAnnotator().place(box, view, walls)
+    hides = (walls[:, :2] < beside[2:]).all(axis=1) & (walls[:, 2:] > beside[:2]).all(axis=1)
+    assert not hides.any()
+    assert beside[0] > above[0]
