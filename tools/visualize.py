@@ -19,7 +19,7 @@ from visualization import (
     read_worst_tracks,
     results_from_annotations,
     results_of_scene,
-    safe_file_name,
+    scene_file_name,
     select_scenes,
     write_error_heat,
     write_figure,
@@ -119,7 +119,7 @@ def _events(scenes: Sequence[Scene], tracks: Results) -> TrackEvents:
 
 def _write_figures(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
     for scene in scenes:
-        path = arguments.out / f"{safe_file_name(scene.name)}.{arguments.format}"
+        path = arguments.out / f"{scene_file_name(scene.name)}.{arguments.format}"
         write_figure(scene, tracks, path, [number - 1 for number in arguments.frames], _drawing(arguments))
         print(path)
 

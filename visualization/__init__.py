@@ -30,7 +30,7 @@ from visualization.mosaic import MosaicPainter
 from visualization.player import PageOptions, PageReport, page_link, write_pages, write_scene_page
 from visualization.rerun_export import write_recording, write_recordings
 from visualization.run_painter import DrawingOptions, RunPainter, results_from_annotations
-from visualization.scene_jobs import safe_file_name
+from visualization.scene_jobs import scene_file_name
 from visualization.selection import boxes_by_frame, results_of_scene, select_scenes
 from visualization.video import VideoReport, write_scene_video, write_videos
 from visualization.views import BirdsEyeView, CameraView, View
@@ -74,7 +74,7 @@ __all__ = [
     "read_worst_tracks",
     "results_from_annotations",
     "results_of_scene",
-    "safe_file_name",
+    "scene_file_name",
     "select_scenes",
     "single_color",
     "write_error_heat",

@@ -23,7 +23,7 @@ from visualization.events import find_events
 from visualization.html_page import assemble_page
 from visualization.images import encode_jpeg, read_image
 from visualization.page_data import page_data
-from visualization.scene_jobs import run_jobs, safe_file_name
+from visualization.scene_jobs import run_jobs, scene_file_name
 from visualization.selection import results_of_scene
 from visualization.views import shown_size_px
 
@@ -160,7 +160,7 @@ def write_pages(
 
 def page_name(scene_name: str) -> str:
     """The file name of a scene's page."""
-    return f"{safe_file_name(scene_name)}.html"
+    return f"{scene_file_name(scene_name)}.html"
 
 
 def page_link(
@@ -207,7 +207,7 @@ class _Photos:
             return _data_uri(content)
         folder = self.page.with_name(f"{self.page.stem}_images")
         # Not the image's own name: cameras may number their images alike, each in a folder of its own.
-        name = f"{index:04d}_{safe_file_name(camera.name)}.jpg"
+        name = f"{index:04d}_{scene_file_name(camera.name)}.jpg"
         write_atomically(folder / name, content)
         return quote(f"{folder.name}/{name}")
 

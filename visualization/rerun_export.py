@@ -20,7 +20,7 @@ from visualization.colors import ANNOTATION_COLOR, COLORINGS, DETECTION_COLOR, C
 from visualization.images import encode_jpeg, read_image
 from visualization.mosaic import sorted_cameras
 from visualization.run_painter import DrawingOptions, RunPainter
-from visualization.scene_jobs import run_jobs, safe_file_name
+from visualization.scene_jobs import run_jobs, scene_file_name
 from visualization.selection import boxes_by_frame, results_of_scene
 from visualization.views import shown_size_px
 
@@ -78,7 +78,7 @@ def write_recordings(
         (
             scene,
             results_of_scene(scene, tracks),
-            folder / f"{safe_file_name(scene.name)}.rrd",
+            folder / f"{scene_file_name(scene.name)}.rrd",
             options,
             None if detections is None else results_of_scene(scene, detections),
         )

@@ -1,4 +1,4 @@
-"""Work on many scenes at once: one process a scene, results in order, and safe names for their files."""
+"""Work on many scenes at once: one process a scene, results in order, and a safe file name for each."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def run_jobs(function: Callable[..., _Report], jobs: Sequence[tuple[Any, ...]], 
             pool.shutdown(cancel_futures=True)
 
 
-def safe_file_name(name: str) -> str:
-    """The name of a scene or a camera as a file name without suffix, on any system; different names stay different."""
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:80]
-    if safe and safe == name:
+def scene_file_name(scene_name: str) -> str:
+    """A scene's name as a file name without suffix, on any system; different names stay different."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", scene_name).lstrip(".")[:80]
+    if safe and safe == scene_name:
         return safe
-    return f"{safe}-{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
+    return f"{safe}-{zlib.crc32(scene_name.encode('utf-8', 'surrogatepass')):08x}"

@@ -19,7 +19,7 @@ from visualization.colors import Image
 from visualization.comparison import ComparisonPainter
 from visualization.mosaic import MosaicPainter
 from visualization.run_painter import DrawingOptions
-from visualization.scene_jobs import run_jobs, safe_file_name
+from visualization.scene_jobs import run_jobs, scene_file_name
 from visualization.selection import results_of_scene
 
 _SLOWEST_FPS, _FASTEST_FPS = 0.5, 60.0
@@ -98,7 +98,7 @@ def write_videos(
         (
             scene,
             results_of_scene(scene, tracks),
-            folder / f"{safe_file_name(scene.name)}.mp4",
+            folder / f"{scene_file_name(scene.name)}.mp4",
             options,
             compared(scene) if compared else None,
             smooth_fps,

@@ -6,7 +6,7 @@ import pytest
 
 from scenes import InputError, Results
 from visualization import boxes_by_frame, select_scenes
-from visualization.scene_jobs import safe_file_name
+from visualization.scene_jobs import scene_file_name
 
 from .conftest import FRAMES
 
@@ -34,7 +34,7 @@ def test_frames_that_the_file_lacks_have_no_boxes(small_scene, small_tracks):
 
 def test_file_names_are_safe_and_stay_apart():
     names = ["scene-0103", "a/b", "a_b", "../x", "<b>", ".hidden", "", "\udcff"]
-    files = [safe_file_name(name) for name in names]
+    files = [scene_file_name(name) for name in names]
     assert files[0] == "scene-0103"
     assert len(set(files)) == len(names)
     assert all("/" not in file and not file.startswith(".") and file for file in files)
