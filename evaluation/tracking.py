@@ -135,6 +135,15 @@ def summarise(curves: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, Any]:
     return {"label_metrics": label_metrics, **totals}
 
 
+def operating_threshold(curves: Mapping[str, FloatArray]) -> float | None:
+    """The score from which on predictions of a class take part where its MOTA is highest, see `class_curves`.
+
+    Infinite where no recall is reached: no prediction takes part then. None for a class without annotations.
+    """
+    best = best_threshold_index(curves["mota"])
+    return None if best is None else float(np.nan_to_num(curves["confidence"][best], nan=np.inf))
+
+
 def best_threshold_index(mota: FloatArray) -> int | None:
     """Where MOTA is highest, first of several; None where it is nowhere defined."""
     return None if np.isnan(mota).all() else int(np.nanargmax(mota))

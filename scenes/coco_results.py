@@ -159,6 +159,5 @@ def _boxes(
     count["boxes cut at the image's edge"] += int(cut.sum())
     count["boxes outside the image or without area left out"] += int((~visible).sum())
     size_px = np.array([image.width, image.height], dtype=np.float64)
-    camera_px = np.array([camera.width_px or image.width, camera.height_px or image.height])
-    edges = edges * np.tile(camera_px / size_px, 2)
+    edges = edges * np.tile(np.array(camera.size_px) / size_px, 2)
     return Boxes2D(edges, np.array(labels, dtype=np.int64), np.array([row.score for row in rows])).select(visible)

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.boxes import Boxes3D
+from scenes.errors import InputError
 from scenes.geometry import FloatArray, invert_pose, transform_points
+from scenes.image_size import image_size_px
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +23,7 @@ class Camera:
         name: channel, such as `CAM_FRONT`.
         timestamp_us: time of exposure.
         image_path: where the image should lie; it may be missing on disk.
-        width_px, height_px: image size.
+        stated_size_px: width and height of the image as the tables state them; None where they do not.
         intrinsic: (3, 3) pinhole matrix, pixels.
         ego_from_camera: (4, 4) mounting; camera axes are x right, y down, z forward.
         global_from_ego: (4, 4) ego pose at the time of exposure, which is not the key frame's.
@@ -30,11 +32,36 @@ class Camera:
     name: str
     timestamp_us: int
     image_path: Path
-    width_px: int
-    height_px: int
+    stated_size_px: tuple[int, int] | None
     intrinsic: FloatArray
     ego_from_camera: FloatArray
     global_from_ego: FloatArray
+
+    @cached_property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the image, to which `intrinsic` belongs.
+
+        Where the tables do not state them, the header of the image is read when they are first asked for.
+
+        Raises:
+            InputError: the tables do not state them, and there is no such image.
+        """
+        if self.stated_size_px is not None:
+            return self.stated_size_px
+        try:
+            return image_size_px(self.image_path)
+        except InputError as error:
+            raise InputError(f"{error}; the tables do not state the image's size either") from None
+
+    @property
+    def width_px(self) -> int:
+        """Width of the image, see `size_px`."""
+        return self.size_px[0]
+
+    @property
+    def height_px(self) -> int:
+        """Height of the image, see `size_px`."""
+        return self.size_px[1]
 
     @cached_property
     def camera_from_global(self) -> FloatArray:

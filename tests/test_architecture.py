@@ -13,7 +13,7 @@ ALLOWED = {
     "scenes": set(),
     "tracking": {"scenes"},
     "evaluation": {"scenes"},
-    "visualization": {"scenes"},
+    "visualization": {"scenes", "evaluation"},
     "detection": {"scenes", "evaluation"},
 }
 ROOMS = set(ALLOWED)

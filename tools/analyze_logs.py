@@ -50,9 +50,9 @@ def _draw_detection(arguments: argparse.Namespace) -> None:
 
 
 def _named(paths: list[Path]) -> dict[str, Path]:
-    """Files by a short name: the part of their paths in which they differ."""
+    """Files by a short name: the part of their paths in which they differ; a single one, by its folder and name."""
     if len(paths) == 1:
-        return {paths[0].name: paths[0]}
+        return {"/".join(paths[0].resolve().parts[-2:]) if paths[0].is_file() else paths[0].resolve().name: paths[0]}
     parts = [path.resolve().parts for path in paths]
     start = _shared_length(parts)
     end = _shared_length([part[:start:-1] for part in parts])

@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from evaluation.tracking import tracking_metrics
+from evaluation.events import TrackEvents
 from scenes import TRACKING_CLASSES, InputError, Results, Scene, read_detections, read_scenes, read_tracks
 from scenes.command import run_command
 from visualization import (
     COLORINGS,
     DrawingOptions,
     PageOptions,
+    find_events,
     read_metrics,
     read_worst_tracks,
     results_from_annotations,
@@ -36,16 +37,23 @@ def main() -> None:
     tracks = read_tracks(arguments.tracks)
     scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
     chosen = select_scenes(scenes, tracks, arguments.scene, arguments.tracks)
-    _WRITERS[arguments.format](arguments, chosen, tracks)
+    if arguments.format in _JUDGING_WRITERS:
+        # Tracks are judged where the MOTA over the whole file is best, whichever scenes are drawn.
+        judged = select_scenes(scenes, tracks, (), arguments.tracks)
+        _JUDGING_WRITERS[arguments.format](arguments, chosen, tracks, judged)
+    else:
+        _WRITERS[arguments.format](arguments, chosen, tracks)
 
 
-def _write_videos(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
+def _write_videos(
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
+) -> None:
     reports = write_videos(
         scenes,
         tracks,
         arguments.out,
         _drawing(arguments),
-        compared=_compared_runs(arguments, scenes, tracks) if arguments.compare else None,
+        compared=_compared_runs(arguments, scenes, tracks, judged) if arguments.compare else None,
         smooth_fps=_SMOOTH_FPS if arguments.smooth else None,
         workers=arguments.workers,
     )
@@ -63,12 +71,13 @@ def _drawing(arguments: argparse.Namespace) -> DrawingOptions:
 
 
 def _compared_runs(
-    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
 ) -> Callable[[Scene], dict[str, Results]]:
     """For a scene the two runs that stand side by side; what is compared with stands on the left."""
     if arguments.compare == "annotations":
+        events = _events(judged, tracks)
         return lambda scene: {
-            "annotations": results_from_annotations(scene),
+            "annotations": results_from_annotations(scene, events),
             arguments.tracks.name: results_of_scene(scene, tracks),
         }
     other = read_tracks(arguments.compare)
@@ -83,29 +92,29 @@ def _different_names(left: Path, right: Path) -> tuple[str, str]:
     return (left.name, right.name) if left.name != right.name else (str(left), str(right))
 
 
-def _write_pages(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
+def _write_pages(
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
+) -> None:
     metrics = read_metrics(arguments.metrics) if arguments.metrics else None
     worst_tracks = read_worst_tracks(arguments.analysis) if arguments.analysis else []
     detections = read_detections(arguments.detections) if arguments.detections else None
     options = PageOptions(embed_images=arguments.images == "embed")
     reports = []
-    for report in write_pages(scenes, tracks, arguments.out, options, detections, arguments.workers):
+    events = _events(judged, tracks)
+    for report in write_pages(scenes, tracks, arguments.out, options, detections, arguments.workers, events):
         print(f"{report.path}  ({report.frames} frames{_grey_frames(report.unreadable_images)})")
         reports.append(report)
-    amota = _amota_of_scenes(scenes, tracks)
-    write_index(arguments.out / "index.html", reports, arguments.tracks.name, metrics, amota, worst_tracks)
+    write_index(arguments.out / "index.html", reports, arguments.tracks.name, metrics, worst_tracks)
     print(arguments.out / "index.html")
 
 
-def _amota_of_scenes(scenes: Sequence[Scene], tracks: Results) -> dict[str, float]:
-    """AMOTA of each scene on its own; of none where they cannot be evaluated."""
+def _events(scenes: Sequence[Scene], tracks: Results) -> TrackEvents:
+    """What the evaluation counts; nothing where it cannot be made: the tracks can be looked at nevertheless."""
     try:
-        return {
-            scene.name: tracking_metrics(results_of_scene(scene, tracks), [scene]).summary["amota"] for scene in scenes
-        }
+        return find_events(scenes, tracks)
     except InputError as error:
-        print(f"the list of scenes goes without AMOTA: {error}")
-        return {}
+        print(f"tracks are drawn without being judged: {error}")
+        return TrackEvents({}, {}, {})
 
 
 def _write_figures(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
@@ -122,20 +131,20 @@ def _write_recordings(arguments: argparse.Namespace, scenes: Sequence[Scene], tr
         print(path)
 
 
-def _write_heat(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
-    write_error_heat(scenes, tracks, arguments.out / "errors.png")
+def _write_heat(
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
+) -> None:
+    write_error_heat(scenes, tracks, arguments.out / "errors.png", find_events(judged, tracks))
     print(arguments.out / "errors.png")
 
 
 _WRITERS = {
-    "video": _write_videos,
-    "html": _write_pages,
     "png": _write_figures,
     "svg": _write_figures,
     "pdf": _write_figures,
-    "heat": _write_heat,
     "rerun": _write_recordings,
 }
+_JUDGING_WRITERS = {"video": _write_videos, "html": _write_pages, "heat": _write_heat}
 
 
 def _grey_frames(names: tuple[str, ...]) -> str:
@@ -150,7 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", help="read the scenes of this split only (quicker on a large data root)")
     parser.add_argument("--scene", nargs="+", default=[], metavar="NAME", help="draw these scenes only")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--format", choices=sorted(_WRITERS), default="video", help="what to write (default: video)")
+    parser.add_argument(
+        "--format",
+        choices=sorted({**_WRITERS, **_JUDGING_WRITERS}),
+        default="video",
+        help="what to write (default: video)",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     drawing = parser.add_argument_group("video, pictures and rerun")
     drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")

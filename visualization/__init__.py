@@ -21,11 +21,11 @@ from visualization.colors import (
     single_color,
 )
 from visualization.comparison import ComparisonPainter
+from visualization.events import find_events
 from visualization.figures import draw_figure, write_figure
 from visualization.heat import HeatAnnotator, error_positions, write_error_heat
 from visualization.images import grey_image, read_image
 from visualization.index_page import WorstTrack, read_metrics, read_worst_tracks, write_index
-from visualization.matching import FrameEvents, find_operating_points, scene_events
 from visualization.mosaic import MosaicPainter
 from visualization.player import PageOptions, PageReport, page_link, write_pages, write_scene_page
 from visualization.rerun_export import write_recording, write_recordings
@@ -44,7 +44,6 @@ __all__ = [
     "Coloring",
     "ComparisonPainter",
     "DrawingOptions",
-    "FrameEvents",
     "HeatAnnotator",
     "Image",
     "LabelAnnotator",
@@ -64,7 +63,7 @@ __all__ = [
     "color_by_score",
     "draw_figure",
     "error_positions",
-    "find_operating_points",
+    "find_events",
     "grey_image",
     "identity_color",
     "identity_text",
@@ -75,7 +74,6 @@ __all__ = [
     "read_worst_tracks",
     "results_from_annotations",
     "results_of_scene",
-    "scene_events",
     "scene_file_name",
     "select_scenes",
     "single_color",

@@ -130,8 +130,15 @@ class LabelAnnotator:
             draw_plate(image, text, plate, colors[index], self.size_px)
         return image
 
-    def place(self, boxes: Boxes3D, view: View) -> list[tuple[int, str, NDArray[np.int64]]]:
+    def place(
+        self, boxes: Boxes3D, view: View, covered: NDArray[np.int64] | None = None
+    ) -> list[tuple[int, str, NDArray[np.int64]]]:
         """Where texts go in a view.
+
+        Args:
+            boxes: global. view: the view.
+            covered: (M, 4) left, top, right, bottom in pixels of what no text may hide; texts then also stand beside
+                their boxes.
 
         Returns:
             for each text that finds a place the index of its box, the text, and its plate as (left, top,
@@ -140,11 +147,12 @@ class LabelAnnotator:
         lines, visible = project_boxes(boxes, view)
         texts = self.text_of(boxes)
         placed: list[tuple[int, str, NDArray[np.int64]]] = []
-        taken = np.zeros((0, 4), dtype=np.int64)
+        taken = np.zeros((0, 4), dtype=np.int64) if covered is None else covered
         for index in far_to_near(boxes, view)[::-1].tolist():
             if texts[index] and visible[index].any():
                 points = lines[index][visible[index]].reshape(-1, 2)
-                plate = free_plate(texts[index], points, taken, (view.height_px, view.width_px), self.size_px)
+                shape = (view.height_px, view.width_px)
+                plate = free_plate(texts[index], points, taken, shape, self.size_px, beside=covered is not None)
                 if plate is not None:
                     taken = np.vstack([taken, plate])
                     placed.append((index, texts[index], plate))
@@ -152,7 +160,12 @@ class LabelAnnotator:
 
 
 def free_plate(
-    text: str, points_px: FloatArray, taken: NDArray[np.int64], shape: tuple[int, ...], size_px: int
+    text: str,
+    points_px: FloatArray,
+    taken: NDArray[np.int64],
+    shape: tuple[int, ...],
+    size_px: int,
+    beside: bool = False,
 ) -> NDArray[np.int64] | None:
     """Where a text fits in an image: above some points, else below them.
 
@@ -162,6 +175,7 @@ def free_plate(
         taken: (M, 4) plates of other texts.
         shape: of the image: height, width, ...
         size_px: size of the letters.
+        beside: whether it may also stand right or left of them.
 
     Returns:
         left, top, right, bottom; None if it fits nowhere.
@@ -170,9 +184,11 @@ def free_plate(
     width += 2 * _PLATE_MARGIN_PX
     left, top = points_px.min(axis=0)
     right, bottom = points_px.max(axis=0)
-    column = int(np.clip(0.5 * (left + right) - 0.5 * width, 0, max(shape[1] - width, 0)))
-    for row in (top - height - 2, bottom + 2, top - 2 * height - 3):
-        line = int(np.clip(row, 0, max(shape[0] - height, 0)))
+    middle, centre = 0.5 * (left + right - width), 0.5 * (top + bottom - height)
+    above, below, far_above = ((middle, row) for row in (top - height - 2, bottom + 2, top - 2 * height - 3))
+    sides = [(right + 3, centre), (left - width - 3, centre)] if beside else []
+    for place in (above, below, far_above, *sides):
+        column, line = np.clip(place, 0, [max(shape[1] - width, 0), max(shape[0] - height, 0)]).astype(int)
         plate = np.array([column, line, column + width, line + height])
         overlaps = (taken[:, :2] < plate[2:]).all(axis=1) & (taken[:, 2:] > plate[:2]).all(axis=1)
         if not overlaps.any():
@@ -202,11 +218,9 @@ class TailAnnotator:
 
     def annotate(self, image: Image, history: Sequence[Boxes3D], view: View) -> Image:
         """Draw the paths of the boxes in the last of `history`, frames in the order of time, boxes global."""
-        paths = ground_paths(history)
-        current = history[-1] if history else Boxes3D.empty()
-        identities = [] if current.track_id is None else current.track_id.tolist()
-        for identity, color in zip(identities, self.coloring(current), strict=False):
-            self._draw_path(image, np.array(paths[identity]), color, view)
+        if history:
+            for path, color in zip(ground_paths(history), self.coloring(history[-1]), strict=True):
+                self._draw_path(image, path, color, view)
         return image
 
     def _draw_path(self, image: Image, path_m: FloatArray, color: NDArray[np.uint8], view: View) -> None:
@@ -268,12 +282,29 @@ def far_to_near(boxes: Boxes3D, view: View) -> NDArray[np.int64]:
     return np.argsort(-view.distance_m(boxes.center_m), kind="stable")
 
 
-def ground_paths(history: Sequence[Boxes3D]) -> dict[str, list[FloatArray]]:
-    """For each identity the ground points under its boxes, oldest first."""
+def ground_paths(history: Sequence[Boxes3D]) -> list[FloatArray]:
+    """Where each box of the last of `history` came from.
+
+    Returns:
+        for each (P, 3) ground points under the boxes of its identity, oldest first; of a box without identity that
+        under itself alone.
+    """
+    current = history[-1] if history else Boxes3D.empty()
     paths: dict[str, list[FloatArray]] = {}
     for boxes in history:
-        if boxes.track_id is not None:
-            ground = boxes.center_m - np.outer(0.5 * boxes.size_wlh_m[:, 2], [0.0, 0.0, 1.0])
-            for identity, point in zip(boxes.track_id.tolist(), ground, strict=True):
-                paths.setdefault(identity, []).append(point)
-    return paths
+        for identity, point in zip(_identities(boxes), _ground_points(boxes), strict=True):
+            paths.setdefault(identity, []).append(point)
+    return [
+        np.array(paths[identity]) if identity else point[None]
+        for identity, point in zip(_identities(current), _ground_points(current), strict=True)
+    ]
+
+
+def _identities(boxes: Boxes3D) -> list[str]:
+    return [""] * len(boxes) if boxes.track_id is None else boxes.track_id.tolist()
+
+
+def _ground_points(boxes: Boxes3D) -> FloatArray:
+    """(N, 3) points below the centres of boxes."""
+    points: FloatArray = boxes.center_m - np.outer(0.5 * boxes.size_wlh_m[:, 2], [0.0, 0.0, 1.0])
+    return points

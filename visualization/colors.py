@@ -71,9 +71,10 @@ def score_color(score: float) -> str:
 
 
 def color_by_identity(boxes: Boxes3D) -> ColorArray:
-    """One colour an identity. Boxes without `track_id` take their query's, and grey without either."""
+    """One colour an identity, grey for "". Boxes without `track_id` take their query's, and grey without either."""
     if boxes.track_id is not None:
-        return _stack([identity_color(identity) for identity in boxes.track_id.tolist()])
+        identities = boxes.track_id.tolist()
+        return _stack([identity_color(identity) if identity else DETECTION_COLOR for identity in identities])
     if boxes.query_id is not None:
         return _stack([identity_color(str(query)) for query in boxes.query_id.tolist()])
     return _stack([DETECTION_COLOR] * len(boxes))

@@ -53,7 +53,7 @@ class ComparisonPainter:
     def _paint_half(self, name: str, run: RunPainter, index: int, share: float, cameras: Image) -> Image:
         width, height = _HALF_PX
         birds_eye = run.paint_birds_eye(index, width, height - cameras.shape[0], share)
-        draw_title(birds_eye, f"{name}    {len(run.boxes[index])} tracks", size_px=18)
+        draw_title(birds_eye, f"{name}    {len(run.boxes[index])} boxes", size_px=18)
         corner = birds_eye[-26:, :]
         draw_title(corner, f"{self._scene.name}    {frame_text(self._scene, index)}")
         return np.vstack([cameras, birds_eye])

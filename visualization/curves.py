@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -144,29 +144,42 @@ def write_training_curves(logs: Mapping[str, TrainingLog], path: Path, keys: Seq
 
 
 def write_tracking_curves(runs: Mapping[str, Details], path: Path) -> None:
-    """Draw MOTAR over recall of each class for several runs by name; AMOTA is the area under these curves."""
+    """Draw MOTAR over recall of each class for several runs by name; AMOTA is the area under these curves.
+
+    Classes without annotations are named and not drawn.
+    """
+    absent = [
+        name for name in TRACKING_CLASSES if all(np.isnan(_curve(run[name], "mota")).all() for run in runs.values())
+    ]
     with matplotlib.rc_context(_RULES):
-        figure, all_axes = _panels(len(TRACKING_CLASSES))
-        for axes, class_name in zip(all_axes, TRACKING_CLASSES, strict=True):
+        figure, panels = _class_panels(TRACKING_CLASSES, absent)
+        for class_name, axes in panels.items():
             for name, (color, dashes) in _styles(runs):
                 recall, motar = (_curve(runs[name][class_name], key) for key in ("recall_hypo", "motar"))
                 axes.plot(recall, np.nan_to_num(np.maximum(motar, 0.0)), color=color, ls=dashes, lw=1.3)
             axes.set(title=class_name, xlabel="recall", ylabel="MOTAR", xlim=(0, 1), ylim=(0, 1.02))
-        _add_run_legend(figure, runs)
+        _add_run_legend(figure, runs, "without annotations", absent)
         _save(figure, path)
 
 
 def write_detection_curves(runs: Mapping[str, Details], path: Path, distance_m: str = "2.0") -> None:
-    """Draw precision over recall of each class at one matching distance for several runs by name."""
+    """Draw precision over recall of each class at one matching distance for several runs by name.
+
+    Classes of which no run has found anything are named and not drawn.
+    """
+    keys = {name: f"{name}:{distance_m}" for name in DETECTION_CLASSES}
+    absent = [
+        name for name, key in keys.items() if not any(_curve(run[key], "precision").any() for run in runs.values())
+    ]
     with matplotlib.rc_context(_RULES):
-        figure, all_axes = _panels(len(DETECTION_CLASSES))
-        for axes, class_name in zip(all_axes, DETECTION_CLASSES, strict=True):
+        figure, panels = _class_panels(DETECTION_CLASSES, absent)
+        for class_name, axes in panels.items():
             for name, (color, dashes) in _styles(runs):
-                curves = runs[name][f"{class_name}:{distance_m}"]
+                curves = runs[name][keys[class_name]]
                 axes.plot(_curve(curves, "recall"), _curve(curves, "precision"), color=color, ls=dashes, lw=1.3)
             title = f"{class_name.replace('_', ' ')}, {float(distance_m):g} m"
             axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-        _add_run_legend(figure, runs)
+        _add_run_legend(figure, runs, "nothing found", absent)
         _save(figure, path)
 
 
@@ -283,6 +296,13 @@ def _curve(curves: Mapping[str, Sequence[float]], key: str) -> FloatArray:
     return np.array(curves[key], dtype=np.float64)
 
 
+def _class_panels(classes: Sequence[str], absent: Collection[str]) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with a diagram for each class that is not absent; for all if all are."""
+    drawn = [name for name in classes if name not in absent] or classes
+    figure, all_axes = _panels(len(drawn))
+    return figure, dict(zip(drawn, all_axes, strict=True))
+
+
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     """A figure with `count` diagrams, three a row."""
     columns = min(count, _COLUMNS)
@@ -298,9 +318,12 @@ def _styles(runs: Mapping[str, Any]) -> list[tuple[str, tuple[str, Any]]]:
     return [(name, _RUN_STYLES[index % len(_RUN_STYLES)]) for index, name in enumerate(runs)]
 
 
-def _add_run_legend(figure: Figure, runs: Mapping[str, Any]) -> None:
+def _add_run_legend(figure: Figure, runs: Mapping[str, Any], left_out: str = "", classes: Sequence[str] = ()) -> None:
+    """The runs' styles below the figure, and which classes were left out for what reason."""
     lines = [Line2D([], [], color=color, ls=dashes, lw=1.4, label=name) for name, (color, dashes) in _styles(runs)]
-    figure.legend(handles=lines, loc="outside lower center", ncols=_legend_columns(list(runs)), frameon=False)
+    title = f"{left_out}: {', '.join(name.replace('_', ' ') for name in classes)}" if classes else None
+    columns = _legend_columns(list(runs))
+    figure.legend(handles=lines, loc="outside lower center", ncols=columns, frameon=False, title=title)
 
 
 def _legend_columns(names: Sequence[str]) -> int:

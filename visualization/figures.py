@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Polygon
 from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
 from scenes import DETECTION_CLASSES, InputError, Results, Scene
 from scenes.files import atomic_path
@@ -35,8 +36,14 @@ FIGURE_FORMATS: Final = ("png", "svg", "pdf")
 _INK: Final = "#1b2330"
 _RING_COLOR: Final = "#d4d9e0"
 _ANNOTATION_INK: Final = "#000000"
+_ANNOTATION_DASHES: Final = (0, (2.0, 1.5))
+_EDGE_SHADE: Final = 0.6
+"""How much darker than a box from above its edges are."""
+_LEGEND_EDGE: Final = "#346c8c"
 _PIXELS_PER_INCH: Final = 200
 _LABEL_PX: Final = 12
+_RING_LABEL_PX: Final = (34, 12)
+"""Width and height of the distance at a ring."""
 _WIDTH_IN: Final = 7.2
 """Across a page of two columns."""
 _GAP_IN: Final = 0.03
@@ -158,9 +165,10 @@ class _FigurePainter:
         pose = self._run.scene.frames[index].global_from_ego
         view = BirdsEyeView(pose, width, height, pixels_per_m=0.5 * height / self._options.range_m)
         _draw_rings(axes, view)
-        self._draw_annotations(axes, index, view, _ANNOTATION_INK)
         self._draw_tails(axes, index, view)
         self._draw_boxes(axes, index, view, TOP_FACE, opacity=0.75)
+        # Over the tracks: where both agree the dashes show on the body's colour.
+        self._draw_annotations(axes, index, view, _ANNOTATION_INK, dashes=_ANNOTATION_DASHES, order=4.5)
 
     def _draw_boxes(self, axes: Axes, index: int, view: View, face: tuple[int, ...], opacity: float) -> None:
         boxes = self._run.boxes[index]
@@ -175,19 +183,22 @@ class _FigurePainter:
             polygon = view.polygon(corners[box, face])
             if len(polygon) >= 3:
                 axes.add_collection(PolyCollection([polygon], color=colors[box], alpha=opacity, lw=0, zorder=order))
-            # On white ground pale colours would fade: the body carries the colour there, its edges are dark.
-            edge = _INK if from_above else colors[box]
+            # On white ground pale colours would fade: the edges there are a darker shade. Black is for annotations.
+            edge = _EDGE_SHADE * colors[box] if from_above else colors[box]
             edges = LineCollection(
                 list(lines[box][visible[box]]), colors=[edge], lw=0.3 if from_above else 0.7, zorder=order
             )
             if not from_above:
                 edges.set_path_effects([withStroke(linewidth=1.3, foreground=_INK)])
             axes.add_collection(edges)
-        self._draw_labels(axes, index, view, colors)
+        hidden = _rectangles(view, corners) if isinstance(view, BirdsEyeView) else None
+        self._draw_labels(axes, index, view, colors, hidden)
 
-    def _draw_labels(self, axes: Axes, index: int, view: View, colors: FloatArray) -> None:
+    def _draw_labels(
+        self, axes: Axes, index: int, view: View, colors: FloatArray, covered: NDArray[np.int64] | None
+    ) -> None:
         annotator = LabelAnnotator(self._coloring, size_px=_LABEL_PX)
-        for box, text, (left, top, right, bottom) in annotator.place(self._run.boxes[index], view):
+        for box, text, (left, top, right, bottom) in annotator.place(self._run.boxes[index], view, covered):
             corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
             axes.add_patch(Polygon(corners, facecolor=colors[box], lw=0, zorder=5))
             ink = _INK if float(colors[box] @ np.array([0.299, 0.587, 0.114])) > 0.43 else "white"
@@ -195,25 +206,24 @@ class _FigurePainter:
             center = (0.5 * (left + right), 0.5 * (top + bottom))
             axes.text(*center, text, fontsize=size_pt, color=ink, ha="center", va="center_baseline", zorder=6)
 
-    def _draw_annotations(self, axes: Axes, index: int, view: View, color: str) -> None:
+    def _draw_annotations(
+        self, axes: Axes, index: int, view: View, color: str, dashes: Any = "solid", order: float = 2
+    ) -> None:
         annotations = self._run.scene.frames[index].annotations
         if self._options.annotations and annotations is not None:
             lines, visible = project_boxes(self._options.chosen(annotations.boxes), view)
-            axes.add_collection(LineCollection(list(lines[visible]), colors=color, lw=0.5, zorder=2))
+            axes.add_collection(LineCollection(list(lines[visible]), colors=color, lw=0.6, ls=dashes, zorder=order))
 
     def _draw_tails(self, axes: Axes, index: int, view: View) -> None:
         boxes = self._run.boxes[index]
-        paths = ground_paths(self._run.history(index))
-        identities = [] if boxes.track_id is None else boxes.track_id.tolist()
         colors: ColorArray = self._coloring(boxes)
-        for identity, color in zip(identities, colors, strict=False):
-            path = np.array(paths[identity])
+        for path, color in zip(ground_paths(self._run.history(index)), colors, strict=True):
             lines, visible = view.segments(path[:-1], path[1:])
             axes.add_collection(LineCollection(list(lines[visible]), colors=[color / 255.0], lw=1.0, zorder=2.5))
 
     def _draw_legend(self, figure: Figure, frames: Sequence[int]) -> None:
         handles: list[Any] = [
-            Line2D([], [], color=_INK, lw=0.8, label="edges, with a line towards the front"),
+            Line2D([], [], color=_LEGEND_EDGE, lw=0.8, label="edges, with a line towards the front"),
             Line2D([], [], color="#56b4e9", lw=1.2, label=f"path of the last {self._options.tail_s:g} s"),
         ]
         if self._options.color_by == "identity":
@@ -225,7 +235,8 @@ class _FigurePainter:
         else:
             handles = [Patch(color=score_color(score), label=f"score {score:g}") for score in (0.0, 0.5, 1.0)]
         if self._options.annotations:
-            handles.append(Line2D([], [], color=_ANNOTATION_INK, lw=0.5, label="annotated (white in cameras)"))
+            label = "annotated (white in cameras)"
+            handles.append(Line2D([], [], color=_ANNOTATION_INK, lw=0.6, ls=_ANNOTATION_DASHES, label=label))
         figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=6, frameon=False, borderpad=0.2)
 
 
@@ -241,14 +252,34 @@ def _add_axes(figure: Figure, area: _Area) -> tuple[Axes, tuple[int, int]]:
     return axes, view_px
 
 
+def _rectangles(view: BirdsEyeView, corners_m: FloatArray) -> NDArray[np.int64]:
+    """(M, 4) left, top, right, bottom of boxes with corners (N, 8, 3) and of the rings' labels, pixels."""
+    pixels = view.pixels(corners_m.reshape(-1, 3)).reshape(-1, 8, 2)
+    of_boxes = np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
+    half_px = np.array(_RING_LABEL_PX) / 2
+    of_rings = [np.concatenate([place - half_px, place + half_px]) for _, place in _ring_labels(view)]
+    rectangles: NDArray[np.int64] = np.round(np.vstack([of_boxes, *of_rings])).astype(np.int64)
+    return rectangles
+
+
+def _ring_labels(view: BirdsEyeView) -> list[tuple[str, FloatArray]]:
+    """The text at each ring, and where its middle is in the picture."""
+    reach_m = float(np.hypot(view.width_px, view.height_px)) / (2 * view.pixels_per_m)
+    labels = []
+    for radius_m in np.arange(RING_SPACING_M, reach_m, RING_SPACING_M):
+        place = view.pixels_from_ego(radius_m * np.sqrt(0.5) * np.array([[1.0, -1.0]]))[0]
+        if place[0] < 0.95 * view.width_px and place[1] > 0.03 * view.height_px:
+            labels.append((f"{radius_m:.0f} m", place))
+    return labels
+
+
 def _draw_rings(axes: Axes, view: BirdsEyeView) -> None:
     middle = view.pixels_from_ego(np.zeros((1, 2)))[0]
     reach_m = float(np.hypot(view.width_px, view.height_px)) / (2 * view.pixels_per_m)
     for radius_m in np.arange(RING_SPACING_M, reach_m, RING_SPACING_M):
         radius = radius_m * view.pixels_per_m
         axes.add_patch(Circle((middle[0], middle[1]), radius, fill=False, color=_RING_COLOR, lw=0.4, zorder=1))
-        column, row = view.pixels_from_ego(radius_m * np.sqrt(0.5) * np.array([[1.0, -1.0]]))[0]
-        if column < 0.95 * view.width_px and row > 0.03 * view.height_px:
-            axes.text(column, row, f"{radius_m:.0f} m", fontsize=4, color="#8a93a0", ha="center", va="center", zorder=1)
+    for text, place in _ring_labels(view):
+        axes.text(place[0], place[1], text, fontsize=4, color="#8a93a0", ha="center", va="center", zorder=1)
     outline = view.pixels_from_ego(EGO_OUTLINE_M)
     axes.add_patch(Polygon(outline, facecolor="#c9d0da", edgecolor=_INK, lw=0.5, zorder=2))

@@ -10,8 +10,8 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,19 +20,26 @@ import matplotlib
 import numpy as np
 from PIL import Image as PillowImage
 
+from evaluation.events import TrackEvents
 from scenes import InputError, Results, Scene
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray, invert_pose, transform_points
-from visualization.birds_eye import birds_eye_canvas
-from visualization.colors import Image
-from visualization.matching import find_operating_points, scene_events
+from visualization.birds_eye import GROUND_COLOR, birds_eye_canvas
+from visualization.colors import Image, rgb
+from visualization.events import find_events
 from visualization.panel import draw_title
-from visualization.selection import boxes_by_frame
+from visualization.text import draw_text, text_size_px
 from visualization.views import BirdsEyeView
 
 ERROR_KINDS: Final = ("misses", "false positives", "switches")
 _PANEL_PX: Final = 640
 _RANGE_M: Final = 52.0
+_SCALE_PX: Final = 60
+_TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+_TICK_TEXT_PX: Final = 15
+_INK: Final = rgb("#e8edf4")
+_AREA_M2, _FRAMES = 100, 100
+"""What the numbers of the scale count errors on and in."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,7 @@ class HeatAnnotator:
         hottest = self.most or float(density.max())
         if hottest <= 0:
             return image
-        heat = np.clip(density / hottest, 0.0, 1.0)
-        colors = 255.0 * matplotlib.colormaps["cividis"](heat)[:, :, :3]
-        # The root lifts faint traces; a single error should still be seen.
-        opacity = np.sqrt(heat)[:, :, None]
-        image[:] = (image + opacity * (colors - image)).astype(np.uint8)
-        return image
+        return _draw_heat(image, np.clip(density / hottest, 0.0, 1.0))
 
     def density(self, points_m: FloatArray, view: BirdsEyeView) -> FloatArray:
         """(H, W) points a square metre."""
@@ -69,43 +71,92 @@ class HeatAnnotator:
         return np.asarray(blurred * view.pixels_per_m**2, dtype=np.float64)
 
 
-def error_positions(scenes: Sequence[Scene], tracks: Results) -> dict[str, FloatArray]:
+def error_positions(
+    scenes: Sequence[Scene], tracks: Results, events: TrackEvents | None = None
+) -> dict[str, FloatArray]:
     """Where the errors of annotated scenes lie, seen from the car.
 
     Args:
         scenes: those without annotations add nothing.
         tracks: boxes by sample token, with `track_id`.
+        events: what the evaluation counts; found in these scenes alone when not given.
 
     Returns:
-        for each of `ERROR_KINDS` (N, 3) positions in ego coordinates, judged as in `scene_events`.
+        for each of `ERROR_KINDS` (N, 3) positions in ego coordinates, as many as the official evaluation counts.
+
+    Raises:
+        InputError: the scenes cannot be evaluated.
     """
     positions: dict[str, list[FloatArray]] = {kind: [np.zeros((0, 3))] for kind in ERROR_KINDS}
-    points = find_operating_points(scenes, tracks)
-    for scene in scenes:
-        events_of_frames = scene_events(scene, tracks, points) or []
-        for frame, boxes, events in zip(scene.frames, boxes_by_frame(scene, tracks), events_of_frames, strict=False):
-            assert frame.annotations is not None
-            ego_from_global = invert_pose(frame.global_from_ego)
-            missed = frame.annotations.boxes.center_m[events.missed]
-            positions["misses"].append(transform_points(ego_from_global, missed))
-            for kind, mask in (("false positives", events.false_positive), ("switches", events.switch)):
-                positions[kind].append(transform_points(ego_from_global, boxes.center_m[mask]))
+    counted = (find_events(scenes, tracks) if events is None else events).frames
+    for frame in (frame for scene in scenes for frame in scene.frames if frame.token in counted):
+        of_frame = counted[frame.token]
+        ego_from_global = invert_pose(frame.global_from_ego)
+        errors_m = {
+            "misses": of_frame.annotations.boxes.center_m[of_frame.missed],
+            "false positives": of_frame.tracks.boxes.center_m[of_frame.false_positive],
+            "switches": of_frame.tracks.boxes.center_m[of_frame.switch],
+        }
+        for kind, centers_m in errors_m.items():
+            positions[kind].append(transform_points(ego_from_global, centers_m))
     return {kind: np.concatenate(parts) for kind, parts in positions.items()}
 
 
-def write_error_heat(scenes: Sequence[Scene], tracks: Results, path: Path) -> None:
+def draw_error_heat(errors_m: Mapping[str, FloatArray], frames: int) -> Image:
+    """Bird's-eye views of errors side by side, hottest alike, above the scale that they share.
+
+    Args:
+        errors_m: by kind (N, 3) positions in ego coordinates, see `error_positions`.
+        frames: in how many key frames they happened.
+    """
+    view = BirdsEyeView(np.eye(4), _PANEL_PX, _PANEL_PX, pixels_per_m=0.5 * _PANEL_PX / _RANGE_M)
+    annotator = HeatAnnotator()
+    hottest = max(float(annotator.density(points_m, view).max()) for points_m in errors_m.values())
+    panels = []
+    for kind, points_m in errors_m.items():
+        panel = replace(annotator, most=hottest or None).annotate(birds_eye_canvas(view), points_m, view)
+        draw_title(panel, f"{len(points_m)} {kind}", size_px=18)
+        panels.append(panel)
+    picture = np.hstack(panels)
+    return np.vstack([picture, _scale(hottest * _AREA_M2 * _FRAMES / max(frames, 1), picture.shape[1])])
+
+
+def write_error_heat(scenes: Sequence[Scene], tracks: Results, path: Path, events: TrackEvents | None = None) -> None:
     """Write a PNG with a bird's-eye view of the misses, the false positives and the switches of all scenes.
 
+    Args: see `error_positions`.
+
     Raises:
-        InputError: no scene is annotated.
+        InputError: no scene is annotated, or they cannot be evaluated.
     """
     if not any(frame.annotations is not None for scene in scenes for frame in scene.frames):
         raise InputError("no scene is annotated: there are no errors to draw")
-    view = BirdsEyeView(np.eye(4), _PANEL_PX, _PANEL_PX, pixels_per_m=0.5 * _PANEL_PX / _RANGE_M)
-    panels = []
-    for kind, points_m in error_positions(scenes, tracks).items():
-        panel = HeatAnnotator().annotate(birds_eye_canvas(view), points_m, view)
-        draw_title(panel, f"{len(points_m)} {kind}", size_px=18)
-        panels.append(panel)
+    annotated = [scene for scene in scenes if all(frame.annotations is not None for frame in scene.frames)]
+    picture = draw_error_heat(error_positions(scenes, tracks, events), sum(len(scene.frames) for scene in annotated))
     with atomic_path(path) as temporary:
-        PillowImage.fromarray(np.hstack(panels)).save(temporary, format="PNG")
+        PillowImage.fromarray(picture).save(temporary, format="PNG")
+
+
+def _draw_heat(image: Image, heat: FloatArray) -> Image:
+    """Draw heat (H, W) from 0 to 1 into an image (H, W, 3) and return it."""
+    colors = 255.0 * matplotlib.colormaps["cividis"](heat)[:, :, :3]
+    # The root lifts faint traces; a single error should still be seen.
+    opacity = np.sqrt(heat)[:, :, None]
+    image[:] = (image + opacity * (colors - image)).astype(np.uint8)
+    return image
+
+
+def _scale(most: float, width_px: int) -> Image:
+    """A strip that tells what the colours mean, from none to `most`."""
+    image = np.empty((_SCALE_PX, width_px, 3), dtype=np.uint8)
+    image[:] = rgb(GROUND_COLOR)
+    left, bar_px = 2 * _SCALE_PX, width_px // 3
+    bar = image[10 : _SCALE_PX - 24, left : left + bar_px]
+    _draw_heat(bar, np.tile(np.linspace(0.0, 1.0, bar_px), (len(bar), 1)))
+    for share in _TICKS:
+        text = f"{share * most:.3g}"
+        text_width, _ = text_size_px(text, _TICK_TEXT_PX)
+        draw_text(image, text, round(left + share * bar_px - text_width / 2), _SCALE_PX - 20, _TICK_TEXT_PX, _INK)
+    text = f"errors on {_AREA_M2} m² in {_FRAMES} frames"
+    draw_text(image, text, left + bar_px + _SCALE_PX, (_SCALE_PX - _TICK_TEXT_PX) // 2 - 4, _TICK_TEXT_PX, _INK)
+    return image

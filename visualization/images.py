@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from scenes import Camera, Scene
+from scenes import Camera, InputError, Scene
 from visualization.colors import Image
 from visualization.text import draw_text, text_size_px
 
@@ -33,12 +33,14 @@ def has_images(scene: Scene) -> bool:
 
 def read_image(camera: Camera, width_px: int, height_px: int) -> Image | None:
     """The camera's image at the size asked for; None where it is missing or broken."""
+    if not camera.image_path.is_file():
+        return None
     try:
         content = camera.image_path.read_bytes()
         if _is_cut_off(content):
             return None
         decoded = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), _decoder_flag(camera, width_px))
-    except (OSError, cv2.error):
+    except (OSError, InputError, cv2.error):
         return None
     if decoded is None:
         return None

@@ -45,7 +45,6 @@ def write_index(
     reports: Sequence[PageReport],
     title: str,
     metrics: Mapping[str, float] | None = None,
-    amota: Mapping[str, float] | None = None,
     worst_tracks: Sequence[WorstTrack] = (),
 ) -> None:
     """Write the page that lists the scenes' pages, which must lie in its folder, whole or not at all.
@@ -55,7 +54,6 @@ def write_index(
         reports: the scenes.
         title: what is drawn, usually the name of the result file.
         metrics: scores over all scenes, see `read_metrics`.
-        amota: AMOTA of single scenes by name.
         worst_tracks: listed with links into the scenes' pages, see `read_worst_tracks`; those of scenes without
             a page are left out.
     """
@@ -68,7 +66,7 @@ def write_index(
             for name, digits in _SCORES.items()
             if metrics is not None and _is_number(metrics.get(name))
         ],
-        "scenes": [_scene_entry(report, (amota or {}).get(report.scene_name)) for report in reports],
+        "scenes": [_scene_entry(report) for report in reports],
         "worst": [_worst_entry(track) for track in worst_tracks if track.scene in {r.scene_name for r in reports}],
     }
     write_atomically(path, assemble_page("index.html", "index.css", ["index.js"], title, data))
@@ -129,7 +127,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _scene_entry(report: PageReport, amota: float | None) -> dict[str, Any]:
+def _scene_entry(report: PageReport) -> dict[str, Any]:
     return {
         "name": report.scene_name,
         "link": quote(report.path.name),
@@ -139,7 +137,7 @@ def _scene_entry(report: PageReport, amota: float | None) -> dict[str, Any]:
         "switches": report.switches,
         "misses": report.misses,
         "false_positives": report.false_positives,
-        "amota": amota if _is_number(amota) else None,
+        "amota": report.amota,
         "mota": report.mota,
         "thumbnail": report.thumbnail,
     }

@@ -17,11 +17,12 @@ def interpolate_boxes(before: Boxes3D, after: Boxes3D, share: float) -> Boxes3D:
         share: 0 gives the boxes of `before`, 1 puts them where they stand in `after`.
 
     Returns:
-        as many boxes as `before`. Those whose track is not in `after` stay where they are.
+        as many boxes as `before`. Those whose track is not in `after`, or that have none (""), stay where they are.
     """
     if before.track_id is None or after.track_id is None or share == 0:
         return before
     rows_after = {identity: row for row, identity in enumerate(after.track_id.tolist())}
+    rows_after.pop("", None)  # boxes without identity
     pairs = [(row, rows_after[name]) for row, name in enumerate(before.track_id.tolist()) if name in rows_after]
     if not pairs:
         return before

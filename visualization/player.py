@@ -7,21 +7,26 @@ inside the page or beside it.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+import numpy as np
+
+from evaluation.events import TrackEvents
 from scenes import Camera, Results, Scene
 from scenes.files import write_atomically
 from scenes.processes import run_jobs
+from visualization.events import find_events
 from visualization.html_page import assemble_page
 from visualization.images import encode_jpeg, read_image
-from visualization.matching import OperatingPoints, find_operating_points
 from visualization.page_data import page_data
 from visualization.scene_files import scene_file_name
 from visualization.selection import results_of_scene
+from visualization.views import shown_size_px
 
 _SCRIPTS: Final = (
     "geometry.js",
@@ -34,6 +39,7 @@ _SCRIPTS: Final = (
     "playback.js",
     "player.js",
 )
+_ERRORS: Final = ("switches", "misses", "false_positives")
 _THUMBNAIL_PX: Final = (256, 144)
 _THUMBNAIL_QUALITY: Final = 70
 
@@ -45,7 +51,7 @@ class PageOptions:
     Attributes:
         image_width_px: width of the camera images in the page.
         image_quality: JPEG quality, 1 to 100.
-        embed_images: inside the page; otherwise as files in a folder `<scene>_images` beside it.
+        embed_images: inside the page; otherwise as files `<frame>_<camera>.jpg` in a folder `<scene>_images` beside it.
     """
 
     image_width_px: int = 480
@@ -61,10 +67,13 @@ class PageReport:
         path: the page.
         scene_name, location: which scene it plays, and where that was recorded.
         frames, tracks: how many it shows.
-        switches, misses, false_positives: events in the scene; None where it is not annotated.
-        mota: 1 - (switches + misses + false positives) / judged annotations; None where there are none.
+        matches, switches, misses, false_positives: how many the evaluation counts in the scene (TP, IDS, FN, FP); None
+            where it is not judged.
+        mota: the mean over the classes that are annotated in the scene of
+            max(0, 1 - (switches + misses + false positives) / annotations); None where there are none.
+        amota: AMOTA of the scene on its own; None where it has none.
         thumbnail: a small picture of the scene as a data URI; None without images.
-        unreadable_images: names of the camera images that were missing or broken.
+        unreadable_images: paths of the camera images that were missing or broken.
     """
 
     path: Path
@@ -72,10 +81,12 @@ class PageReport:
     location: str
     frames: int
     tracks: int
+    matches: int | None
     switches: int | None
     misses: int | None
     false_positives: int | None
     mota: float | None
+    amota: float | None
     thumbnail: str | None
     unreadable_images: tuple[str, ...]
 
@@ -86,7 +97,7 @@ def write_scene_page(
     path: Path,
     options: PageOptions | None = None,
     detections: Results | None = None,
-    operating_points: OperatingPoints | None = None,
+    events: TrackEvents | None = None,
 ) -> PageReport:
     """Write the page of a scene, whole or not at all.
 
@@ -96,14 +107,15 @@ def write_scene_page(
         path: the page to write (`.html`).
         options: how it is written.
         detections: boxes by sample token for a layer of their own.
-        operating_points: by class the score from which on tracks are judged; found in this scene when not given.
+        events: what the evaluation counts in it; found in this scene alone when not given.
 
     Raises:
+        InputError: the scene cannot be evaluated.
         OSError: a file could not be written.
     """
     photos = _Photos(path, options or PageOptions())
-    points = find_operating_points([scene], tracks) if operating_points is None else operating_points
-    data = page_data(scene, tracks, detections, points, photos.source)
+    counted = find_events([scene], tracks) if events is None else events
+    data = page_data(scene, tracks, detections, counted, photos.source)
     write_atomically(path, assemble_page("player.html", "player.css", _SCRIPTS, f"{scene.name} - tracks", data))
     return PageReport(
         path=path,
@@ -112,6 +124,7 @@ def write_scene_page(
         frames=len(scene.frames),
         tracks=len(data["tracks"]),
         **_event_counts(data),
+        amota=_finite(counted.amota.get(scene.name)),
         thumbnail=_thumbnail(scene),
         unreadable_images=tuple(photos.unreadable),
     )
@@ -124,13 +137,14 @@ def write_pages(
     options: PageOptions | None = None,
     detections: Results | None = None,
     workers: int = 1,
+    events: TrackEvents | None = None,
 ) -> Iterator[PageReport]:
     """Write `<folder>/<scene name>.html` for each scene, several at a time in processes of their own.
 
-    All scenes are judged at the same operating points. See `write_scene_page`; with more than one worker a
-    script that calls this needs the usual `if __name__ == "__main__":`.
+    Without `events` the scenes are judged together, at the operating points of all of them. See `write_scene_page`;
+    with more than one worker a script that calls this needs the usual `if __name__ == "__main__":`.
     """
-    points = find_operating_points(scenes, tracks, workers)
+    counted = find_events(scenes, tracks) if events is None else events
     jobs = [
         (
             scene,
@@ -138,7 +152,7 @@ def write_pages(
             folder / page_name(scene.name),
             options,
             None if detections is None else results_of_scene(scene, detections),
-            points,
+            counted.of_scene(scene),
         )
         for scene in scenes
     ]
@@ -181,33 +195,44 @@ class _Photos:
     options: PageOptions
     unreadable: list[str] = field(default_factory=list)
 
-    def source(self, camera: Camera) -> str | None:
+    def source(self, index: int, camera: Camera) -> str | None:
         """Where the page finds the image; see `page_data.ImageSource`."""
         width = self.options.image_width_px
-        shape = (camera.width_px, camera.height_px) if camera.width_px else (16, 9)
-        image = read_image(camera, width, max(1, round(width * shape[1] / shape[0])))
+        width_px, height_px = shown_size_px(camera)
+        image = read_image(camera, width, max(1, round(width * height_px / width_px)))
         if image is None:
-            self.unreadable.append(camera.image_path.name)
+            self.unreadable.append(str(camera.image_path))
             return None
         content = encode_jpeg(image, self.options.image_quality)
         if self.options.embed_images:
             return _data_uri(content)
         folder = self.page.with_name(f"{self.page.stem}_images")
-        write_atomically(folder / camera.image_path.name, content)
-        return quote(f"{folder.name}/{camera.image_path.name}")
+        # Not the image's own name: cameras may number their images alike, each in a folder of its own.
+        name = f"{index:04d}_{scene_file_name(camera.name)}.jpg"
+        write_atomically(folder / name, content)
+        return quote(f"{folder.name}/{name}")
 
 
 def _event_counts(data: Mapping[str, Any]) -> dict[str, Any]:
     """The counts of a `PageReport`, from a page's data."""
     if not data["judged"]:
-        return {"switches": None, "misses": None, "false_positives": None, "mota": None}
-    switches = sum(len(track["switches"]) for track in data["tracks"])
-    false_positives = sum(len(track["false_positives"]) for track in data["tracks"])
-    misses = sum(len(annotation["misses"]) for annotation in data["annotations"])
-    matches = sum(match is not None for track in data["tracks"] for match in track["matches"])
-    judged = misses + matches
-    mota = 1.0 - (switches + false_positives + misses) / judged if judged else None
-    return {"switches": switches, "misses": misses, "false_positives": false_positives, "mota": mota}
+        return dict.fromkeys(("matches", "switches", "misses", "false_positives", "mota"))
+    count = {kind: np.zeros(len(data["classes"]), dtype=np.int64) for kind in ("found", *_ERRORS)}
+    for path in (*data["tracks"], *data["annotations"]):
+        count["found"][path["label"]] += sum(match is not None for match in path.get("matches", ()))
+        for kind in _ERRORS:
+            count[kind][path["label"]] += len(path.get(kind, ()))
+    annotations = count["found"] + count["misses"]
+    errors = np.sum([count[kind] for kind in _ERRORS], axis=0)
+    present = annotations > 0
+    mota = np.maximum(0.0, 1.0 - errors[present] / annotations[present])
+    totals = {kind: int(of_classes.sum()) for kind, of_classes in count.items()}
+    totals["matches"] = totals.pop("found") - totals["switches"]
+    return {**totals, "mota": float(mota.mean()) if present.any() else None}
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
 
 
 def _thumbnail(scene: Scene) -> str | None:

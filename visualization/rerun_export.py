@@ -23,6 +23,7 @@ from visualization.mosaic import sorted_cameras
 from visualization.run_painter import DrawingOptions, RunPainter
 from visualization.scene_files import scene_file_name
 from visualization.selection import boxes_by_frame, results_of_scene
+from visualization.views import shown_size_px
 
 _APPLICATION: Final = "streamtrack"
 _IMAGE_WIDTH_PX: Final = 800
@@ -159,9 +160,10 @@ class _RecordingWriter:
 
     def _log_camera(self, camera: Camera) -> None:
         rerun, entity = self._rerun, f"world/cameras/{camera.name}"
-        width = min(_IMAGE_WIDTH_PX, camera.width_px or _IMAGE_WIDTH_PX)
-        scale = width / (camera.width_px or width)
-        height = round(scale * (camera.height_px or width * 9 / 16))
+        width_px, height_px = shown_size_px(camera)
+        width = min(_IMAGE_WIDTH_PX, width_px)
+        scale = width / width_px
+        height = max(1, round(scale * height_px))
         intrinsic = np.diag([scale, scale, 1.0]) @ camera.intrinsic
         self._recording.log(entity, self._transform(camera.global_from_ego @ camera.ego_from_camera))
         pinhole = rerun.Pinhole(
@@ -188,9 +190,7 @@ class _RecordingWriter:
         self._recording.log(entity, shown)
 
     def _log_tails(self, index: int, boxes: Boxes3D) -> None:
-        paths = ground_paths(self._run.history(index))
-        identities = [] if boxes.track_id is None else boxes.track_id.tolist()
-        strips = [np.array(paths[identity]) - self._origin_m for identity in identities]
+        strips = [path - self._origin_m for path in ground_paths(self._run.history(index))]
         self._recording.log("world/tails", self._rerun.LineStrips3D(strips, colors=self._coloring(boxes)))
 
     def _transform(self, global_from_body: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from evaluation.events import NO_MATCH, FrameEvents, TrackEvents
 from scenes import LABEL_OF_CLASS, Boxes3D, Camera, Results, Scene
 from visualization.annotators import TOP_FACE, BoxAnnotator, LabelAnnotator, TailAnnotator
 from visualization.birds_eye import birds_eye_canvas
@@ -56,14 +57,14 @@ class CameraImages:
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """File names of the images that were missing or broken so far."""
+        """Paths of the images that were missing or broken so far."""
         return tuple(self._unreadable)
 
     def read(self, camera: Camera, width_px: int, height_px: int) -> Image:
         """The camera's image, or a grey one with the file's name."""
         image = read_image(camera, width_px, height_px)
         if image is None:
-            self._unreadable[camera.image_path.name] = None
+            self._unreadable[str(camera.image_path)] = None
             return grey_image(camera.image_path, width_px, height_px)
         return image
 
@@ -121,11 +122,28 @@ class RunPainter:
         ]
 
 
-def results_from_annotations(scene: Scene) -> Results:
-    """The annotated boxes as a run of their own, with the instance as identity; none where there are none."""
-    return Results(
-        {
-            frame.token: Boxes3D.empty() if frame.annotations is None else frame.annotations.boxes
-            for frame in scene.frames
-        }
-    )
+def results_from_annotations(scene: Scene, events: TrackEvents | None = None) -> Results:
+    """The annotated boxes as a run of their own; none where there are none.
+
+    Args:
+        scene: the scene.
+        events: what the evaluation counts of some tracks: a box then has the identity, and so the colour, of the track
+            that it is matched with, and none where it is not. Without them it has that of its instance.
+    """
+    boxes = {}
+    for frame in scene.frames:
+        annotated = Boxes3D.empty() if frame.annotations is None else frame.annotations.boxes
+        boxes[frame.token] = (
+            annotated if events is None else _named_by_tracks(annotated, events.frames.get(frame.token))
+        )
+    return Results(boxes)
+
+
+def _named_by_tracks(annotated: Boxes3D, events: FrameEvents | None) -> Boxes3D:
+    """Annotated boxes with the identity of the track that each is matched with, "" without one."""
+    identities = [""] * len(annotated)
+    if events is not None and events.tracks.boxes.track_id is not None:
+        for identity, match in zip(events.tracks.boxes.track_id.tolist(), events.match.tolist(), strict=True):
+            if match != NO_MATCH and match < len(annotated):  # behind the annotated boxes are those in gaps
+                identities[match] = identity
+    return annotated.replace(track_id=np.array(identities, dtype=np.str_))

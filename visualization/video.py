@@ -33,7 +33,7 @@ class VideoReport:
     Attributes:
         path: the video.
         frames: how many pictures it shows.
-        unreadable_images: names of the camera images that were missing or broken, shown as grey frames.
+        unreadable_images: paths of the camera images that were missing or broken, shown as grey frames.
     """
 
     path: Path

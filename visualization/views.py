@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes import Camera
+from scenes import Camera, InputError
 from scenes.geometry import FloatArray, invert_pose, transform_points
 
 NEAR_PLANE_M = 0.2
@@ -74,9 +74,9 @@ class CameraView:
     @cached_property
     def _intrinsic(self) -> FloatArray:
         """The camera's intrinsic matrix at the size of this view."""
-        scale_x = self.width_px / (self.camera.width_px or self.width_px)
-        scale_y = self.height_px / (self.camera.height_px or self.height_px)
-        intrinsic: FloatArray = np.diag([scale_x, scale_y, 1.0]) @ self.camera.intrinsic
+        width_px, height_px = shown_size_px(self.camera)
+        scale = np.diag([self.width_px / width_px, self.height_px / height_px, 1.0])
+        intrinsic: FloatArray = scale @ self.camera.intrinsic
         return intrinsic
 
     def _in_camera(self, points_m: FloatArray) -> FloatArray:
@@ -128,6 +128,18 @@ class BirdsEyeView:
     @cached_property
     def _ego_from_global(self) -> FloatArray:
         return invert_pose(self.global_from_ego)
+
+
+def shown_size_px(camera: Camera) -> tuple[int, int]:
+    """Width and height of a camera's image, also of one that is missing and whose size nobody states.
+
+    There is no photograph then that boxes could miss: the optical axis is taken to go through the middle.
+    """
+    try:
+        return camera.size_px
+    except InputError:
+        width_px, height_px = np.maximum(np.round(2 * camera.intrinsic[:2, 2]), 1).astype(int).tolist()
+        return width_px, height_px
 
 
 def clip_segments(pixels: FloatArray, width_px: int, height_px: int) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order, write_infos
@@ -103,7 +102,7 @@ def _infos_of_scene(scene: Scene, recordings: _Recordings) -> list[Info]:
 def _info_of_frame(frame: Frame, recordings: _Recordings, scene_token: str) -> Info:
     ego_from_lidar = np.eye(4) if frame.ego_from_lidar is None else frame.ego_from_lidar
     lidar_from_global = invert_pose(frame.global_from_ego @ ego_from_lidar)
-    by_name = {camera.name: _with_size(camera) for camera in frame.cameras}
+    by_name = {camera.name: camera for camera in frame.cameras}
     cameras = [by_name[name] for name in in_published_order(by_name)]
     lidar_path, sweeps = recordings.lidar(frame.token, scene_token)
     info = {
@@ -209,18 +208,6 @@ def _sensor(
 def _pose_entries(name: str, pose: FloatArray) -> Info:
     rotation_wxyz = Rotation.from_matrix(pose[:3, :3]).as_quat(scalar_first=True)
     return {f"{name}_translation": pose[:3, 3].tolist(), f"{name}_rotation": rotation_wxyz.tolist()}
-
-
-def _with_size(camera: Camera) -> Camera:
-    """The camera with the size of its image, from the image where the tables do not tell it."""
-    if camera.width_px and camera.height_px:
-        return camera
-    try:
-        with Image.open(camera.image_path) as image:
-            width, height = image.size
-    except OSError:
-        raise InputError(f"{camera.image_path}: its size is not in sample_data, and it cannot be opened") from None
-    return replace(camera, width_px=width, height_px=height)
 
 
 @dataclass(frozen=True)

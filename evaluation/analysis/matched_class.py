@@ -9,8 +9,8 @@ import numpy as np
 from evaluation.analysis.diagnosis import ErrorCounter
 from evaluation.analysis.error_kinds import classify_errors
 from evaluation.engine.box_table import BoolArray, IntArray
-from evaluation.engine.matching import NONE, match_scene
-from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes
+from evaluation.engine.matching import NONE
+from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, match_scenes
 from scenes import DETECTION_CLASSES
 from scenes.geometry import FloatArray
 
@@ -63,38 +63,24 @@ class MatchedClass:
 def match_class(tracked: TrackedScenes, counter: ErrorCounter, threshold: float) -> MatchedClass:
     """Match all scenes of one class."""
     class_ = counter.class_
-    matches, errors = [], []
-    for scene in range(len(tracked.scenes)):
-        first, last = tracked.first_frame[scene : scene + 2]
-        n_annotated, n_predicted = tracked.annotated.n_tracks[scene], tracked.predicted.n_tracks[scene]
-        match = match_scene(
+    matches = match_scenes(tracked, class_, threshold)
+    errors = [
+        classify_errors(
             class_.annotated,
             class_.predicted,
             class_.pairs,
-            first,
-            last,
-            n_annotated,
-            n_predicted,
+            counter.far,
+            counter.other_class_near,
+            (tracked.first_frame[scene], tracked.first_frame[scene + 1]),
+            tracked.annotated.n_tracks[scene],
+            tracked.predicted.n_tracks[scene],
             threshold,
             GATE_M,
+            partner,
+            switched,
         )
-        matches.append(match)
-        errors.append(
-            classify_errors(
-                class_.annotated,
-                class_.predicted,
-                class_.pairs,
-                counter.far,
-                counter.other_class_near,
-                (first, last),
-                n_annotated,
-                n_predicted,
-                threshold,
-                GATE_M,
-                match[0],
-                match[1],
-            )
-        )
+        for scene, (partner, switched, _) in enumerate(matches)
+    ]
     scene_of_frame = np.repeat(np.arange(len(tracked.scenes)), np.diff(tracked.first_frame))
     annotated_frame, predicted_frame = (
         np.repeat(np.arange(len(tracked.frames)), np.diff(boxes.first_box))

@@ -28,7 +28,7 @@ from evaluation.engine.configuration import KEY_FRAME_PERIOD_S
 from evaluation.engine.matching import NONE
 from evaluation.engine.tracked_scenes import TrackedScenes, prepare_tracks, tracked_class
 from evaluation.evaluation import Evaluation
-from evaluation.tracking import best_threshold_index
+from evaluation.tracking import operating_threshold
 from scenes import DETECTION_CLASSES, TRACKING_CLASSES, Results, Scene
 from scenes.geometry import FloatArray
 
@@ -73,13 +73,11 @@ def _analyse_class(
     tracked: TrackedScenes, name: str, curves: Mapping[str, FloatArray], executor: Executor
 ) -> dict[str, Any]:
     """The analysis of one class; empty for a class without annotations."""
-    best = best_threshold_index(curves["mota"])
-    if best is None:
+    threshold = operating_threshold(curves)
+    if threshold is None:
         return {}
     class_ = tracked_class(tracked, name)
     counter = error_counter(tracked, class_)
-    # Where no recall is reached there is no threshold: then no prediction takes part.
-    threshold = float(np.nan_to_num(curves["confidence"][best], nan=np.inf))
     matched = match_class(tracked, counter, threshold)
     tracks = (tracked.first_frame, tracked.annotated.n_tracks, tracked.predicted.n_tracks)
     return {

@@ -17,10 +17,11 @@ from evaluation.engine.box_table import (
     predicted_boxes,
 )
 from evaluation.engine.configuration import TRACKING_CONFIG, range_of_label_m
-from evaluation.engine.matching import ClassBoxes, Pairs, class_boxes, find_pairs
+from evaluation.engine.matching import ClassBoxes, Pairs, class_boxes, find_pairs, match_scene
 from evaluation.engine.track_table import TrackTable, build_tracks, number_tracks
 from evaluation.evaluation import Interpolation
 from scenes import LABEL_OF_CLASS, Boxes3D, Frame, InputError, Scene
+from scenes.geometry import FloatArray
 
 GATE_M: float = TRACKING_CONFIG["dist_th_tp"]
 
@@ -123,6 +124,26 @@ def tracked_class(tracked: TrackedScenes, name: str) -> TrackedClass:
         for tracks in (tracked.annotated, tracked.predicted)
     )
     return TrackedClass(label, annotated, predicted, find_pairs(annotated, predicted, GATE_M))
+
+
+def match_scenes(
+    tracked: TrackedScenes, class_: TrackedClass, threshold: float
+) -> list[tuple[IntArray, BoolArray, FloatArray]]:
+    """Match one class in each scene at one threshold; see `matching.match_scene`."""
+    return [
+        match_scene(
+            class_.annotated,
+            class_.predicted,
+            class_.pairs,
+            tracked.first_frame[scene],
+            tracked.first_frame[scene + 1],
+            tracked.annotated.n_tracks[scene],
+            tracked.predicted.n_tracks[scene],
+            threshold,
+            GATE_M,
+        )
+        for scene in range(len(tracked.scenes))
+    ]
 
 
 def _timestamps_us(scenes: Sequence[Scene]) -> IntArray:

@@ -18,7 +18,7 @@ NAMES = ("CAM_FRONT", "CAM_BACK")
 
 
 def camera(name: str, path: str) -> Camera:
-    return Camera(name, 0, Path("/data") / path, WIDTH, HEIGHT, np.eye(3), np.eye(4), np.eye(4))
+    return Camera(name, 0, Path("/data") / path, (WIDTH, HEIGHT), np.eye(3), np.eye(4), np.eye(4))
 
 
 def scene() -> Scene:

@@ -18,7 +18,7 @@ def _camera() -> Camera:
     ego_from_camera = np.eye(4)
     ego_from_camera[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]  # looks along x, y to its left
     intrinsic = np.array([[200.0, 0, 160], [0, 200, 90], [0, 0, 1]])
-    return Camera("CAM", 0, Path("a.jpg"), WIDTH, HEIGHT, intrinsic, ego_from_camera, np.eye(4))
+    return Camera("CAM", 0, Path("a.jpg"), (WIDTH, HEIGHT), intrinsic, ego_from_camera, np.eye(4))
 
 
 def _expected(boxes: Boxes3D, camera: Camera) -> dict[int, tuple[float, ...]]:

@@ -1,6 +1,7 @@
 """2D boxes given to `tools/track.py` as a user gives them, and what `tools/camera_evidence.py` prints of them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,20 @@ def test_what_was_left_out_is_told(root, scenes, tmp_path, arguments, run) -> No
     results.write_text(json.dumps(rows))
     code, out, _ = run("track.py", *arguments, "--camera-evidence", results, data_set)
     assert code == 0 and f"{results}: 1 boxes outside the image or without area left out" in out
+
+
+def test_images_of_unknown_size_are_refused_and_not_passed_over(root, scenes, tmp_path, arguments, run) -> None:
+    """There is no image to measure either: without a size no track could be compared with any 2D box."""
+    coco = write_coco(tmp_path, root, scenes)
+    bare = tmp_path / "bare"
+    shutil.copytree(root / VERSION, bare / VERSION)
+    table = bare / VERSION / "sample_data.json"
+    table.write_text(json.dumps([{**row, "width": None, "height": None} for row in json.loads(table.read_text())]))
+    arguments[arguments.index(root)] = bare
+    code, _, error = run("track.py", *arguments, "--camera-evidence", *coco)
+    assert code == 2 and error.count("\n") == 1
+    assert "no such file; the tables do not state the image's size either" in error
+    assert not (tmp_path / "out" / "tracks.json").exists()
 
 
 LOST = '[{"image_id": 5, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]'

@@ -32,7 +32,7 @@ def camera(yaw_rad: float = 0.0, name: str = "CAM") -> Camera:
     ego_from_camera[:3, :3] = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
     ego_from_camera[2, 3] = 1.5
     intrinsic = np.array([[200.0, 0, 160], [0, 200, 90], [0, 0, 1]])
-    return Camera(name, 0, Path("a.jpg"), 320, 180, intrinsic, ego_from_camera, EGO)
+    return Camera(name, 0, Path("a.jpg"), (320, 180), intrinsic, ego_from_camera, EGO)
 
 
 def looked(boxes: Boxes3D, seen_by: Camera | None = None, score: float = 0.8) -> tuple[Camera, Boxes2D]:

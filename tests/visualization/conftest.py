@@ -37,7 +37,7 @@ def camera_at(yaw_deg: float, name: str, image_path: Path, global_from_ego: np.n
     ego_from_camera[:3, :3] = np.column_stack([right, [0.0, 0.0, -1.0], forward])
     ego_from_camera[:3, 3] = [1.5, 0.0, 1.6]
     intrinsic = np.array([[640.0, 0.0, 400.0], [0.0, 640.0, 225.0], [0.0, 0.0, 1.0]])
-    return Camera(name, 0, image_path, 800, 450, intrinsic, ego_from_camera, global_from_ego)
+    return Camera(name, 0, image_path, (800, 450), intrinsic, ego_from_camera, global_from_ego)
 
 
 def boxes_at(centers: list[tuple[float, float]], identities: list[str], score: float = 0.8) -> Boxes3D:

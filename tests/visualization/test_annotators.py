@@ -13,8 +13,9 @@ import visualization.heat
 import visualization.views
 from scenes import Boxes3D
 from visualization import BirdsEyeView, BoxAnnotator, CameraView, LabelAnnotator, TailAnnotator, project_boxes
-from visualization.annotators import short_identity
+from visualization.annotators import ground_paths, short_identity
 from visualization.colors import identity_color, rgb
+from visualization.interpolation import interpolate_boxes
 
 from .conftest import boxes_at, camera_at
 
@@ -145,3 +146,35 @@ def test_boxes_anywhere_are_drawn_without_an_error(tmp_path_factory, rows):
         TailAnnotator().annotate(image, [boxes, boxes], view)
         pixels, visible = project_boxes(boxes, view)
         assert np.isfinite(pixels[visible]).all()
+
+
+def test_boxes_without_identity_have_no_tail_and_do_not_move():
+    before, after = boxes_at([(5.0, 0.0), (9.0, 2.0)], ["", "1"]), boxes_at([(30.0, 9.0), (10.0, 2.0)], ["", "1"])
+    below = [0.0, 0.0, 0.8]
+    alone, followed = ground_paths([before, after])
+    assert alone == pytest.approx(after.center_m[:1] - below)
+    assert followed == pytest.approx(np.stack([before.center_m[1], after.center_m[1]]) - below)
+    between = interpolate_boxes(before, after, 0.5).center_m
+    assert between[0] == pytest.approx(before.center_m[0])
+    assert between[1] == pytest.approx((before.center_m[1] + after.center_m[1]) / 2)
+
+
+def test_texts_hide_nothing_that_is_covered_and_then_stand_beside_their_box():
+    box = boxes_at([(0.0, 0.0)], ["12"])
+    around = np.eye(4)
+    around[:3, 3] = box.center_m[0]
+    view = BirdsEyeView(around, 200, 200, pixels_per_m=4.0)
+
+    def place(*covered) -> np.ndarray:
+        ((_, _, plate),) = LabelAnnotator().place(box, view, np.array(covered).reshape(-1, 4))
+        return plate
+
+    above = place()
+    ceiling = [0, 0, 200, above[3]]
+    below = place(ceiling)
+    floor = [0, below[1], 200, 200]
+    right = place(ceiling, floor)
+    left = place(ceiling, floor, [100, 0, 200, 200])
+    assert above[3] <= right[1] < right[3] <= below[1]
+    assert left[2] < above[0] + (above[2] - above[0]) / 2 < right[0]
+    assert LabelAnnotator().place(box, view, np.array([[0, 0, 200, 200]])) == []

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from scenes import InputError
+from scenes import TRACKING_CLASSES, InputError
 from visualization.curves import (
     _moving_mean,
     detection_keys,
@@ -132,6 +132,43 @@ def test_pictures_of_the_evaluation(shared, tmp_path):
     write_detection_curves(boxes, tmp_path / "detection.png")
     for name in ("tracking", "detection"):
         assert cv2.imread(str(tmp_path / f"{name}.png")).std() > 5
+
+
+def test_classes_without_a_curve_are_named_and_have_no_panel(shared, tmp_path):
+    """Mini_val has no trailer; its details hold no number of one."""
+    expected = shared / "expected" / "fastbev"
+    write_tracking_curves({"a": read_details(expected / "tracks_polymot.metrics_details.json")}, tmp_path / "a.svg")
+    details = read_details(expected / "detections.metrics_details.json", detection_keys())
+    write_detection_curves({"a": details}, tmp_path / "b.svg")
+    tracking, detection = ((tmp_path / name).read_text() for name in ("a.svg", "b.svg"))
+    assert "<!-- without annotations: trailer -->" in tracking
+    assert "<!-- trailer -->" not in tracking and "<!-- truck -->" in tracking
+    assert "<!-- nothing found: trailer, " in detection or "<!-- nothing found: construction vehicle, " in detection
+    assert "<!-- trailer, 2 m -->" not in detection and "<!-- truck, 2 m -->" in detection
+
+
+def test_a_class_that_is_annotated_and_never_found_keeps_its_panel(shared, tmp_path):
+    path = shared / "expected" / "fastbev" / "tracks_polymot.metrics_details.json"
+    details = json.loads(path.read_text())
+    never = {**details["bus"], "motar": [0.0] * 40, "mota": [0.0] * 40, "recall_hypo": [float("nan")] * 40}
+    write_tracking_curves({"a": {**details, "bus": never}}, tmp_path / "a.svg")
+    assert "<!-- bus -->" in (tmp_path / "a.svg").read_text()
+
+
+def test_when_no_class_has_a_curve_all_panels_stand_empty(tmp_path):
+    nothing = {key: [float("nan")] * 40 for key in ("motar", "mota", "recall_hypo")}
+    write_tracking_curves({"a": dict.fromkeys(TRACKING_CLASSES, nothing)}, tmp_path / "a.svg")
+    assert "<!-- car -->" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize("folder", ["baseline", "better"])
+def test_the_tool_names_a_single_run_by_its_folder(shared, tmp_path, folder):
+    path = tmp_path / folder / "metrics_details.json"
+    path.parent.mkdir()
+    path.write_bytes((shared / "expected" / "fastbev" / "tracks_polymot.metrics_details.json").read_bytes())
+    command = [sys.executable, "tools/analyze_logs.py", "tracking", str(path), "--out", str(tmp_path / "a.svg")]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f"<!-- {folder}/metrics_details.json -->" in (tmp_path / "a.svg").read_text()
 
 
 def test_details_of_the_other_task_are_refused(shared):

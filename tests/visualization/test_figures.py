@@ -10,7 +10,7 @@ from scenes import InputError
 from visualization import DrawingOptions, HeatAnnotator, draw_figure, error_positions, identity_color, write_error_heat
 from visualization import write_figure as write
 from visualization.colors import rgb
-from visualization.heat import ERROR_KINDS
+from visualization.heat import ERROR_KINDS, draw_error_heat
 from visualization.views import BirdsEyeView
 
 from .conftest import boxes_at
@@ -79,10 +79,29 @@ def test_heat_adds_up_to_the_number_of_points():
     assert density.sum() / view.pixels_per_m**2 == pytest.approx(50, rel=1e-3)
 
 
+def test_kinds_of_errors_share_one_scale():
+    """Ten misses at one place and one switch at another: the switch is faint, whatever else there is of its kind."""
+    place = np.array([[20.0, 0.0, 0.0]])
+    errors_m = {"misses": np.repeat(place, 10, axis=0), "false positives": place[:0], "switches": place}
+    image = draw_error_heat(errors_m, frames=40).astype(int)
+    side = image.shape[1] // 3
+    empty = image[:side, side : 2 * side]
+    heat = [np.abs(image[:side, column * side : (column + 1) * side] - empty)[40:].sum() for column in (0, 2)]
+    assert heat[0] > 3 * heat[1] > 0
+
+
+def test_no_error_at_all_is_an_empty_picture():
+    none = np.zeros((0, 3))
+    image = draw_error_heat(dict.fromkeys(ERROR_KINDS, none), frames=4)
+    side = image.shape[1] // 3
+    assert (image[40:side, :side] == image[40:side, side : 2 * side]).all()
+
+
 def test_the_picture_of_errors(small_scene, small_tracks, tmp_path):
     write_error_heat([small_scene], small_tracks, tmp_path / "errors.png")
     image = cv2.imread(str(tmp_path / "errors.png"))
-    assert image.shape[1] == len(ERROR_KINDS) * image.shape[0]
+    side = image.shape[1] // len(ERROR_KINDS)
+    assert side < image.shape[0] < 1.2 * side  # the panels are square; below them stands the scale
     bare = replace(small_scene, frames=tuple(replace(frame, annotations=None) for frame in small_scene.frames))
     with pytest.raises(InputError, match="no scene is annotated"):
         write_error_heat([bare], small_tracks, tmp_path / "none.png")

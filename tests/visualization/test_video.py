@@ -13,12 +13,14 @@ from scenes import Results, Scene, read_scenes, read_tracks
 from visualization import (
     ComparisonPainter,
     DrawingOptions,
+    color_by_identity,
+    find_events,
     identity_color,
     results_from_annotations,
     write_scene_video,
     write_videos,
 )
-from visualization.colors import rgb
+from visualization.colors import DETECTION_COLOR, rgb
 from visualization.video import frames_per_second, write_video
 
 from .conftest import FRAMES
@@ -50,7 +52,7 @@ def test_missing_and_broken_images_become_grey_frames_and_are_named(small_scene,
     broken.write_bytes(b"no JPEG")
     cut.write_bytes(cut.read_bytes()[:-600])
     report = write_scene_video(small_scene, small_tracks, tmp_path / "a.mp4")
-    assert sorted(report.unreadable_images) == sorted([missing.name, broken.name, cut.name])
+    assert sorted(report.unreadable_images) == sorted(map(str, [missing, broken, cut]))
     assert report.frames == FRAMES
 
 
@@ -118,6 +120,20 @@ def test_two_runs_stand_side_by_side(small_scene, small_tracks, tmp_path):
     runs = {"annotations": results_from_annotations(small_scene), "tracks": small_tracks}
     report = write_scene_video(small_scene, small_tracks, tmp_path / "a.mp4", compared=runs)
     assert decoded(report.path)[0].shape == (FRAMES, 1080, 1920, 3)
+
+
+def test_annotations_have_the_colours_of_the_tracks_that_they_are_matched_with(small_scene, small_tracks):
+    """The car ahead is followed by track 1, which changes into 9; the car on the left is not found."""
+    identities = ["1", "1", "9", "9"]
+    boxes = {
+        token: found.select([0]).replace(track_id=np.array([identity]))
+        for (token, found), identity in zip(small_tracks.boxes.items(), identities, strict=True)
+    }
+    named = results_from_annotations(small_scene, find_events([small_scene], Results(boxes)))
+    assert [of_frame.track_id.tolist() for of_frame in named.boxes.values()] == [[name, ""] for name in identities]
+    for of_frame in named.boxes.values():
+        assert color_by_identity(of_frame)[0].tolist() == rgb(identity_color(of_frame.track_id[0])).tolist()
+        assert color_by_identity(of_frame)[1].tolist() == rgb(DETECTION_COLOR).tolist()
 
 
 def test_two_runs_without_images_stand_side_by_side(small_scene, small_tracks, tmp_path):

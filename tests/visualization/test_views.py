@@ -1,13 +1,16 @@
 """Projection and clipping, against their definitions and the real calibration."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from scenes import Camera, read_scenes
-from visualization.views import BirdsEyeView, CameraView, clip_segments
+from visualization.views import BirdsEyeView, CameraView, clip_segments, shown_size_px
 
 WIDTH, HEIGHT = 160, 90
 coordinates = st.floats(-1000, 1000, allow_nan=False, width=32)
@@ -19,7 +22,7 @@ def forward_camera(tmp_path) -> Camera:
     axes = np.eye(4)
     axes[:3, :3] = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
     intrinsic = np.array([[100.0, 0.0, 80.0], [0.0, 100.0, 45.0], [0.0, 0.0, 1.0]])
-    return Camera("CAM", 0, tmp_path / "image.jpg", WIDTH, HEIGHT, intrinsic, axes, np.eye(4))
+    return Camera("CAM", 0, tmp_path / "image.jpg", (WIDTH, HEIGHT), intrinsic, axes, np.eye(4))
 
 
 @given(segments)
@@ -50,6 +53,23 @@ def test_a_segment_that_ends_behind_the_camera_is_cut_at_the_near_plane(tmp_path
     assert visible.all()
     assert pixels[0, 0] == pytest.approx([60.0, 45.0])
     assert pixels[0, 1] == pytest.approx([0.0, 45.0])
+
+
+def test_boxes_lie_the_same_in_an_image_whose_size_the_tables_do_not_state(tmp_path):
+    stated = forward_camera(tmp_path)
+    bare = replace(stated, stated_size_px=None)
+    points = np.array([[20.0, 2.0, -1.0], [9.0, -4.0, 0.5]])
+    Image.new("RGB", (WIDTH, HEIGHT)).save(stated.image_path)
+    for expected, shown in zip(
+        CameraView(stated, 64, 48).segments(points, points),
+        CameraView(bare, 64, 48).segments(points, points),
+        strict=True,
+    ):
+        assert shown.tolist() == expected.tolist()
+
+
+def test_a_missing_image_of_unknown_size_is_taken_to_have_the_optical_axis_in_its_middle(tmp_path):
+    assert shown_size_px(replace(forward_camera(tmp_path), stated_size_px=None)) == (160, 90)
 
 
 def test_what_is_wholly_behind_the_camera_is_not_visible(tmp_path):

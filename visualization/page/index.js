@@ -53,9 +53,7 @@ function sortBy(key) {
   sorting = { key, descending: sorting.key === key ? !sorting.descending : !isText };
   const sign = sorting.descending ? -1 : 1;
   index.scenes.sort((a, b) => sign * (isText ? a[key].localeCompare(b[key]) : (a[key] ?? -Infinity) - (b[key] ?? -Infinity)));
-  document.getElementById("worst").hidden = index.worst.length === 0;
-document.getElementById("worst-tracks").append(...index.worst.map(worstRow));
-fill();
+  fill();
 }
 
 function fill() {

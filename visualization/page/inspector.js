@@ -34,7 +34,8 @@ function updateInspector() {
 
 function inspectorRows(path) {
   const index = path.frames.indexOf(state.frame);
-  const rows = [["frames", `${path.frames[0] + 1} to ${path.frames.at(-1) + 1} (${path.frames.length} boxes)`]];
+  const rows = [["frames", `${path.frames[0] + 1} to ${path.frames.at(-1) + 1} (${path.frames.length - path.gaps.size} boxes)`]];
+  if (path.gaps.size) rows.push(["gaps", `${path.gaps.size} boxes put in by the evaluation`]);
   if (path.kind === "track") {
     rows.push(["mean score", `${path.score.toFixed(2)}${path.judged ? "" : " (not judged)"}`]);
     if (data.judged) rows.push(["errors", `${path.switches.size} switches, ${path.falsePositives.size} false positives`]);
@@ -55,9 +56,9 @@ function boxRows(path, index) {
     ["size, w × l × h", `${box.width.toFixed(1)} × ${box.length.toFixed(1)} × ${box.height.toFixed(1)} m`],
   ];
   if (path.kind === "track") {
-    rows.push(["score", box.score.toFixed(2)]);
-    if (path.queries.length) rows.push(["query", String(path.queries[index])]);
-    if (path.matches.length) rows.push(["lies on", path.matches[index] ? shortIdentity(path.matches[index]) : "no annotation"]);
+    rows.push(inFile({ path, index }) ? ["score", box.score.toFixed(2)] : ["box", "in a gap, not in the file"]);
+    if (path.queries[index] != null) rows.push(["query", String(path.queries[index])]);
+    if (data.judged) rows.push(["lies on", path.matches[index] ? shortIdentity(path.matches[index]) : "no annotation"]);
   }
   const cameras = scene.frames[state.frame].cameras.filter((camera) => seenBy(camera, box)).map(({ name }) => name.replace("CAM_", ""));
   if (scene.frames[state.frame].cameras.length) rows.push(["seen by", cameras.join(", ").toLowerCase().replaceAll("_", " ") || "no camera"]);
@@ -86,8 +87,8 @@ function drawInspectorCurve() {
   for (const score of [0, 0.5, 1]) strokePath(context, [[0, y(score)], [width, y(score)]]);
   context.strokeStyle = path.color;
   context.lineWidth = 2;
-  strokePath(context, path.frames.map((frame, index) => [x(frame), y(path.boxes[index].score)]));
-  path.frames.forEach((frame, index) => path.falsePositives.has(frame) && drawMark(context, "false-positive", x(frame), y(path.boxes[index].score), 2.5));
+  strokePath(context, path.frames.map((frame, index) => [x(frame), y(path.boxes[index].score)]).filter((_, index) => inFile({ path, index })));
+  path.frames.forEach((frame, index) => path.falsePositives.has(index) && drawMark(context, "false-positive", x(frame), y(path.boxes[index].score), 2.5));
   context.strokeStyle = "#ffffff";
   context.lineWidth = 1;
   strokePath(context, [[x(state.frame), 0], [x(state.frame), height]]);

@@ -8,11 +8,12 @@ const PREFETCHED_FRAMES = 8;
 function styleOf(item, fromAbove) {
   const selected = item.path === state.selected;
   const face = fromAbove ? TOP_FACE : FRONT_FACE;
-  const base = { color: colorOf(item.path, item.box.score), face, outlined: !fromAbove, dashed: false, tint: 0, opacity: 1, lineWidth: 1 };
+  const base = { color: colorOf(item.path, item.box.score), face, outlined: !fromAbove, dashed: !inFile(item), tint: 0, opacity: 1, lineWidth: 1 };
   if (selected) return { ...base, lineWidth: 3.4, tint: 0.5, outlined: true };
   const dimmed = state.selected?.frames.includes(state.frame) ? 0.45 : 1;
   if (item.path.kind === "detection") return { ...base, dashed: true, outlined: false, opacity: 0.8 * dimmed };
   if (item.path.kind === "annotation") return { ...base, outlined: false, opacity: 0.85 * dimmed };
+  if (!inFile(item)) return { ...base, outlined: false, opacity: 0.8 * dimmed };
   if (!item.path.judged) return { ...base, outlined: false, opacity: 0.45 * dimmed };
   return { ...base, lineWidth: fromAbove ? 1.4 : 1.8, tint: 0.28, opacity: dimmed };
 }
@@ -33,7 +34,7 @@ function drawLabels(context, view, visible, size) {
   const places = new LabelPlaces(context, view, size);
   for (const { item, rectangle } of [...visible].reverse()) {
     const selected = item.path === state.selected;
-    if (item.path.kind !== "detection" && (selected || (item.path.kind === "track" && item.path.judged))) {
+    if (item.path.kind !== "detection" && (selected || (item.path.kind === "track" && item.path.judged && inFile(item)))) {
       places.draw(shortIdentity(item.path.id), rectangle, colorOf(item.path, item.box.score), selected);
     }
   }
@@ -42,8 +43,7 @@ function drawLabels(context, view, visible, size) {
 function drawMarks(context, { item, rectangle }) {
   const y = rectangle.top + Math.min(4, (rectangle.bottom - rectangle.top) / 2);
   for (const kind of EVENT_KINDS) {
-    const hasMark = scene.events[kind][state.frame].includes(item.path);
-    if (hasMark) drawMark(context, kind, kind === "switch" ? rectangle.right : rectangle.left, y, 4.5);
+    if (hasEvent(item, kind)) drawMark(context, kind, kind === "switch" ? rectangle.right : rectangle.left, y, 4.5);
   }
 }
 
@@ -51,7 +51,9 @@ function drawTails(context, view) {
   const oldest = scene.frames[state.frame].time - TAIL_S;
   for (const { path, index, box } of shownTracks(state.frame)) {
     const points = [];
-    for (let past = index; past >= 0 && scene.frames[path.frames[past]].time >= oldest; past -= 1) points.unshift(groundPoint(path.boxes[past]));
+    for (let past = index; past >= 0 && scene.frames[path.frames[past]].time >= oldest; past -= 1) {
+      if (inFile({ path, index: past })) points.unshift(groundPoint(path.boxes[past]));
+    }
     context.globalAlpha = path.judged ? 1 : 0.4;
     if (path !== state.selected) drawTail(context, points, view, colorOf(path, box.score), 2.4);
   }
@@ -59,9 +61,11 @@ function drawTails(context, view) {
 }
 
 function drawSelectedPath(context, view) {
-  if (!state.selected) return;
-  const current = state.selected.frames.filter((frame) => frame <= state.frame).length - 1;
-  drawWholePath(context, state.selected.boxes.map(groundPoint), current, view, state.selected.color);
+  const path = state.selected;
+  if (!path) return;
+  const positions = path.frames.map((_, index) => index).filter((index) => inFile({ path, index }));
+  const current = positions.filter((index) => path.frames[index] <= state.frame).length - 1;
+  drawWholePath(context, positions.map((index) => groundPoint(path.boxes[index])), current, view, path.color);
 }
 
 let hitBoxes = new Map();
@@ -166,7 +170,7 @@ function draw() {
 /** What the canvases show, in words and for scripts. */
 function describe() {
   const frame = scene.frames[state.frame];
-  const shown = shownTracks(state.frame);
+  const shown = shownTracks(state.frame).filter(inFile);
   byId("clock").textContent = `frame ${state.frame + 1} of ${scene.frames.length} · ${frame.time.toFixed(1)} s · ${shown.length} tracks`;
   byId("scrub").value = state.frame;
   byId("scrub").setAttribute("aria-valuetext", `frame ${state.frame + 1}, ${frame.time.toFixed(1)} seconds`);
@@ -176,7 +180,7 @@ function describe() {
     playing: state.playing,
     selected: state.selected?.id ?? "",
     tracks: shown.length,
-    annotations: shownAnnotations(state.frame).length,
+    annotations: shownAnnotations(state.frame).filter(inFile).length,
     detections: shownDetections(state.frame).length,
   });
 }

@@ -34,7 +34,7 @@ function scheduleNextFrame() {
 /** Go to the next (or previous) error of a kind; errors of one frame are visited one after the other. */
 function goToEvent(kind, direction) {
   const list = scene.events[kind].flatMap((paths, frame) =>
-    paths.filter(ofChosenClass).map((path) => ({ frame, path })));
+    [...new Set(paths)].filter(ofChosenClass).map((path) => ({ frame, path })));
   const here = list.findIndex(({ frame, path }) => frame === state.frame && path === state.selected);
   const target = here >= 0
     ? list[here + direction]

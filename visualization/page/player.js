@@ -191,8 +191,9 @@ function fillPage() {
 function judgementText() {
   if (!data.judged) return "This scene is not annotated: nothing is judged.";
   const points = Object.entries(data.operating_points).map(([name, score]) => `${name} ${score.toFixed(2)}`);
-  return "A track and an annotation of the same class match below 2 m on the ground, as in the official tracking evaluation. " +
-    `Judged are tracks whose mean score reaches the point of best MOTA of their class (${points.join(", ") || "any"}); weaker ones are drawn faint.`;
+  return "Errors are those of the official tracking evaluation: a track and an annotation of the same class match below 2 m on the ground. " +
+    `Tracks count whose mean score reaches the point of best MOTA of their class (${points.join(", ") || "none does"}); others are drawn faint. ` +
+    "Dashed boxes stand in no file: the evaluation puts them into the gaps of tracks and annotations, and counts them.";
 }
 
 function fillLegend() {

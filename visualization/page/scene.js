@@ -1,6 +1,8 @@
 // The scene that the page plays, what is selected, and which of its boxes are shown. Needs geometry.js.
 
 const EVENT_KINDS = ["switch", "miss", "false-positive"];
+// By kind, the set of a path that holds the positions of the boxes it happened to.
+const EVENT_SETS = { "switch": "switches", miss: "misses", "false-positive": "falsePositives" };
 
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("scene-data").textContent);
@@ -34,11 +36,11 @@ function readScene(raw) {
   for (const [paths, lists] of [[read.tracks, read.tracksIn], [read.annotations, read.annotationsIn]]) {
     paths.forEach((path) => path.frames.forEach((frame, index) => lists[frame].push({ path, index, box: path.boxes[index] })));
   }
-  for (const track of read.tracks) {
-    track.switches.forEach((frame) => read.events["switch"][frame].push(track));
-    track.falsePositives.forEach((frame) => read.events["false-positive"][frame].push(track));
+  for (const path of [...read.tracks, ...read.annotations]) {
+    for (const kind of EVENT_KINDS) {
+      for (const position of path[EVENT_SETS[kind]]) read.events[kind][path.frames[position]].push(path);
+    }
   }
-  for (const annotation of read.annotations) annotation.misses.forEach((frame) => read.events.miss[frame].push(annotation));
   return read;
 }
 
@@ -53,6 +55,7 @@ function readPath(raw, page, kind) {
     judged: raw.judged ?? true,
     frames: raw.frames,
     boxes: raw.boxes.map(boxFromRow),
+    gaps: new Set(raw.gaps),
     queries: raw.queries ?? [],
     matches: raw.matches ?? [],
     falsePositives: new Set(raw.false_positives),
@@ -67,16 +70,23 @@ function looseDetection(row, label, page) {
 
 const ofChosenClass = (path) => !state.className || path.className === state.className;
 
+/** Whether a box stands in the file; the others were put into gaps by the evaluation, and show with the errors. */
+const inFile = ({ path, index }) => !path.gaps?.has(index);
+
+const hasEvent = ({ path, index }, kind) => Boolean(path[EVENT_SETS[kind]]?.has(index));
+
 function shownTracks(frame) {
   if (!state.layers.tracks) return [];
-  return scene.tracksIn[frame].filter(({ path, box }) =>
-    ofChosenClass(path) && box.score >= state.minScore && (state.layers.weak || path.judged));
+  return scene.tracksIn[frame].filter((item) => {
+    const { path, box } = item;
+    return ofChosenClass(path) && box.score >= state.minScore && (state.layers.weak || path.judged) && (state.layers.events || inFile(item));
+  });
 }
 
 function shownAnnotations(frame) {
-  const events = state.layers.events ? new Set(scene.events.miss[frame]) : new Set();
-  return scene.annotationsIn[frame].filter(({ path }) =>
-    ofChosenClass(path) && (state.layers.annotations || events.has(path) || path === state.selected));
+  return scene.annotationsIn[frame].filter((item) =>
+    ofChosenClass(item.path) && (state.layers.events || inFile(item)) &&
+    (state.layers.annotations || item.path === state.selected || (state.layers.events && hasEvent(item, "miss"))));
 }
 
 function shownDetections(frame) {

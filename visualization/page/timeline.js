@@ -1,4 +1,4 @@
-// The time line: lanes that count errors by frame, and below them a row per track. Needs drawing.js.
+// The time line: lanes that count errors by frame, and below them a row per track. Needs scene.js and drawing.js.
 
 const GUTTER_PX = 132;
 const ROW_PX = 15;
@@ -103,14 +103,15 @@ class Timeline {
     context.textBaseline = "middle";
     context.fillText(`${shortIdentity(track.id)}  ${track.className}`, 10, top + ROW_PX / 2, GUTTER_PX - 16);
     context.fillStyle = this.host.colorOf(track);
-    context.globalAlpha = track.judged ? 1 : 0.4;
-    for (const frame of track.frames) {
+    track.frames.forEach((frame, index) => {
       const x = this.left(frame, width);
-      const wrong = track.falsePositives.has(frame);
+      const wrong = track.falsePositives.has(index);
+      context.globalAlpha = track.judged && inFile({ path: track, index }) ? 1 : 0.4;
       context.fillRect(x, top + (wrong ? 6 : 3), this.left(frame + 1, width) - x - 0.5, ROW_PX - (wrong ? 12 : 6));
-    }
+    });
     context.globalAlpha = 1;
-    for (const frame of track.switches) {
+    for (const index of track.switches) {
+      const frame = track.frames[index];
       drawMark(context, "switch", (this.left(frame, width) + this.left(frame + 1, width)) / 2, top + ROW_PX / 2, 4);
     }
   }
