@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import OPTIMIZERS, Registry
 
 from detection.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
@@ -59,7 +61,8 @@ def read_config(path: Path | str, overrides: Mapping[str, Any] | None = None) ->
     if not path.is_file():
         raise InputError(f"{path}: no such config file")
     try:
-        config = Config.fromfile(str(path))
+        with _without_remarks():
+            config = Config.fromfile(str(path))
     except Exception as error:  # a config file is a program: it may fail in any way
         raise InputError(f"{path}: not a config: {type(error).__name__}: {error}") from error
     try:
@@ -109,6 +112,18 @@ def building(where: str) -> Iterator[None]:
         raise InputError(f"{where}: {error}") from error
     except ValueError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Inside the block mmengine does not tell of every environment variable that a config names."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _class_configs(value: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

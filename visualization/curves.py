@@ -272,7 +272,8 @@ def _draw_logged(axes: Axes, log: TrainingLog, key: str, style: tuple[str, Any])
     if key in log.training:
         steps, values = np.array(log.training[key]).T
         axes.plot(steps, values, color=color, alpha=0.25, lw=0.8)
-        axes.plot(steps, _moving_mean(values), color=color, ls=dashes, lw=1.4)
+        point = "o" if len(steps) == 1 else None  # a line of one point cannot be seen
+        axes.plot(steps, _moving_mean(values), color=color, ls=dashes, lw=1.4, marker=point, ms=3)
     elif key in log.validation:
         steps, values = np.array(log.validation[key]).T
         axes.plot(steps, values, color=color, ls=dashes, lw=1.4, marker="o", ms=3)

@@ -15,7 +15,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, get_world_size, is_main_process
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import LoggerHook
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -35,10 +34,11 @@ from detection.training.checkpoint import (
     write_checkpoint,
 )
 from detection.training.checkpoint_hook import TrainingCheckpointHook
+from detection.training.logger_hook import TrainingLoggerHook
 from detection.training.loops import ImageValLoop, SceneValLoop, StreamTrainLoop
 from detection.training.optimizer import build_optim_wrapper
 from detection.training.random_state import random_state, set_random_state
-from detection.training.schedule import PlannedLR, plan_training, read_schedule
+from detection.training.schedule import PlannedLR, counted, plan_training, read_schedule
 from scenes import InputError
 
 _NEEDED_KEYS: Final = ("model", "train_dataloader", "schedule", "optim_wrapper", "work_dir")
@@ -107,7 +107,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
             **_validation(settings),
             default_hooks=dict(
                 sampler_seed=None,
-                logger=LoggerHook(settings["log_interval"], log_metric_by_epoch=False),
+                logger=TrainingLoggerHook(settings["log_interval"], log_metric_by_epoch=False),
                 checkpoint=TrainingCheckpointHook(self._plan.checkpoint_interval, settings["keep_checkpoints"]),
             ),
             custom_hooks=[HOOKS.build(hook) for hook in settings["custom_hooks"]],
@@ -123,7 +123,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         )
         if isinstance(train_loader.dataset, CocoDataset):
             self.detector.check_classes(train_loader.dataset.classes)
-        self.logger.info(f"Schedule: {self._plan}; batch {total_batch} on {get_world_size()} processes")
+        self.logger.info(f"Schedule: {self._plan}; batch {total_batch} on {counted(get_world_size(), 'process', 'es')}")
         if is_main_process():
             remove_leftovers(self.work_path)
 
@@ -231,7 +231,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         )
         python = ".".join(map(str, sys.version_info[:3]))
         self.logger.info(f"Python {python}, torch {torch.__version__}, mmengine {mmengine.__version__}; {device}")
-        self.logger.info(f"Config:\n{self._config_text}")
+        self.logger.info(f"Config: {self.work_path / Path(self.cfg.filename or f'{self.timestamp}.py').name}")
 
 
 def _on_cpu(content: dict[str, Any]) -> dict[str, Any]:

@@ -95,10 +95,16 @@ class TrainingPlan:
 
     def __str__(self) -> str:
         return (
-            f"{self.iterations} iterations, {self.iterations_per_epoch} an epoch; learning rate {self.peak_lr:.3g} "
-            f"after {self.warmup_iterations} iterations of warm-up; validation every {self.validation_interval}, "
-            f"checkpoint every {self.checkpoint_interval} iterations"
+            f"{counted(self.iterations, 'iteration')}, {self.iterations_per_epoch} an epoch; "
+            f"learning rate {self.peak_lr:.3g} after {counted(self.warmup_iterations, 'iteration')} of warm-up; "
+            f"validation {self._when(self.validation_interval)}, checkpoint {self._when(self.checkpoint_interval)}"
         )
+
+    def _when(self, interval: int) -> str:
+        """When something happens that happens so often, and at the end."""
+        if interval >= self.iterations:
+            return "at the end"
+        return f"every {counted(interval, 'iteration')} and at the end"
 
 
 class PlannedLR(_ParamScheduler):  # type: ignore[misc]  # mmengine is untyped
@@ -122,6 +128,11 @@ class PlannedLR(_ParamScheduler):  # type: ignore[misc]  # mmengine is untyped
         self.last_step = iteration
         for group, rate in zip(self.optimizer.param_groups, self._get_value(), strict=True):
             group["lr"] = rate
+
+
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """A number of things in words: `1 iteration`, `2 iterations`."""
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def read_schedule(given: Mapping[str, Any]) -> Schedule:

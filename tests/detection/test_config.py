@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
 import pytest
+from mmengine.logging import MMLogger
 
 from detection.config import building, read_config
 from detection.registry import MODELS
@@ -19,6 +21,23 @@ def test_a_config_and_its_overrides() -> None:
     assert config.schedule.epochs == 3
     assert config.train_dataloader.dataset.pipeline[1].flip is False
     assert config.optim_wrapper.clip_grad.max_norm == 35
+
+
+def test_reading_a_config_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mmengine tells of every environment variable that a config names."""
+    monkeypatch.setenv("CITY_ROOT", "somewhere")
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.INFO)
+    monkeypatch.setattr(handler, "emit", records.append)
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    try:
+        read_config(TINY)
+        assert not records
+        logger.info("after it")
+    finally:
+        logger.removeHandler(handler)
+    assert [record.getMessage() for record in records] == ["after it"]
 
 
 @pytest.mark.parametrize(

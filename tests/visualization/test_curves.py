@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from matplotlib.figure import Figure
 
 from scenes import TRACKING_CLASSES, InputError
 from visualization.curves import (
+    _draw_logged,
     _moving_mean,
     detection_keys,
     read_details,
@@ -115,6 +117,15 @@ def test_pictures_of_training(work_dir, tmp_path, suffix):
     path = tmp_path / f"curves.{suffix}"
     write_training_curves({"run": read_training_log(work_dir)}, path)
     assert path.stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("iterations", "marker"), [(1, "o"), (2, "None")])
+def test_a_run_of_one_logged_point_is_seen(iterations, marker, tmp_path):
+    log = tmp_path / "scalars.json"
+    log.write_text("\n".join(log_lines(iterations)))
+    axes = Figure().subplots()
+    _draw_logged(axes, read_training_log(log), "loss", ("red", "-"))
+    assert str(axes.lines[-1].get_marker()) == marker
 
 
 def test_a_key_that_nobody_logged(work_dir, tmp_path):

@@ -109,6 +109,17 @@ def test_leftovers_of_a_killed_run_go(tiny_config: TinyConfig, tmp_path: Path) -
     assert [path.name for path in tmp_path.glob("**/*.pth")] == ["iter_1.pth"]
 
 
+def test_the_shortest_run_logs_its_last_iteration_and_not_its_config(tiny_config: TinyConfig, tmp_path: Path) -> None:
+    config = tiny_config(validate=False, schedule__epochs=2 / 6, log_interval=50)
+    _train(config, tmp_path)
+    assert list(_logged(tmp_path, "loss")) == [2]
+    (log,) = tmp_path.glob("*/*.log")
+    lines = log.read_text().splitlines()
+    assert any("Schedule: 2 iterations" in line for line in lines[:5])
+    (named,) = (line.split("Config: ")[1] for line in lines if "Config: " in line)
+    assert "pts_bbox_head" in Path(named).read_text()
+
+
 def test_runs_of_one_second_keep_their_own_logs(
     tiny_config: TinyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

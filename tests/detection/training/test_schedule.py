@@ -89,3 +89,14 @@ def test_scheduler_steps_through_the_plan_and_resumes() -> None:
 def test_a_wrong_schedule_is_named(given: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message.replace(".", r"\.")):
         read_schedule(given)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "text"),
+    [
+        (0.1, "1 iteration, 10 an epoch; learning rate 0.0004 after 0 iterations of warm-up; validation at the end,"),
+        (2, "20 iterations, 10 an epoch; learning rate 0.0004 after 2 iterations of warm-up; validation every 10 iter"),
+    ],
+)
+def test_plan_in_words(epochs: float, text: str) -> None:
+    assert str(plan_training(Schedule(epochs=epochs), 10, 16)).startswith(text)
