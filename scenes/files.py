@@ -1,9 +1,9 @@
 """Writing files whole or not at all."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -15,32 +15,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
     most a hidden temporary file (`.<name>.*.tmp`, same suffix) behind. Parent folders are created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    # File systems limit the length of a name: of a long one the begin has to do.
+    temporary = path.parent / f".{path.stem[:40]}.{secrets.token_hex(6)}.tmp{path.suffix[:20]}"
     try:
+        # Made anew, with the rights that the umask leaves: `tempfile` makes files that no one else can read.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        temporary.chmod(0o666 & ~_current_umask())
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
         # A write to a full disk fails without a name, and the temporary one would say little.
-        if error.filename in (None, str(temporary)):
+        if error.filename in (None, temporary, str(temporary)):
             error.filename = str(path)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-
-
-def _current_umask() -> int:
-    # The umask can only be read by setting it. mkstemp ignores it and makes files that no one else can read.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

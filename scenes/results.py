@@ -21,9 +21,9 @@ from scenes.classes import ATTRIBUTES, DETECTION_CLASSES, LABEL_OF_CLASS, TRACKI
 from scenes.errors import InputError
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray
+from scenes.json_text import LARGEST_NUMBER
 from scenes.result_format import (
     DETECTION_FORMAT,
-    LARGEST_NUMBER,
     MAX_BOXES_PER_SAMPLE,
     TRACKING_FORMAT,
     UNIT_TOLERANCE,

@@ -22,7 +22,16 @@ from scenes import DETECTION_CLASSES, Annotations, Boxes3D, Camera, Frame, Input
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
 from scenes.projected_boxes import projected_boxes
 from scenes.splits import scene_names_of_split, splits_of_version
-from scenes.table_rows import CalibrationRow, PoseRow, SampleDataRow, SceneRow, SensorRow, Table, read_table
+from scenes.table_rows import (
+    CalibrationRow,
+    PoseRow,
+    SampleDataRow,
+    SceneRow,
+    SensorRow,
+    Table,
+    read_table,
+    recorded_path,
+)
 
 MAX_SWEEPS: Final = 10
 
@@ -229,6 +238,7 @@ class _Recordings:
 
     Attributes:
         dataroot: data root.
+        recordings: the recordings of the key frames, and all of LIDAR_TOP.
         tokens: token of each key frame's recording, by sample token and channel.
         sweeps: the LIDAR_TOP recordings of each scene, key frames or not, in the order of time.
         key_sweeps: by sample token the key frame among them.
@@ -236,6 +246,7 @@ class _Recordings:
     """
 
     dataroot: Path
+    recordings: Table[SampleDataRow]
     tokens: Mapping[tuple[str, str], str]
     sweeps: Mapping[str, list[SampleDataRow]]
     key_sweeps: Mapping[str, SampleDataRow]
@@ -272,7 +283,7 @@ class _Recordings:
             of_scene.sort(key=_time)
         needed = {row.ego_pose_token for of_scene in sweeps.values() for row in of_scene}
         poses = _table(dataroot, version, "ego_pose", PoseRow, lambda row: row.token in needed)
-        return cls(dataroot, tokens, sweeps, key_sweeps, calibrations, poses)
+        return cls(dataroot, rows, tokens, sweeps, key_sweeps, calibrations, poses)
 
     def token(self, sample_token: str, channel: str) -> str:
         """The token of a key frame's recording."""
@@ -290,13 +301,13 @@ class _Recordings:
         of_scene = self.sweeps[scene_token]
         end = bisect_left(of_scene, key.timestamp, key=_time)
         before = of_scene[max(0, end - MAX_SWEEPS) : end][::-1]
-        return str(self.dataroot / key.filename), [self._sweep(row) for row in before]
+        return str(recorded_path(self.dataroot, self.recordings, key)), [self._sweep(row) for row in before]
 
     def _sweep(self, row: SampleDataRow) -> dict[str, Any]:
         calibration = self.calibrations[row.calibrated_sensor_token]
         pose = self.poses.at(row.ego_pose_token, f"sample_data '{row.token}'")
         return {
-            "path": self.dataroot / row.filename,
+            "path": recorded_path(self.dataroot, self.recordings, row),
             "token": row.token,
             "timestamp_us": row.timestamp,
             "ego_from_sensor": pose_matrix(calibration.translation, calibration.rotation),
