@@ -1,9 +1,14 @@
 """What every command-line tool does around its work: one clear line and exit code 2 for bad input."""
 
+import argparse
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from scenes.errors import InputError
+
+_LONGEST_MESSAGE = 2000
+"""Beyond it the middle is left out: whatever was given as input, a terminal can still show what is wrong with it."""
 
 
 def run_command(main: Callable[[], int | None]) -> None:
@@ -26,6 +31,25 @@ def run_command(main: Callable[[], int | None]) -> None:
     sys.exit(code or 0)
 
 
+def add_workers(parser: argparse.ArgumentParser, default: int | None, help_: str) -> None:
+    """Add the option `--workers`, a number of processes of at least one.
+
+    Raises:
+        InputError: from the parser, for another number.
+    """
+    parser.add_argument("--workers", type=int, default=default, action=_AtLeastOne, help=help_)
+
+
+class _AtLeastOne(argparse.Action):
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        if values < 1:
+            raise InputError(f"{option} {values}: expected at least 1")
+        setattr(namespace, self.dest, values)
+
+
 def _report(message: str) -> int:
-    print("error: " + " ".join(message.splitlines()), file=sys.stderr)
+    line = " ".join(message.splitlines())
+    if len(line) > _LONGEST_MESSAGE:
+        line = f"{line[: _LONGEST_MESSAGE // 2]} ... {line[-_LONGEST_MESSAGE // 2 :]}"
+    print(f"error: {line}", file=sys.stderr)
     return 2

@@ -15,11 +15,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detection.config import read_config
+from detection.config import add_overrides, read_config
 from detection.dynamic.operating_point import set_hard_share, set_threshold
 from detection.images2d.detections_file import DetectionsFile
 from detection.images2d.inference import FoundImage, ImageDetector, detect_in_source, set_score_threshold
@@ -79,9 +78,7 @@ def _parse_arguments() -> argparse.Namespace:
         metavar="F",
         help="share of hard images, by the thresholds that tools/dynamic_thresholds.py has written",
     )
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
-    )
+    add_overrides(parser)
     return parser.parse_args()
 
 

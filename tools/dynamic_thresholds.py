@@ -9,11 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import Progress
 
-from detection.config import read_config
+from detection.config import add_overrides, read_config
 from detection.dynamic.operating_point import find_thresholds, write_thresholds
 from detection.tasks import task_of
 from scenes.command import run_command
@@ -24,9 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="configs/dynamic/*_step2.py, configs/dynamic_yolo/*_step2.py")
     parser.add_argument("checkpoint", type=Path, help="of step 2: .pth or .safetensors")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
-    )
+    add_overrides(parser)
     arguments = parser.parse_args()
     config = read_config(arguments.config, arguments.cfg_options)
     with Progress(console=Console(file=sys.stderr)) as progress:

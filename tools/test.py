@@ -15,12 +15,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detection.config import read_config
+from detection.config import add_overrides, read_config
 from detection.dynamic.operating_point import set_hard_share, set_threshold
 from detection.processes import LAUNCHERS, joined_processes
 from detection.tasks import Task, task_of
@@ -73,9 +72,7 @@ def _parse_arguments() -> argparse.Namespace:
         help="dynamic detector: share that is hard, by the thresholds that tools/dynamic_thresholds.py has written",
     )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who has started several processes")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
-    )
+    add_overrides(parser)
     return parser.parse_args()
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from evaluation.tracking import tracking_metrics
 from scenes import InputError, Results, Scene, read_scenes, read_split_detections
-from scenes.command import run_command
+from scenes.command import add_workers, run_command
 from scenes.files import write_atomically
 from tracking import TrackerConfig, load_tracker_config, track_results
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100, help="trials of this run")
     parser.add_argument("--held-out", type=int, help="scenes to check the result on; default: every third")
     parser.add_argument("--out", type=Path, required=True, help="folder for tuned.py and the journal of trials")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    add_workers(parser, os.cpu_count() or 1, "processes (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="of the search")
     arguments = parser.parse_args()
     base = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()

@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order, write_infos
 from scenes import DETECTION_CLASSES, Annotations, Boxes3D, Camera, Frame, InputError, Scene, read_scenes
+from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
 from scenes.projected_boxes import projected_boxes
 from scenes.splits import scene_names_of_split, splits_of_version
@@ -45,7 +46,7 @@ def create_infos(
     tag: str = "nuscenes2d",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[Path, int]:
-    """Write `<tag>_temporal_infos_<split>.pkl` for each split of which the data root holds a scene.
+    """Write `<tag>_temporal_infos_<split>.pkl` for each split of which the data root holds a scene: all or none.
 
     The splits are the devkit's of that version (`train`, `val`, `test`; those of mini are called the same) and those in
     `splits.json`. Where there are none, one file with all scenes is written, `..._all.pkl`.
@@ -72,13 +73,15 @@ def create_infos(
     ]
     if not splits and splits_of_version(dataroot, version):
         raise InputError(f"{dataroot / version}: holds no scene of {', '.join(splits_of_version(dataroot, version))}")
+    splits = splits or [None]
+    names = [(split or "all").removeprefix("mini_") for split in splits]
+    paths = [Path(out_dir or dataroot) / f"{tag}_temporal_infos_{name}.pkl" for name in names]
     written = {}
-    for split in splits or [None]:
-        name = (split or "all").removeprefix("mini_")
-        path = Path(out_dir or dataroot) / f"{tag}_temporal_infos_{name}.pkl"
-        infos = _infos_of_split(dataroot, version, split, progress or _silent)
-        write_infos(path, infos, {"version": version, "dataroot": str(dataroot)})
-        written[path] = len(infos)
+    with atomic_paths(paths) as temporaries:
+        for split, path, temporary in zip(splits, paths, temporaries, strict=True):
+            infos = _infos_of_split(dataroot, version, split, progress or _silent)
+            write_infos(temporary, infos, {"version": version, "dataroot": str(dataroot)})
+            written[path] = len(infos)
     return written
 
 
