@@ -1,11 +1,16 @@
 """What every command-line tool does around its work: one clear line and exit code 2 for bad input."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scenes.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 _LONGEST_MESSAGE = 2000
 """Beyond it the middle is left out: whatever was given as input, a terminal can still show what is wrong with it."""
@@ -45,6 +50,20 @@ class _AtLeastOne(argparse.Action):
         if values < 1:
             raise InputError(f"{option} {values}: expected at least 1")
         setattr(namespace, self.dest, values)
+
+
+def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progress:
+    """A progress bar on stderr; none where that is a file or a pipe, in which an error is to be the only line.
+
+    Args:
+        columns: by default those of rich.
+        disable: show none.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(file=sys.stderr)
+    return Progress(*columns, console=console, disable=disable or not console.is_terminal)
 
 
 def _report(message: str) -> int:

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import add_overrides, read_config
@@ -23,7 +22,7 @@ from detection.dynamic.operating_point import set_hard_share, set_threshold
 from detection.images2d.detections_file import DetectionsFile
 from detection.images2d.inference import FoundImage, ImageDetector, detect_in_source, set_score_threshold
 from detection.images2d.sources import Video, check_output_folder, open_source
-from scenes.command import run_command
+from scenes.command import progress_bar, run_command
 from scenes.files import atomic_path
 from visualization.colors import Image
 from visualization.image_boxes import draw_image_boxes, even_sided, write_image
@@ -105,7 +104,7 @@ def _print_problems(problems: list[str]) -> None:
 
 def _progress_bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=sys.stderr))
+    return progress_bar(*columns)
 
 
 if __name__ == "__main__":

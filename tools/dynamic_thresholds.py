@@ -6,16 +6,12 @@ They are written beside the checkpoint, where `tools/test.py ... --hard-fraction
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import Progress
 
 from detection.config import add_overrides, read_config
 from detection.dynamic.operating_point import find_thresholds, write_thresholds
 from detection.tasks import task_of
-from scenes.command import run_command
+from scenes.command import progress_bar, run_command
 
 
 def main() -> None:
@@ -26,7 +22,7 @@ def main() -> None:
     add_overrides(parser)
     arguments = parser.parse_args()
     config = read_config(arguments.config, arguments.cfg_options)
-    with Progress(console=Console(file=sys.stderr)) as progress:
+    with progress_bar() as progress:
         bar = progress.add_task(task_of(config).unit, total=None)
         found = find_thresholds(
             config, arguments.checkpoint, lambda done, total: progress.update(bar, completed=done, total=total)

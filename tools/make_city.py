@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from scenes import InputError
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
-from scenes.command import add_workers, run_command
+from scenes.command import add_workers, progress_bar, run_command
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("scenes", total=arguments.train_scenes + arguments.val_scenes)
         make_city(
             arguments.out,

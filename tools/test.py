@@ -12,11 +12,9 @@ A dynamic detector runs at any speed: --hard-fraction 0.3 sends about that share
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmengine.dist import is_main_process
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import add_overrides, read_config
@@ -24,7 +22,7 @@ from detection.dynamic.operating_point import set_hard_share, set_threshold
 from detection.processes import LAUNCHERS, joined_processes
 from detection.tasks import Task, task_of
 from scenes import InputError
-from scenes.command import run_command
+from scenes.command import progress_bar, run_command
 
 
 def main() -> None:
@@ -79,7 +77,7 @@ def _parse_arguments() -> argparse.Namespace:
 def _progress_bar() -> Progress:
     """Of the first process's share; the others are about as far."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=sys.stderr), disable=not is_main_process())
+    return progress_bar(*columns, disable=not is_main_process())
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from evaluation.tracking import tracking_metrics
 from scenes import InputError, Results, Scene, read_scenes, read_split_detections
-from scenes.command import add_workers, run_command
+from scenes.command import add_workers, progress_bar, run_command
 from scenes.files import write_atomically
 from tracking import TrackerConfig, load_tracker_config, track_results
 
@@ -47,7 +46,7 @@ def main() -> None:
     detections = read_split_detections(arguments.detections, scenes, *root)
     searched, held_out = _parted(scenes, arguments.held_out)
 
-    with Progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"AMOTA on {len(searched)} scenes", total=arguments.trials)
 
         def objective(config: TrackerConfig) -> float:

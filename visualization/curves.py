@@ -105,6 +105,11 @@ def read_details(path: Path, classes: Sequence[str] = TRACKING_CLASSES) -> Detai
     missing = [name for name in classes if not isinstance(details, dict) or not isinstance(details.get(name), dict)]
     if missing:
         raise InputError(f"{path}: no curves of '{missing[0]}'; is this a metrics_details.json of the other task?")
+    for name in classes:
+        for key in ("recall", "precision") if ":" in name else ("recall_hypo", "motar"):
+            values = details[name].get(key)
+            if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
+                raise InputError(f"{path}: class '{name}': no curve '{key}' of numbers")
     curves: Details = details
     return curves
 
