@@ -79,7 +79,7 @@ def _is_cut_off(content: bytes) -> bool:
 def _has_too_many_pixels(content: bytes) -> bool:
     """As the header says; OpenCV would take gigabytes of memory before it looked."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")
         try:
             with PIL.Image.open(BytesIO(content)) as header:
                 return header.width * header.height > LARGEST_IMAGE_PIXELS

@@ -62,9 +62,10 @@ def read_image(path: Path, where: str | None = None) -> RgbImage:
 
 
 def _decoded(content: bytes) -> RgbImage:
-    # Pillow warns of large images, and refuses twice as large ones; here there is one limit.
+    # Pillow warns of damage that it passes over, and of large images before it refuses larger ones: an image is read
+    # or it is refused, with one limit.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")
         with Image.open(BytesIO(content)) as image:
             if image.width * image.height > LARGEST_IMAGE_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels are too many")

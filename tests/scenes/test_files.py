@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scenes.files import atomic_path, write_atomically
+from scenes.files import atomic_path, atomic_paths, write_atomically
 
 
 def test_content_replaces_the_old_file(tmp_path: Path) -> None:
@@ -28,6 +28,27 @@ def test_failure_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
         raise RuntimeError("stop")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_that_belong_together_are_written_all_or_none(tmp_path: Path) -> None:
+    paths = [tmp_path / "first", tmp_path / "second"]
+    for path in paths:
+        path.write_text("old")
+    with pytest.raises(RuntimeError, match="stop"), atomic_paths(paths) as temporaries:
+        temporaries[0].write_text("new")
+        raise RuntimeError("stop")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError), atomic_paths([*paths, tmp_path / "folder"]):
+        pytest.fail("was begun")
+    with pytest.raises(FileNotFoundError) as caught, atomic_paths(paths) as temporaries:
+        temporaries[1].unlink()
+    assert caught.value.filename == str(paths[1])
+    assert [path.read_text() for path in paths] == ["old", "old"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "folder", "second"]
+    with atomic_paths(paths) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text("new")
+    assert [path.read_text() for path in paths] == ["new", "new"]
 
 
 def test_rights_are_those_of_any_new_file(tmp_path: Path) -> None:
