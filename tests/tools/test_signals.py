@@ -103,7 +103,9 @@ def started(command: str, world: dict[str, Path], out: Path, paused: bool = True
     finally:
         for left in session(process.pid):
             os.kill(left, signal.SIGKILL)
-        process.communicate()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
 
 
 def session(leader: int) -> list[int]:
