@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -42,14 +43,25 @@ def add_workers(parser: argparse.ArgumentParser, default: int | None, help_: str
     Raises:
         InputError: from the parser, for another number.
     """
-    parser.add_argument("--workers", type=int, default=default, action=_AtLeastOne, help=help_)
+    parser.add_argument("--workers", type=int, default=default, action=between(1), help=help_)
 
 
-class _AtLeastOne(argparse.Action):
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
-        if values < 1:
-            raise InputError(f"{option} {values}: expected at least 1")
-        setattr(namespace, self.dest, values)
+def between(least: float, most: float = math.inf) -> type[argparse.Action]:
+    """What `add_argument` of an option takes as `action` to accept only numbers from `least` to `most`.
+
+    Raises:
+        InputError: from the parser, for another number.
+    """
+    expected = f"expected at least {least:g}" if most == math.inf else f"expected {least:g} to {most:g}"
+
+    class Between(argparse.Action):
+        def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+            for value in values if isinstance(values, list) else [values]:
+                if not least <= value <= most:
+                    raise InputError(f"{option} {value}: {expected}")
+            setattr(namespace, self.dest, values)
+
+    return Between
 
 
 def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progress:

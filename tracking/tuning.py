@@ -16,6 +16,8 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from scenes import InputError
+from scenes.json_text import decode_json
 from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.sensitivity import scaled
 
@@ -79,6 +81,7 @@ def tune(base: TrackerConfig, objective: Objective, n_trials: int, storage: Path
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.parent.mkdir(parents=True, exist_ok=True)
+    _check_journal(storage)
     ranges = {name: bounds for name, bounds in RANGES.items() if _is_set(base, name)}
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(storage))),
@@ -107,6 +110,18 @@ def tune(base: TrackerConfig, objective: Objective, n_trials: int, storage: Path
         importance=_importance(study) if len(done) > len(ranges) else {},
         factors=study.best_params,
     )
+
+
+def _check_journal(path: Path) -> None:
+    """Of a run that was killed the last line may be cut off."""
+    *lines, _ = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    for number, line in enumerate(lines, start=1):
+        try:
+            usable = "op_code" in decode_json(line)
+        except (InputError, TypeError):
+            usable = False
+        if not usable:
+            raise InputError(f"{path}: line {number} is none of a journal of trials; take another folder")
 
 
 def config_source(config: TrackerConfig, comment: str) -> str:

@@ -82,7 +82,7 @@ def _has_too_many_pixels(content: bytes) -> bool:
         warnings.simplefilter("ignore")
         try:
             with PIL.Image.open(BytesIO(content)) as header:
-                return header.width * header.height > LARGEST_IMAGE_PIXELS
+                return bool(header.width * header.height > LARGEST_IMAGE_PIXELS)
         except PIL.Image.DecompressionBombError:
             return True
 

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import runpy
+import shutil
 import sys
 import warnings
 from collections.abc import Callable
@@ -189,6 +190,29 @@ def infos_naming(data_path: str) -> Callable[[Files, Path], Path]:
     return make
 
 
+def journal(content: str) -> Callable[[Files, Path], Path]:
+    """A folder with the journal of an earlier search."""
+
+    def make(world: Files, folder: Path) -> Path:
+        (folder / "trials.journal").write_text(content)
+        return folder
+
+    return make
+
+
+def coco_naming(file_name: str) -> Callable[[Files, Path], Path]:
+    """A COCO data set whose image is another file."""
+
+    def make(world: Files, folder: Path) -> Path:
+        shutil.copytree(world["coco"], folder / "coco")
+        content = json.loads((world["coco"] / "instances.json").read_text())
+        content["images"][0]["file_name"] = file_name
+        (folder / "coco" / "instances.json").write_text(json.dumps(content))
+        return folder / "coco"
+
+    return make
+
+
 def empty_folder(world: Files, folder: Path) -> Path:
     (folder / "empty").mkdir()
     return folder / "empty"
@@ -246,8 +270,11 @@ BAD: dict[str, Callable[[Files, Path], Path]] = {
     "city_of_text": image_of("city", b"\xff\xd8 no image"),
     "coco_of_zeros": image_of("coco", None),
     "coco_of_empty_images": image_of("coco", b""),
+    "coco_outside": coco_naming("../instances.json"),
+    "coco_absolute": coco_naming("/dev/zero"),
     "infos_outside": infos_naming("/etc/hostname"),
     "empty_folder": empty_folder,
+    "bad_journal": journal('{"op_code": 0}\nno trial\n{"op'),
     "pipe": pipe,
     "cut_image": first_image_cut,
     "text_for_video": text("no video", "drive.mp4"),
@@ -367,6 +394,19 @@ CASES = [
     ),
     ("analyze_logs.py plot_curve {deep_log} --out {out}/curves.png", "line 2 is no JSON object with a step"),
     ("analyze_logs.py plot_curve {empty_folder}", "is this a work directory?"),
+    (TUNE.replace("{out}", "{bad_journal}"), "trials.journal: line 2 is none of a journal of trials"),
+    (TUNE.replace("{out}", "{detections}"), "detections.json: File exists"),
+    (TUNE.replace("--trials 1", "--trials 0"), "--trials 0: expected at least 1"),
+    (TUNE.replace("--held-out 0", "--held-out 9"), "--held-out 9: the split has 1 scenes"),
+    (TUNE + " --seed -1", "--seed -1: expected 0 to 4.29497e+09"),
+    (SENSITIVITY + " --factors nan", "--factors nan: expected 0 to 1e+06"),
+    (EVIDENCE + " --seeds 1 -1", "--seeds -1: expected at least 0"),
+    (MAKE + " --seed -1", "seed -1: must not be negative"),
+    ("benchmark.py tracker --boxes -1", "--boxes -1: expected at least 0"),
+    ("benchmark.py evaluation --scenes 0", "--scenes 0: expected at least 1"),
+    ("benchmark.py detector --config {tiny} --frames 0", "--frames 0: expected at least 1"),
+    ("benchmark.py detector --config {nothing}", "nothing: no such config file"),
+    (VISUALIZE + "png --frames 0", "none with number 0"),
     # Configs and checkpoints.
     *(
         (command + " --cfg-options garbage", "--cfg-options 'garbage': expected KEY=VALUE")
@@ -399,6 +439,8 @@ CASES = [
     ("CITY_ROOT={city_of_empty_images} " + TEST, "cannot be read (not an image)"),
     ("CITY_ROOT={city_of_text} " + TEST, "cannot be read ("),
     ("CITY_ROOT={city_of_text} " + TRAIN, "cannot be read ("),
+    ("IMAGES_ROOT={coco_outside} " + TEST_2D, "file_name '../instances.json' leaves the folder of images"),
+    ("IMAGES_ROOT={coco_absolute} " + TEST_2D, "file_name '/dev/zero' leaves the folder of images"),
     ("IMAGES_ROOT={coco_of_zeros} " + TEST_2D, "a.png: cannot be read (not a regular file)"),
     ("IMAGES_ROOT={coco_of_empty_images} " + TEST_2D, "a.png: cannot be read (not an image)"),
     ("IMAGES_ROOT={coco_of_empty_images} " + THRESHOLDS, "a.png: cannot be read (not an image)"),
