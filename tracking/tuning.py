@@ -91,7 +91,9 @@ def tune(base: TrackerConfig, objective: Objective, n_trials: int, storage: Path
         # What was tried before decides what is tried next, also after a restart; only the seed must move on.
         sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
     )
-    if not study.trials:
+    if not study.get_trials(
+        states=(optuna.trial.TrialState.COMPLETE,)
+    ):  # also after a run that was killed in the first
         study.enqueue_trial(dict.fromkeys(ranges, 1.0))
     else:
         study.sampler.reseed_rng()
@@ -100,7 +102,10 @@ def tune(base: TrackerConfig, objective: Objective, n_trials: int, storage: Path
         factors = {name: trial.suggest_float(name, *bounds, log=True) for name, bounds in ranges.items()}
         return objective(scaled(base, factors))
 
-    study.optimize(value, n_trials=n_trials)
+    for _ in range(n_trials):
+        # `study.optimize` meets an interrupt with tracebacks, and at some moments with an error of its own.
+        trial = study.ask()
+        study.tell(trial, value(trial))
     done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     return Tuned(
         config=scaled(base, study.best_params),

@@ -240,6 +240,8 @@ def test_a_search_for_settings_goes_on(kind: signal.Signals, world: dict[str, Pa
             process.kill()
         assert process.wait(60) == (130 if kind is signal.SIGINT else -signal.SIGKILL)
         assert_nobody_left(process.pid)
+        error = process.communicate()[1]
+    assert kind is signal.SIGKILL or error == "stopped\n"
     assert not (out / "tuned.py").exists()
     with started(f"{command} 1", world, out, paused=False) as process:
         assert process.wait(PATIENCE_S) == 0, process.communicate()[1]
