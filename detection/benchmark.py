@@ -34,6 +34,7 @@ from detection.config import read_config
 from detection.frames import FrameBatch
 from detection.registry import MODELS
 from scenes import InputError
+from scenes.command import between
 
 _KEY_FRAME_S = 0.5
 _START_S = 1.5e9  # a time of today's size: arithmetic in float32 would show
@@ -75,10 +76,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's arguments."""
     parser.add_argument("--config", type=Path, required=True, help="configs/*/*.py")
     parser.add_argument("--checkpoint", help="weights; by default random ones, which cost the same time")
-    parser.add_argument("--image-size", type=int, nargs=2, default=[256, 704], metavar=("HEIGHT", "WIDTH"))
-    parser.add_argument("--cameras", type=int, default=6)
-    parser.add_argument("--frames", type=int, default=100, help="frames that are timed")
-    parser.add_argument("--warm-up", type=int, default=10, help="frames before them; compilation falls into these")
+    parser.add_argument(
+        "--image-size", type=int, action=between(1), nargs=2, default=[256, 704], metavar=("HEIGHT", "WIDTH")
+    )
+    parser.add_argument("--cameras", type=int, action=between(1), default=6)
+    parser.add_argument("--frames", type=int, action=between(1), default=100, help="frames that are timed")
+    parser.add_argument(
+        "--warm-up", type=int, action=between(0), default=10, help="frames before them; compilation falls into these"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=_DTYPES, default="float32", help="of the networks, by autocast")
     parser.add_argument("--compile", action="store_true", help="torch.compile, on a GPU with CUDA graphs")

@@ -7,6 +7,7 @@ numbers) is admitted by name. The names of older releases and of wrappers (`modu
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from scenes import InputError
+from scenes.errors import shown
 from scenes.files import atomic_path
 
 _WEIGHT_KEYS = ("state_dict", "model")
@@ -51,7 +53,14 @@ def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
             break
     if not isinstance(content, Mapping) or not content or not all(isinstance(one, Tensor) for one in content.values()):
         raise InputError(f"{path}: holds no weights; expected tensors by name, alone or under 'state_dict' or 'model'")
-    return _unwrapped({str(name): value for name, value in content.items()})
+    for name, value in content.items():
+        if not isinstance(name, str):
+            raise InputError(f"{path}: holds a tensor under {shown(name)}; expected names")
+        if value.layout is not torch.strided or value.is_quantized or value.is_nested or value.is_meta:
+            raise InputError(
+                f"{path}: {shown(name)} is a sparse, nested, quantized or empty tensor; expected plain ones"
+            )
+    return _unwrapped(dict(content))
 
 
 def read_saved(path: Path | str) -> Any:
@@ -64,9 +73,11 @@ def read_saved(path: Path | str) -> Any:
         InputError: the file is missing or broken or holds objects of other kinds.
     """
     try:
-        if "://" in str(path):
-            return torch.hub.load_state_dict_from_url(str(path), map_location="cpu", weights_only=True)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of kinds of tensors: whoever takes the content says what is wrong with it
+            warnings.simplefilter("ignore")
+            if "://" in str(path):
+                return torch.hub.load_state_dict_from_url(str(path), map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # bytes of any other kind can make the unpickler fail in any way

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import inspect
 import logging
@@ -10,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.registry import OPTIMIZERS, Registry
 
 from detection.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 from scenes import InputError
+from scenes.errors import shown
 
 LOADER_SETTINGS: Final = frozenset({"num_workers", "prefetch_factor", "persistent_workers", "pin_memory"})
 """What a config may say to torch's `DataLoader`, besides the batch size."""
@@ -63,14 +65,38 @@ def read_config(path: Path | str, overrides: Mapping[str, Any] | None = None) ->
     try:
         with _without_remarks():
             config = Config.fromfile(str(path))
-    except Exception as error:  # a config file is a program: it may fail in any way
+    except (Exception, SystemExit) as error:  # a config file is a program: it may fail or end in any way
         raise InputError(f"{path}: not a config: {type(error).__name__}: {error}") from error
     try:
         config.merge_from_dict(dict(overrides or {}))
-    except (TypeError, KeyError, AssertionError, IndexError) as error:
+    except (TypeError, KeyError, AssertionError, IndexError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: an override does not fit: {error}") from error
     check_config(config, str(path))
     return config
+
+
+def add_overrides(parser: argparse.ArgumentParser, help_: str = "values by dotted key") -> None:
+    """Add the option `--cfg-options KEY=VALUE ...`; what it collects are the overrides of `read_config`.
+
+    Raises:
+        InputError: from the parser, for what is no KEY=VALUE.
+    """
+    parser.add_argument("--cfg-options", nargs="+", action=_Overrides, default={}, metavar="KEY=VALUE", help=help_)
+
+
+class _Overrides(DictAction):  # type: ignore[misc]
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        overrides: dict[str, Any] = {}
+        for value in values:
+            given = argparse.Namespace()
+            if not value.partition("=")[0] or "=" not in value:
+                raise InputError(f"{option_string} {shown(value)}: expected KEY=VALUE")
+            try:
+                super().__call__(parser, given, [value], option_string)
+            except Exception as error:  # mmengine's parser trips over brackets in many ways
+                raise InputError(f"{option_string} {shown(value)}: the value cannot be read ({error})") from error
+            overrides |= getattr(given, self.dest)
+        setattr(namespace, self.dest, overrides)
 
 
 def check_config(config: Mapping[str, Any], source: str) -> None:

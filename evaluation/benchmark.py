@@ -21,6 +21,7 @@ from evaluation.evaluation import Task
 from evaluation.table import text_table
 from scenes import InputError, read_scenes, write_detections, write_tracks
 from scenes.city import VAL_SPLIT, VERSION, make_city
+from scenes.command import between
 from scenes.files import write_atomically
 
 BOXES_PER_FRAME = 217
@@ -53,9 +54,19 @@ class Measurement:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `run`."""
     parser.add_argument("--work-dir", type=Path, default=Path("out/benchmark"), help="default: %(default)s")
-    parser.add_argument("--scenes", type=int, nargs="+", default=[15, 50, 150], help="default: 15 50 150")
-    parser.add_argument("--devkit-scenes", type=int, default=15, help="scenes the devkit runs on; default: %(default)s")
-    parser.add_argument("--frames", type=int, default=40, help="key frames of a scene; default: %(default)s")
+    parser.add_argument(
+        "--scenes", type=int, action=between(1), nargs="+", default=[15, 50, 150], help="default: 15 50 150"
+    )
+    parser.add_argument(
+        "--devkit-scenes",
+        type=int,
+        action=between(0),
+        default=15,
+        help="scenes the devkit runs on; default: %(default)s",
+    )
+    parser.add_argument(
+        "--frames", type=int, action=between(1), default=40, help="key frames of a scene; default: %(default)s"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -35,15 +35,22 @@ def read_annotations(folder: Path, samples: Mapping[str, SampleRow]) -> dict[str
         samples: the rows of the wanted samples by token.
 
     Raises:
-        InputError: a table is missing or unusable, a token leads nowhere, an annotation has several attributes.
+        InputError: a table is missing or unusable, a token leads nowhere, an annotation has several attributes or is
+            its own neighbour in time.
     """
     table = read_table(folder / "sample_annotation.json", AnnotationRow, lambda row: row.sample_token in samples)
     rows = list(table.values())
+    for row in rows:
+        if row.token in (row.prev, row.next):
+            raise table.error(row, "points to the row itself", "next" if row.next == row.token else "prev")
     label = _labels(folder, rows)
+    rotation = _columns(rows, "rotation", 4)
+    if len(zero := np.flatnonzero(~rotation.any(axis=1))):
+        raise table.error(rows[zero[0]], "a zero quaternion", "rotation")
     boxes = Boxes3D(
         center_m=_columns(rows, "translation", 3),
         size_wlh_m=_columns(rows, "size", 3),
-        rotation=_columns(rows, "rotation", 4),
+        rotation=rotation,
         velocity_mps=_velocity_mps(table, rows, samples),
         label=label,
         score=np.ones(len(rows)),

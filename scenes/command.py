@@ -1,10 +1,21 @@
 """What every command-line tool does around its work: one clear line and exit code 2 for bad input."""
 
+from __future__ import annotations
+
+import argparse
 import logging
+import math
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from scenes.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+_LONGEST_MESSAGE = 2000
+"""Beyond it the middle is left out: whatever was given as input, a terminal can still show what is wrong with it."""
 
 
 def run_command(main: Callable[[], int | None]) -> None:
@@ -30,6 +41,50 @@ def run_command(main: Callable[[], int | None]) -> None:
     sys.exit(code or 0)
 
 
+def add_workers(parser: argparse.ArgumentParser, default: int | None, help_: str) -> None:
+    """Add the option `--workers`, a number of processes of at least one.
+
+    Raises:
+        InputError: from the parser, for another number.
+    """
+    parser.add_argument("--workers", type=int, default=default, action=between(1), help=help_)
+
+
+def between(least: float, most: float = math.inf) -> type[argparse.Action]:
+    """What `add_argument` of an option takes as `action` to accept only numbers from `least` to `most`.
+
+    Raises:
+        InputError: from the parser, for another number.
+    """
+    expected = f"expected at least {least:g}" if most == math.inf else f"expected {least:g} to {most:g}"
+
+    class Between(argparse.Action):
+        def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+            for value in values if isinstance(values, list) else [values]:
+                if not least <= value <= most:
+                    raise InputError(f"{option} {value}: {expected}")
+            setattr(namespace, self.dest, values)
+
+    return Between
+
+
+def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progress:
+    """A progress bar on stderr; none where that is a file or a pipe, in which an error is to be the only line.
+
+    Args:
+        columns: by default those of rich.
+        disable: show none.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(file=sys.stderr)
+    return Progress(*columns, console=console, disable=disable or not console.is_terminal)
+
+
 def _report(message: str) -> int:
-    print("error: " + " ".join(message.splitlines()), file=sys.stderr)
+    line = " ".join(message.splitlines())
+    if len(line) > _LONGEST_MESSAGE:
+        line = f"{line[: _LONGEST_MESSAGE // 2]} ... {line[-_LONGEST_MESSAGE // 2 :]}"
+    print(f"error: {line}", file=sys.stderr)
     return 2

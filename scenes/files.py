@@ -1,9 +1,10 @@
 """Writing files whole or not at all."""
 
+import errno
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -14,23 +15,35 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Whatever happens before that, `path` keeps its old content or stays absent: a killed run leaves at
     most a hidden temporary file (`.<name>.*.tmp`, same suffix) behind. Parent folders are created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic_paths([path]) as (temporary,):
         yield temporary
-        temporary.chmod(0o666 & ~_current_umask())
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+
+
+@contextmanager
+def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """As `atomic_path`, for files that belong together: none takes its place before all are on the disk."""
+    # File systems limit the length of a name: of a long one the begin has to do.
+    temporaries = [path.parent / f".{path.stem[:40]}.{secrets.token_hex(6)}.tmp{path.suffix[:20]}" for path in paths]
+    try:
+        for path, temporary in zip(paths, temporaries, strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            # Made anew, with the rights that the umask leaves: `tempfile` makes files that no one else can read.
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield temporaries
+        for temporary in temporaries:
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+        for path, temporary in zip(paths, temporaries, strict=True):
+            temporary.replace(path)
     except OSError as error:
-        # A write to a full disk fails without a name, and the temporary one would say little.
-        if error.filename in (None, str(temporary)):
-            error.filename = str(path)
+        _name_what_was_meant(error, paths, temporaries)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -39,8 +52,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def _current_umask() -> int:
-    # The umask can only be read by setting it. mkstemp ignores it and makes files that no one else can read.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _name_what_was_meant(error: OSError, paths: Sequence[Path], temporaries: Sequence[Path]) -> None:
+    """A write to a full disk fails without a name, and the temporary one would say little."""
+    names = {str(temporary): str(path) for path, temporary in zip(paths, temporaries, strict=True)}
+    if error.filename is None:
+        error.filename = ", ".join(map(str, paths))
+    elif str(error.filename) in names:
+        error.filename = names[str(error.filename)]

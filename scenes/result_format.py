@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import Any
 
 from scenes.boxes import NO_QUERY
 from scenes.classes import ATTRIBUTES, DETECTION_CLASSES, TRACKING_CLASSES
+from scenes.errors import InputError, shown
+from scenes.json_text import decode_json, is_number
 
 MAX_BOXES_PER_SAMPLE = 500
 """The devkit refuses files with more."""
@@ -18,10 +19,6 @@ UNIT_TOLERANCE = 1e-3
 """How far a quaternion's norm may lie from 1: three written decimals."""
 
 _WIDTHS = {"translation": 3, "size": 3, "rotation": 4, "velocity": 2}
-
-
-LARGEST_NUMBER = 1e300
-"""Numbers beyond it overflow as soon as they are squared."""
 
 _Fault = tuple[str, str]
 """A key and what is wrong with it."""
@@ -44,14 +41,9 @@ TRACKING_FORMAT = ResultFormat("tracking_name", "tracking_score", "tracking_id",
 def find_fault(content: bytes, format_: ResultFormat) -> str | None:
     """Where and what the first fault of an unusable file is; None if none is found."""
     try:
-        data = json.loads(content)
-    except UnicodeDecodeError as error:
-        return f"not JSON: not UTF-8 text at byte {error.start}"
-    except json.JSONDecodeError as error:
-        cut = " (is the file truncated?)" if error.pos >= len(content.rstrip()) - 1 else ""
-        return f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}{cut}"
-    except RecursionError:
-        return "not a result file: nested too deeply"
+        data = decode_json(content)
+    except InputError as error:
+        return str(error)
     if not isinstance(data, dict):
         return "not a result file: expected an object with the keys 'meta' and 'results'"
     for key in ("meta", "results"):
@@ -63,12 +55,12 @@ def find_fault(content: bytes, format_: ResultFormat) -> str | None:
 
 def _sample_fault(token: str, boxes: Any, format_: ResultFormat) -> str | None:
     if not isinstance(boxes, list):
-        return f"sample '{token}': expected a list of boxes, got {_shown(boxes)}"
+        return f"sample '{token}': expected a list of boxes, got {shown(boxes)}"
     if len(boxes) > MAX_BOXES_PER_SAMPLE:
         return f"sample '{token}': {len(boxes)} boxes, more than the {MAX_BOXES_PER_SAMPLE} that are allowed"
     for index, box in enumerate(boxes):
         if not isinstance(box, dict):
-            return f"sample '{token}', box {index}: expected an object, got {_shown(box)}"
+            return f"sample '{token}', box {index}: expected an object, got {shown(box)}"
         fault = next(_type_faults(box, format_), None) or next(_value_faults(token, box, format_), None)
         if fault:
             key, what = fault
@@ -84,39 +76,27 @@ def _type_faults(box: dict[str, Any], format_: ResultFormat) -> Iterator[_Fault]
             yield key, "missing"
     for key in texts:
         if not isinstance(box.get(key), str):
-            yield key, f"expected a string, got {_shown(box.get(key))}"
+            yield key, f"expected a string, got {shown(box.get(key))}"
     for key, width in _WIDTHS.items():
         vector = box.get(key)
-        if not isinstance(vector, list) or len(vector) != width or not all(map(_is_number, vector)):
-            yield key, f"expected {width} finite numbers, got {_shown(vector)}"
-    if not _is_number(box.get(format_.score_key)):
-        yield format_.score_key, f"expected a finite number, got {_shown(box.get(format_.score_key))}"
+        if not isinstance(vector, list) or len(vector) != width or not all(map(is_number, vector)):
+            yield key, f"expected {width} finite numbers, got {shown(vector)}"
+    if not is_number(box.get(format_.score_key)):
+        yield format_.score_key, f"expected a finite number, got {shown(box.get(format_.score_key))}"
     query_id = box.get("query_id", NO_QUERY)
     if type(query_id) is not int or not -(2**63) <= query_id < 2**63:
-        yield "query_id", f"expected an integer, got {_shown(query_id)}"
+        yield "query_id", f"expected an integer, got {shown(query_id)}"
 
 
 def _value_faults(token: str, box: dict[str, Any], format_: ResultFormat) -> Iterator[_Fault]:
     """Keys of a box of the right types whose values cannot be."""
     if box["sample_token"] != token:
-        yield "sample_token", f"{_shown(box['sample_token'])} is not the sample under which the box stands"
+        yield "sample_token", f"{shown(box['sample_token'])} is not the sample under which the box stands"
     if box[format_.name_key] not in format_.classes:
-        yield format_.name_key, f"unknown class {_shown(box[format_.name_key])}"
+        yield format_.name_key, f"unknown class {shown(box[format_.name_key])}"
     if format_ is DETECTION_FORMAT and box["attribute_name"] not in {"", *ATTRIBUTES}:
-        yield "attribute_name", f"unknown attribute {_shown(box['attribute_name'])}"
+        yield "attribute_name", f"unknown attribute {shown(box['attribute_name'])}"
     if min(box["size"]) <= 0:
-        yield "size", f"must be positive, got {_shown(box['size'])}"
+        yield "size", f"must be positive, got {shown(box['size'])}"
     if abs(math.hypot(*box["rotation"]) - 1) >= UNIT_TOLERANCE:
-        yield "rotation", f"not a unit quaternion: {_shown(box['rotation'])}"
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a decoded value is a number that a float holds; JSON's true and false are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) < LARGEST_NUMBER and not math.isnan(value)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+        yield "rotation", f"not a unit quaternion: {shown(box['rotation'])}"

@@ -21,9 +21,9 @@ from scenes.classes import ATTRIBUTES, DETECTION_CLASSES, LABEL_OF_CLASS, TRACKI
 from scenes.errors import InputError
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray
+from scenes.json_text import LARGEST_NUMBER, decode_json
 from scenes.result_format import (
     DETECTION_FORMAT,
-    LARGEST_NUMBER,
     MAX_BOXES_PER_SAMPLE,
     TRACKING_FORMAT,
     UNIT_TOLERANCE,
@@ -150,11 +150,30 @@ def _read(path: Path, format_: ResultFormat) -> Results:
         raise InputError(f"{path}: {error.strerror}") from error
     try:
         file = msgspec.json.decode(content, type=_File)
+        decode_json(_without_boxes(content, file.results))
         boxes = _decode_boxes(file.results, format_)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _UnusableError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InputError, _UnusableError) as error:
         # The fast path only knows that something is wrong. Look again, slowly, for a person to mend it.
         raise InputError(f"{path}: {find_fault(content, format_) or error}") from error
     return Results(boxes, file.meta)
+
+
+def _without_boxes(content: bytes, samples: Mapping[str, msgspec.Raw]) -> bytes:
+    """The file with a number for the boxes of each sample that was decoded.
+
+    Of a sample that is there twice the decoder keeps the last and says nothing. What it kept are views of `content`;
+    what is left is short, and `decode_json` finds a repeated key in it.
+    """
+    start = _address(content)
+    spans = sorted((_address(raw) - start, memoryview(raw).nbytes) for raw in samples.values())
+    begins = [0, *(place + size for place, size in spans)]
+    ends = [*(place for place, _ in spans), len(content)]
+    return b"0".join(content[begin:end] for begin, end in zip(begins, ends, strict=True))
+
+
+def _address(view: Any) -> int:
+    """Where the bytes of a view lie in memory."""
+    return int(np.frombuffer(view, dtype=np.uint8).__array_interface__["data"][0])
 
 
 def _decode_boxes(samples: Mapping[str, msgspec.Raw], format_: ResultFormat) -> dict[str, Boxes3D]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from scenes.errors import InputError
+from scenes.errors import InputError, shown
+from scenes.json_text import read_json
 
 _VERSION_SUFFIX = {
     "train": "trainval",
@@ -73,13 +74,20 @@ def scene_names_of_split(dataroot: Path, version: str, split: str) -> tuple[str,
         if not version.endswith(suffix):
             raise InputError(f"split '{split}' belongs to a version ending in '{suffix}', not to '{version}'")
         return official_splits()[split]
-    if Path(split).is_file():
+    if _is_file(split):
         names = _names_in_text(Path(split))
     else:
         names = _names_in_custom_splits(dataroot / version / "splits.json", split)
     if not names:
-        raise InputError(f"split '{split}' lists no scene")
+        raise InputError(f"split {shown(split)} lists no scene")
     return names
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a path, or with a null character
+        return False
 
 
 def _names_in_text(path: Path) -> tuple[str, ...]:
@@ -94,15 +102,16 @@ def _names_in_text(path: Path) -> tuple[str, ...]:
 def _names_in_custom_splits(path: Path, split: str) -> tuple[str, ...]:
     known = ", ".join(sorted(_VERSION_SUFFIX))
     if not path.is_file():
-        raise InputError(f"split '{split}' is none of {known}, no file of that name, and there is no {path}")
+        raise InputError(f"split {shown(split)} is none of {known}, no file of that name, and there is no {path}")
     custom = _read_custom_splits(path)
     if split not in custom:
-        raise InputError(f"{path}: no split '{split}' (it has {', '.join(sorted(custom)) or 'none'})")
+        raise InputError(f"{path}: no split {shown(split)} (it has {', '.join(sorted(custom)) or 'none'})")
     return tuple(dict.fromkeys(custom[split]))
 
 
 def _read_custom_splits(path: Path) -> dict[str, list[str]]:
+    content = read_json(path)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return msgspec.convert(content, dict[str, list[str]])
+    except msgspec.ValidationError as error:
         raise InputError(f"{path}: not a dictionary from split to scene names: {error}") from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from pathlib import Path
-from typing import TypeVar
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from scenes.errors import InputError
+from scenes.errors import InputError, shown
 
 TABLE_NAMES = (
     "attribute",
@@ -28,16 +28,26 @@ TABLE_NAMES = (
 )
 """The tables of a data root that nuscenes-devkit's `NuScenes` loads, as the stems of their files."""
 
-Vector = tuple[float, float, float]
-Quaternion = tuple[float, float, float, float]
+_FARTHEST = 1e9
+_Number = Annotated[float, msgspec.Meta(ge=-_FARTHEST, le=_FARTHEST)]
+"""Metres, pixels, or parts of a quaternion: far beyond what can be, and far below what overflows."""
+_Length = Annotated[float, msgspec.Meta(gt=0, le=_FARTHEST)]
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+TimestampUs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""Microseconds since 1970, as many as a float holds exactly: until the year 2255."""
+
+Vector = tuple[_Number, _Number, _Number]
+Quaternion = tuple[_Number, _Number, _Number, _Number]
+Size = tuple[_Length, _Length, _Length]
 
 
 class Row(msgspec.Struct, gc=False):
-    token: str
+    token: _Name
 
 
 class SceneRow(Row):
-    name: str
+    name: _Name
     log_token: str
     first_sample_token: str
     description: str = ""
@@ -48,7 +58,7 @@ class LogRow(Row):
 
 
 class SampleRow(Row):
-    timestamp: int
+    timestamp: TimestampUs
     next: str
     scene_token: str
 
@@ -74,11 +84,11 @@ class SampleDataRow(Row):
     sample_token: str
     ego_pose_token: str
     calibrated_sensor_token: str
-    timestamp: int
+    timestamp: TimestampUs
     is_key_frame: bool
     filename: str
-    height: int | None = None
-    width: int | None = None
+    height: _Count | None = None
+    width: _Count | None = None
 
 
 class NamedRow(Row):
@@ -94,30 +104,42 @@ class AnnotationRow(Row):
     instance_token: str
     attribute_tokens: list[str]
     translation: Vector
-    size: Vector
+    size: Size
     rotation: Quaternion
     prev: str
     next: str
-    num_lidar_pts: int
-    num_radar_pts: int
-    visibility_token: str | None = None
+    num_lidar_pts: _Count
+    num_radar_pts: _Count
+    visibility_token: Literal["", "0", "1", "2", "3", "4"] | None = None
 
 
 RowT = TypeVar("RowT", bound=Row)
 
 
 class Table(dict[str, RowT]):
-    """Rows by token. A token that is not there is reported with the row that pointed to it."""
+    """Rows by token. A token that is not there is reported with the row that pointed to it.
+
+    Raises:
+        InputError: a token is there twice.
+    """
 
     def __init__(self, path: Path, rows: Iterable[RowT]) -> None:
-        super().__init__((row.token, row) for row in rows)
+        listed = list(rows)
+        super().__init__((row.token, row) for row in listed)
         self.path = path
+        if len(self) != len(listed):
+            twice = next(row for row in listed if self[row.token] is not row)
+            raise self.error(twice, "is there twice")
 
     def at(self, token: str, referrer: str) -> RowT:
         try:
             return self[token]
         except KeyError:
-            raise InputError(f"{self.path}: no row '{token}', to which {referrer} points") from None
+            raise InputError(f"{self.path}: no row {shown(token)}, to which {referrer} points") from None
+
+    def error(self, row: RowT, what: str, key: str | None = None) -> InputError:
+        """What is wrong with a row, or with what it has under a key."""
+        return InputError(f"{self.path}: row {shown(row.token)}{f', key {key}: ' if key else ' '}{what}")
 
 
 _CHUNK_ROWS = 20_000
@@ -132,18 +154,59 @@ def read_table(path: Path, row: type[RowT], keep: Callable[[RowT], bool] | None 
         keep: which rows to keep. Of a large table only those stay in memory.
 
     Raises:
-        InputError: the table is missing, or a row lacks a column or holds something else in it.
+        InputError: the table is missing, a row lacks a column or holds something else in it, or a token is there twice.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: the table is missing") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
     try:
         if keep is None:
             return Table(path, msgspec.json.decode(content, type=list[row]))  # type: ignore[valid-type]
         return Table(path, _kept_rows(content, row, keep))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: {_fault(content, row) or error}") from error
+
+
+def recorded_path(dataroot: Path, table: Table[SampleDataRow], row: SampleDataRow) -> Path:
+    """Where the file of a recording lies; it may be missing.
+
+    Raises:
+        InputError: not below the data root: tables are passed from hand to hand, and name no other files.
+    """
+    name = row.filename
+    if name.startswith("/") or "\0" in name or (".." in name and ".." in PurePosixPath(name).parts):
+        raise table.error(row, f"{shown(name)} is no path below the data root", "filename")
+    return dataroot / name
+
+
+def _fault(content: bytes, row: type[Row]) -> str | None:
+    """Which row cannot be used and why, by its token; None where the content is no list of rows at all."""
+    try:
+        undecoded = msgspec.json.decode(content, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    faults = (_row_fault(index, raw, row) for index, raw in enumerate(undecoded))
+    return next((fault for fault in faults if fault), None)
+
+
+def _row_fault(index: int, raw: msgspec.Raw, row: type[Row]) -> str | None:
+    try:
+        msgspec.json.decode(raw, type=row)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what, _, key = str(error).partition(" - at `$.")
+        return f"row {_token(raw) or index}{f', key {key[:-1]}' if key else ''}: {what}"
+    return None
+
+
+def _token(raw: msgspec.Raw) -> str | None:
+    try:
+        row: Any = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return shown(row["token"]) if isinstance(row, dict) and row.get("token") else None
 
 
 def _kept_rows(content: bytes, row: type[RowT], keep: Callable[[RowT], bool]) -> list[RowT]:

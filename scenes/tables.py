@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.annotation_table import read_annotations
-from scenes.errors import InputError
+from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray, pose_matrices
 from scenes.scene import Annotations, Camera, Frame, Scene
 from scenes.splits import is_official_split, scene_names_of_split
@@ -28,6 +28,7 @@ from scenes.table_rows import (
     SensorRow,
     Table,
     read_table,
+    recorded_path,
 )
 
 
@@ -102,15 +103,18 @@ class _TableReader:
     def _scene_rows(self, split: str | None) -> list[SceneRow]:
         table = self.table("scene", SceneRow)
         rows = list(table.values())
+        present = {row.name: row for row in rows}
+        if len(present) != len(rows):
+            twice = next(row for row in rows if present[row.name] is not row)
+            raise table.error(twice, f"{shown(twice.name)} is the name of two scenes", "name")
         if split is None:
             return rows
         wanted = scene_names_of_split(self._dataroot, self._version, split)
-        present = {row.name for row in rows}
         absent = [name for name in wanted if name not in present]
         if absent and not is_official_split(split):
-            raise InputError(f"{table.path}: no scene '{absent[0]}', which split '{split}' lists")
+            raise InputError(f"{table.path}: no scene {shown(absent[0])}, which split {shown(split)} lists")
         if len(absent) == len(wanted):
-            raise InputError(f"{table.path}: holds no scene of split '{split}'")
+            raise InputError(f"{table.path}: holds no scene of split {shown(split)}")
         return [row for row in rows if row.name in set(wanted)]
 
     def _sample_chains(self, rows: Sequence[SceneRow]) -> list[list[SampleRow]]:
@@ -119,13 +123,15 @@ class _TableReader:
         chains = []
         for row in rows:
             sample = table.at(row.first_sample_token, f"first_sample_token of scene '{row.name}'")
-            chain = [sample]
+            chain = {sample.token: sample}
             while sample.next:
-                sample = table.at(sample.next, f"next of sample '{sample.token}'")
-                if len(chain) >= len(table) or sample.scene_token != row.token:
-                    raise InputError(f"{table.path}: the chain of scene '{row.name}' leaves it at '{sample.token}'")
-                chain.append(sample)
-            chains.append(chain)
+                following = table.at(sample.next, f"next of sample '{sample.token}'")
+                if following.token in chain:
+                    raise table.error(sample, f"{shown(sample.next)} came before it in its scene", "next")
+                sample = chain[following.token] = following
+            if astray := [sample for sample in chain.values() if sample.scene_token != row.token]:
+                raise table.error(astray[0], f"in the chain of scene {shown(row.name)}, but not of it", "scene_token")
+            chains.append(list(chain.values()))
         return chains
 
     def _recordings(self, samples: dict[str, SampleRow], with_cameras: bool) -> dict[str, _Recordings]:
@@ -159,7 +165,7 @@ class _TableReader:
                     Camera(
                         name=sensor.channel,
                         timestamp_us=row.timestamp,
-                        image_path=self._dataroot / row.filename,
+                        image_path=recorded_path(self._dataroot, sample_data, row),
                         stated_size_px=(row.width, row.height) if row.width and row.height else None,
                         intrinsic=intrinsics[calibration.token],
                         ego_from_camera=ego_from_sensor,

@@ -12,7 +12,7 @@ from evaluation.tracking import tracking_metrics
 from scenes import Scene, read_scenes
 from scenes.city.simulated_camera_detector import simulate_camera_boxes
 from scenes.city.simulated_detector import simulate_detections
-from scenes.command import run_command
+from scenes.command import add_workers, between, run_command
 from scenes.processes import available_cores, run_jobs
 from tracking import TrackerConfig, load_tracker_config, track_results
 
@@ -26,9 +26,11 @@ def main() -> None:
     parser.add_argument("--version", default="v1.0-city", help="folder of tables in it (default: %(default)s)")
     parser.add_argument("--split", default="city_val", help="default: %(default)s")
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
-    parser.add_argument("--seeds", type=int, nargs="+", default=range(6), help="of the detectors (default: 0 to 5)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=range(6), action=between(0), help="of the detectors (default: 0 to 5)"
+    )
     parser.add_argument("--offline", action="store_true", help="look at each drive as a whole")
-    parser.add_argument("--workers", type=int, help="processes (default: all cores)")
+    add_workers(parser, None, "processes (default: all cores)")
     arguments = parser.parse_args()
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
     scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)

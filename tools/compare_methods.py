@@ -15,7 +15,7 @@ from evaluation.analysis.ray_duplicates import ray_duplicates
 from evaluation.detection import detection_metrics
 from evaluation.tracking import tracking_metrics
 from scenes import InputError, Scene, read_scenes, read_split_detections
-from scenes.command import run_command
+from scenes.command import add_workers, run_command
 from scenes.processes import available_cores, run_jobs
 from tracking import TrackerConfig, track_results
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--dataroot", type=Path, required=True, help="nuScenes data root with annotations")
     parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
     parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
-    parser.add_argument("--workers", type=int, help="processes (default: all cores)")
+    add_workers(parser, None, "processes (default: all cores)")
     arguments = parser.parse_args()
     files = dict(_named_files(text) for text in arguments.methods)
     first, *others = files

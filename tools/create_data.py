@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from detection.data.create_infos import create_infos
 from detection.images2d.export import export_coco
-from scenes.command import run_command
+from scenes.command import progress_bar, run_command
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--coco", action="store_true", help="also write the cameras' 2D boxes: coco_<split>.json")
     arguments = parser.parse_args()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as bar:
+    with progress_bar(*columns) as bar:
         tasks: dict[str, TaskID] = {}
 
         def show(split: str, done: int, total: int) -> None:

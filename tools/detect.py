@@ -15,16 +15,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mmengine.config import DictAction
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detection.config import read_config
+from detection.config import add_overrides, read_config
 from detection.dynamic.operating_point import set_hard_share, set_threshold
 from detection.images2d.detections_file import DetectionsFile
 from detection.images2d.inference import FoundImage, ImageDetector, detect_in_source, set_score_threshold
 from detection.images2d.sources import Video, check_output_folder, open_source
-from scenes.command import run_command
+from scenes.command import progress_bar, run_command
 from scenes.files import atomic_path
 from visualization.colors import Image
 from visualization.image_boxes import draw_image_boxes, even_sided, write_image
@@ -79,9 +77,7 @@ def _parse_arguments() -> argparse.Namespace:
         metavar="F",
         help="share of hard images, by the thresholds that tools/dynamic_thresholds.py has written",
     )
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
-    )
+    add_overrides(parser)
     return parser.parse_args()
 
 
@@ -108,7 +104,7 @@ def _print_problems(problems: list[str]) -> None:
 
 def _progress_bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=sys.stderr))
+    return progress_bar(*columns)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,12 @@ They are written beside the checkpoint, where `tools/test.py ... --hard-fraction
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-from rich.console import Console
-from rich.progress import Progress
-
-from detection.config import read_config
+from detection.config import add_overrides, read_config
 from detection.dynamic.operating_point import find_thresholds, write_thresholds
 from detection.tasks import task_of
-from scenes.command import run_command
+from scenes.command import progress_bar, run_command
 
 
 def main() -> None:
@@ -24,12 +19,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="configs/dynamic/*_step2.py, configs/dynamic_yolo/*_step2.py")
     parser.add_argument("checkpoint", type=Path, help="of step 2: .pth or .safetensors")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
-    )
+    add_overrides(parser)
     arguments = parser.parse_args()
     config = read_config(arguments.config, arguments.cfg_options)
-    with Progress(console=Console(file=sys.stderr)) as progress:
+    with progress_bar() as progress:
         bar = progress.add_task(task_of(config).unit, total=None)
         found = find_thresholds(
             config, arguments.checkpoint, lambda done, total: progress.update(bar, completed=done, total=total)

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from scenes import InputError
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
-from scenes.command import run_command
+from scenes.command import add_workers, progress_bar, run_command
 
 
 def main() -> None:
@@ -20,11 +20,11 @@ def main() -> None:
     parser.add_argument("--image-size", default="704x396", metavar="WIDTHxHEIGHT", help="of the images, pixels")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
     parser.add_argument("--no-images", action="store_true", help="tables and map masks only")
-    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    add_workers(parser, None, "processes (default: one for each core)")
     arguments = parser.parse_args()
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("scenes", total=arguments.train_scenes + arguments.val_scenes)
         make_city(
             arguments.out,

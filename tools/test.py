@@ -12,20 +12,17 @@ A dynamic detector runs at any speed: --hard-fraction 0.3 sends about that share
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.dist import is_main_process
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detection.config import read_config
+from detection.config import add_overrides, read_config
 from detection.dynamic.operating_point import set_hard_share, set_threshold
 from detection.processes import LAUNCHERS, joined_processes
 from detection.tasks import Task, task_of
 from scenes import InputError
-from scenes.command import run_command
+from scenes.command import progress_bar, run_command
 
 
 def main() -> None:
@@ -73,16 +70,14 @@ def _parse_arguments() -> argparse.Namespace:
         help="dynamic detector: share that is hard, by the thresholds that tools/dynamic_thresholds.py has written",
     )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who has started several processes")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
-    )
+    add_overrides(parser)
     return parser.parse_args()
 
 
 def _progress_bar() -> Progress:
     """Of the first process's share; the others are about as far."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=sys.stderr), disable=not is_main_process())
+    return progress_bar(*columns, disable=not is_main_process())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from scenes import InputError, Scene, read_detections, read_scenes, read_split_detections, write_tracks
 from scenes.boxes2d import CameraBoxes
 from scenes.coco_results import read_coco_boxes
-from scenes.command import run_command
+from scenes.command import add_workers, run_command
 from tracking import ScoreScale, TrackerConfig, load_tracker_config, track_results
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
     parser.add_argument("--out", type=Path, required=True, help="tracking result file to write")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    add_workers(parser, os.cpu_count() or 1, "processes (default: all cores)")
     parser.add_argument(
         "--offline", action="store_true", help="look at each drive as a whole: better, not causal, not for a live car"
     )

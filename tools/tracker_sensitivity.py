@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evaluation.tracking import tracking_metrics
 from scenes import Results, Scene, read_scenes, read_split_detections
-from scenes.command import run_command
+from scenes.command import add_workers, between, run_command
 from scenes.processes import available_cores, run_jobs
 from tracking import TrackerConfig, load_tracker_config, track_results
 from tracking.sensitivity import FACTORS, varied
@@ -21,8 +21,15 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
     parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
-    parser.add_argument("--factors", type=float, nargs="+", default=FACTORS, help="what each setting is scaled by")
-    parser.add_argument("--workers", type=int, help="processes (default: all cores)")
+    parser.add_argument(
+        "--factors",
+        type=float,
+        nargs="+",
+        default=FACTORS,
+        action=between(0, 1e6),
+        help="what each setting is scaled by",
+    )
+    add_workers(parser, None, "processes (default: all cores)")
     arguments = parser.parse_args()
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
     root = (arguments.dataroot, arguments.version, arguments.split)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from detection.config import read_config
+from detection.config import add_overrides, read_config
 from detection.processes import LAUNCHERS
 from detection.training import train
 from scenes.command import run_command
@@ -27,9 +25,7 @@ def main() -> None:
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision: bfloat16, or float16 on GPUs without it")
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who has started several processes")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="schedule.epochs=12 ..."
-    )
+    add_overrides(parser, "schedule.epochs=12 ...")
     arguments = parser.parse_args()
     config = read_config(arguments.config, arguments.cfg_options)
     train(config, work_dir=arguments.work_dir, resume=arguments.resume, amp=arguments.amp, launcher=arguments.launcher)

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from evaluation.tracking import tracking_metrics
 from scenes import InputError, Results, Scene, read_scenes, read_split_detections
-from scenes.command import run_command
+from scenes.command import add_workers, between, progress_bar, run_command
 from scenes.files import write_atomically
 from tracking import TrackerConfig, load_tracker_config, track_results
 
@@ -36,11 +35,11 @@ def main() -> None:
         "--split", required=True, help="train, mini_train, ..., a custom split, or a file of scene names"
     )
     parser.add_argument("--config", type=Path, help="where to start; default: the built-in settings")
-    parser.add_argument("--trials", type=int, default=100, help="trials of this run")
+    parser.add_argument("--trials", type=int, default=100, action=between(1), help="trials of this run")
     parser.add_argument("--held-out", type=int, help="scenes to check the result on; default: every third")
     parser.add_argument("--out", type=Path, required=True, help="folder for tuned.py and the journal of trials")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    parser.add_argument("--seed", type=int, default=0, help="of the search")
+    add_workers(parser, os.cpu_count() or 1, "processes (default: all cores)")
+    parser.add_argument("--seed", type=int, default=0, action=between(0, 2**32 - 1), help="of the search")
     arguments = parser.parse_args()
     base = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
     root = (arguments.dataroot, arguments.version, arguments.split)
@@ -48,7 +47,7 @@ def main() -> None:
     detections = read_split_detections(arguments.detections, scenes, *root)
     searched, held_out = _parted(scenes, arguments.held_out)
 
-    with Progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"AMOTA on {len(searched)} scenes", total=arguments.trials)
 
         def objective(config: TrackerConfig) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evaluation.events import TrackEvents
 from scenes import TRACKING_CLASSES, InputError, Results, Scene, read_detections, read_scenes, read_tracks
-from scenes.command import run_command
+from scenes.command import add_workers, run_command
 from visualization import (
     COLORINGS,
     DrawingOptions,
@@ -165,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         default="video",
         help="what to write (default: video)",
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    add_workers(parser, os.cpu_count() or 1, "processes (default: one a core)")
     drawing = parser.add_argument_group("video, pictures and rerun")
     drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
     drawing.add_argument("--classes", nargs="+", default=[], choices=TRACKING_CLASSES, help="draw these classes only")

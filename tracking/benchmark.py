@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D, InputError
+from scenes.command import between
 from scenes.geometry import rotation_from_yaw
 from tracking.config import TrackerConfig
 from tracking.config_file import load_tracker_config
@@ -33,9 +34,11 @@ _Step = Callable[[Boxes3D, int], Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's arguments."""
-    parser.add_argument("--boxes", type=int, nargs="+", default=[10, 30, 120, 300, 1000], help="boxes a frame")
-    parser.add_argument("--frames", type=int, default=80, help="frames of a run")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of which the fastest counts")
+    parser.add_argument(
+        "--boxes", type=int, action=between(0), nargs="+", default=[10, 30, 120, 300, 1000], help="boxes a frame"
+    )
+    parser.add_argument("--frames", type=int, action=between(1), default=80, help="frames of a run")
+    parser.add_argument("--rounds", type=int, action=between(1), default=3, help="runs of which the fastest counts")
     parser.add_argument("--configs", type=Path, default=Path("configs/tracking"), help="folder of presets")
 
 

@@ -28,7 +28,7 @@ def load_tracker_config(path: Path | str) -> TrackerConfig:
         raise InputError(f"{path}: no such config file")
     try:
         content = Config.fromfile(str(path))
-    except Exception as error:  # a config file is a program: it may fail in any way
+    except (Exception, SystemExit) as error:  # a config file is a program: it may fail or end in any way
         raise InputError(f"{path}: not a config: {type(error).__name__}: {error}") from error
     if "tracker" not in content:
         raise InputError(f"{path}: no `tracker = dict(...)` in it")

@@ -37,6 +37,10 @@ _LONGEST_GAP_S = 10.0
 """No track lives through a longer time without a frame."""
 
 
+_LATEST_US = 2**53
+"""Later, and as much before 1970, there is no drive; differences of such times stay exact."""
+
+
 @dataclass(frozen=True)
 class Assigned:
     """The measured boxes of one frame, and the track that each went to.
@@ -85,6 +89,9 @@ class Tracker:
             The tracks seen in this frame or just before it, ordered by identity: filtered boxes with `track_id` and the
             track's score. Time that repeats or runs backwards, and boxes that cannot be used, are named in the log; the
             tracker goes on.
+
+        Raises:
+            InputError: the time lies beyond 2^53 microseconds.
         """
         self.assign(boxes, timestamp_us, ego, cameras)
         return self.report()
@@ -180,6 +187,8 @@ class Tracker:
 
     def _advance_clock(self, timestamp_us: int) -> float:
         """Seconds since the frame before; never negative."""
+        if abs(timestamp_us) > _LATEST_US:
+            raise InputError(f"timestamp {timestamp_us:.3g} us is no time")
         elapsed_us = timestamp_us - self._now_us if self._started else 0
         if self._started and elapsed_us <= 0:
             how = "repeats" if elapsed_us == 0 else f"runs backwards by {-elapsed_us * 1e-6:.3f} s"

@@ -17,6 +17,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from scenes import InputError
+from scenes.json_text import decode_json
 from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.sensitivity import scaled
 
@@ -93,6 +94,7 @@ def tune(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.parent.mkdir(parents=True, exist_ok=True)
+    _check_journal(storage)
     ranges = {name: bounds for name, bounds in RANGES.items() if _is_set(base, name)}
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(storage))),
@@ -103,7 +105,8 @@ def tune(
         sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
     )
     _check_inputs(study, {**inputs, "base settings": repr(base)}, storage)
-    if not study.trials:
+    # None is complete also after a run that was killed in its first trial.
+    if not study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
         study.enqueue_trial(dict.fromkeys(ranges, 1.0))
     else:
         study.sampler.reseed_rng()
@@ -112,7 +115,10 @@ def tune(
         factors = {name: trial.suggest_float(name, *bounds, log=True) for name, bounds in ranges.items()}
         return objective(scaled(base, factors))
 
-    study.optimize(value, n_trials=n_trials)
+    for _ in range(n_trials):
+        # `study.optimize` meets an interrupt with tracebacks, and at some moments with an error of its own.
+        trial = study.ask()
+        study.tell(trial, value(trial))
     done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     return Tuned(
         config=scaled(base, study.best_params),
@@ -134,6 +140,18 @@ def _check_inputs(study: optuna.Study, inputs: Mapping[str, str], storage: Path)
             f"{storage}: holds trials with other {' and '.join(changed)}, which cannot be compared; "
             "take another folder, or remove this file"
         )
+
+
+def _check_journal(path: Path) -> None:
+    """Of a run that was killed the last line may be cut off."""
+    *lines, _ = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    for number, line in enumerate(lines, start=1):
+        try:
+            usable = "op_code" in decode_json(line)
+        except (InputError, TypeError):
+            usable = False
+        if not usable:
+            raise InputError(f"{path}: line {number} is none of a journal of trials; take another folder")
 
 
 def config_source(config: TrackerConfig, comment: str) -> str:

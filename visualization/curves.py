@@ -5,8 +5,6 @@ Several runs share each diagram; a run has one colour and one dash pattern in al
 
 from __future__ import annotations
 
-import json
-import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from matplotlib.lines import Line2D
 from scenes import DETECTION_CLASSES, TRACKING_CLASSES, InputError
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray
+from scenes.json_text import decode_json, is_number, read_json
 
 _RUN_STYLES: Final = (
     ("#0072b2", "-"),
@@ -102,15 +101,15 @@ def read_details(path: Path, classes: Sequence[str] = TRACKING_CLASSES) -> Detai
     Raises:
         InputError: no such file, not JSON, or curves are missing.
     """
-    try:
-        details = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
+    details = read_json(path)
     missing = [name for name in classes if not isinstance(details, dict) or not isinstance(details.get(name), dict)]
     if missing:
         raise InputError(f"{path}: no curves of '{missing[0]}'; is this a metrics_details.json of the other task?")
+    for name in classes:
+        for key in ("recall", "precision") if ":" in name else ("recall_hypo", "motar"):
+            values = details[name].get(key)
+            if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
+                raise InputError(f"{path}: class '{name}': no curve '{key}' of numbers")
     curves: Details = details
     return curves
 
@@ -236,16 +235,12 @@ def _read_entries(file: Path) -> list[dict[str, float]]:
 def _log_entry(line: str) -> dict[str, float] | None:
     """The numbers of a line; None if it is no object with a step."""
     try:
-        entry = json.loads(line)
-    except ValueError:
+        entry = decode_json(line)
+    except InputError:
         return None
     if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
         return None
-    return {key: float(value) for key, value in entry.items() if _is_number(value)}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return {key: float(value) for key, value in entry.items() if is_number(value)}
 
 
 def _add_entry(log: TrainingLog, entry: Mapping[str, float]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from scenes import Camera, InputError, Scene
+from scenes.image_files import LARGEST_IMAGE_PIXELS, read_image_file
 from visualization.colors import Image
 from visualization.text import draw_text, text_size_px
 
@@ -25,6 +29,9 @@ _SHRINKING_DECODERS: Final = (
     (2, cv2.IMREAD_REDUCED_COLOR_2),
 )
 
+_BROKEN: Final = (OSError, InputError, SyntaxError, ValueError, cv2.error)
+"""Pillow's and OpenCV's ways to report broken content, and a size that nothing tells."""
+
 
 def has_images(scene: Scene) -> bool:
     """Whether any camera image of the scene lies on disk."""
@@ -33,14 +40,12 @@ def has_images(scene: Scene) -> bool:
 
 def read_image(camera: Camera, width_px: int, height_px: int) -> Image | None:
     """The camera's image at the size asked for; None where it is missing or broken."""
-    if not camera.image_path.is_file():
-        return None
     try:
-        content = camera.image_path.read_bytes()
-        if _is_cut_off(content):
+        content = read_image_file(camera.image_path)
+        if _is_cut_off(content) or _has_too_many_pixels(content):
             return None
         decoded = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), _decoder_flag(camera, width_px))
-    except (OSError, InputError, cv2.error):
+    except _BROKEN:
         return None
     if decoded is None:
         return None
@@ -72,6 +77,17 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
 def _is_cut_off(content: bytes) -> bool:
     """Whether a JPEG lacks its end: decoders would paint the missing part grey and say nothing."""
     return content.startswith(_JPEG_START) and _JPEG_END not in content[-_JPEG_PADDING:]
+
+
+def _has_too_many_pixels(content: bytes) -> bool:
+    """As the header says; OpenCV would take gigabytes of memory before it looked."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with PIL.Image.open(BytesIO(content)) as header:
+                return bool(header.width * header.height > LARGEST_IMAGE_PIXELS)
+        except PIL.Image.DecompressionBombError:
+            return True
 
 
 def _decoder_flag(camera: Camera, width_px: int) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +11,7 @@ import msgspec
 
 from scenes import InputError
 from scenes.files import write_atomically
+from scenes.json_text import is_number, read_json
 from visualization.annotators import short_identity
 from visualization.html_page import assemble_page
 from visualization.player import PageReport, page_link
@@ -64,7 +63,7 @@ def write_index(
         "metrics": [
             {"name": name.upper(), "value": f"{metrics[name]:.{digits}f}"}
             for name, digits in _SCORES.items()
-            if metrics is not None and _is_number(metrics.get(name))
+            if metrics is not None and is_number(metrics.get(name))
         ],
         "scenes": [_scene_entry(report) for report in reports],
         "worst": [_worst_entry(track) for track in worst_tracks if track.scene in {r.scene_name for r in reports}],
@@ -78,10 +77,10 @@ def read_metrics(path: Path) -> dict[str, float]:
     Raises:
         InputError: no such file, or it is no such summary.
     """
-    summary = _read_json(path)
+    summary = read_json(path)
     if not isinstance(summary, dict) or "amota" not in summary:
         raise InputError(f"{path}: no tracking summary: key 'amota' is missing")
-    return {key: float(value) for key, value in summary.items() if _is_number(value)}
+    return {key: float(value) for key, value in summary.items() if is_number(value)}
 
 
 def read_worst_tracks(path: Path) -> list[WorstTrack]:
@@ -91,19 +90,9 @@ def read_worst_tracks(path: Path) -> list[WorstTrack]:
         InputError: no such file, or it holds no such list.
     """
     try:
-        return msgspec.convert(_read_json(path), _Analysis).worst_tracks
+        return msgspec.convert(read_json(path), _Analysis).worst_tracks
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: no analysis of the tracking evaluation: {error}") from error
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        # Like the devkit the evaluation writes NaN, which only Python's own reader takes.
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
 
 
 def _worst_entry(track: WorstTrack) -> dict[str, Any]:
@@ -121,10 +110,6 @@ def _worst_entry(track: WorstTrack) -> dict[str, Any]:
         "kind": track.kind.replace("_", " "),
         "errors": f"{track.errors} of {track.boxes} boxes",
     }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _scene_entry(report: PageReport) -> dict[str, Any]:

@@ -18,10 +18,20 @@ from scipy.spatial.transform import Rotation
 
 from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order, write_infos
 from scenes import DETECTION_CLASSES, Annotations, Boxes3D, Camera, Frame, InputError, Scene, read_scenes
+from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
 from scenes.projected_boxes import projected_boxes
 from scenes.splits import scene_names_of_split, splits_of_version
-from scenes.table_rows import CalibrationRow, PoseRow, SampleDataRow, SceneRow, SensorRow, Table, read_table
+from scenes.table_rows import (
+    CalibrationRow,
+    PoseRow,
+    SampleDataRow,
+    SceneRow,
+    SensorRow,
+    Table,
+    read_table,
+    recorded_path,
+)
 
 MAX_SWEEPS: Final = 10
 
@@ -35,7 +45,7 @@ def create_infos(
     tag: str = "nuscenes2d",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[Path, int]:
-    """Write `<tag>_temporal_infos_<split>.pkl` for each split of which the data root holds a scene.
+    """Write `<tag>_temporal_infos_<split>.pkl` for each split of which the data root holds a scene: all or none.
 
     The splits are the devkit's of that version (`train`, `val`, `test`; those of mini are called the same) and those in
     `splits.json`. Where there are none, one file with all scenes is written, `..._all.pkl`.
@@ -62,13 +72,15 @@ def create_infos(
     ]
     if not splits and splits_of_version(dataroot, version):
         raise InputError(f"{dataroot / version}: holds no scene of {', '.join(splits_of_version(dataroot, version))}")
+    splits = splits or [None]
+    names = [(split or "all").removeprefix("mini_") for split in splits]
+    paths = [Path(out_dir or dataroot) / f"{tag}_temporal_infos_{name}.pkl" for name in names]
     written = {}
-    for split in splits or [None]:
-        name = (split or "all").removeprefix("mini_")
-        path = Path(out_dir or dataroot) / f"{tag}_temporal_infos_{name}.pkl"
-        infos = _infos_of_split(dataroot, version, split, progress or _silent)
-        write_infos(path, infos, {"version": version, "dataroot": str(dataroot)})
-        written[path] = len(infos)
+    with atomic_paths(paths) as temporaries:
+        for split, path, temporary in zip(splits, paths, temporaries, strict=True):
+            infos = _infos_of_split(dataroot, version, split, progress or _silent)
+            write_infos(temporary, infos, {"version": version, "dataroot": str(dataroot)})
+            written[path] = len(infos)
     return written
 
 
@@ -216,6 +228,7 @@ class _Recordings:
 
     Attributes:
         dataroot: data root.
+        recordings: the recordings of the key frames, and all of LIDAR_TOP.
         tokens: token of each key frame's recording, by sample token and channel.
         sweeps: the LIDAR_TOP recordings of each scene, key frames or not, in the order of time.
         key_sweeps: by sample token the key frame among them.
@@ -223,6 +236,7 @@ class _Recordings:
     """
 
     dataroot: Path
+    recordings: Table[SampleDataRow]
     tokens: Mapping[tuple[str, str], str]
     sweeps: Mapping[str, list[SampleDataRow]]
     key_sweeps: Mapping[str, SampleDataRow]
@@ -259,7 +273,7 @@ class _Recordings:
             of_scene.sort(key=_time)
         needed = {row.ego_pose_token for of_scene in sweeps.values() for row in of_scene}
         poses = _table(dataroot, version, "ego_pose", PoseRow, lambda row: row.token in needed)
-        return cls(dataroot, tokens, sweeps, key_sweeps, calibrations, poses)
+        return cls(dataroot, rows, tokens, sweeps, key_sweeps, calibrations, poses)
 
     def token(self, sample_token: str, channel: str) -> str:
         """The token of a key frame's recording."""
@@ -277,13 +291,13 @@ class _Recordings:
         of_scene = self.sweeps[scene_token]
         end = bisect_left(of_scene, key.timestamp, key=_time)
         before = of_scene[max(0, end - MAX_SWEEPS) : end][::-1]
-        return str(self.dataroot / key.filename), [self._sweep(row) for row in before]
+        return str(recorded_path(self.dataroot, self.recordings, key)), [self._sweep(row) for row in before]
 
     def _sweep(self, row: SampleDataRow) -> dict[str, Any]:
         calibration = self.calibrations[row.calibrated_sensor_token]
         pose = self.poses.at(row.ego_pose_token, f"sample_data '{row.token}'")
         return {
-            "path": self.dataroot / row.filename,
+            "path": recorded_path(self.dataroot, self.recordings, row),
             "token": row.token,
             "timestamp_us": row.timestamp,
             "ego_from_sensor": pose_matrix(calibration.translation, calibration.rotation),

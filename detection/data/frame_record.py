@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order
 from scenes import InputError
+from scenes.errors import shown
 from scenes.geometry import FloatArray, invert_pose, pose_matrix
 
 IntArray = NDArray[np.int64]
@@ -156,18 +157,24 @@ class RecordReader:
         size_px = (int(camera["width"]), int(camera["height"])) if camera.get("width") else None
         return CameraRecord(
             name=name,
-            image_path=self._image_path(camera["data_path"]),
+            image_path=self._image_path(info, name, str(camera["data_path"])),
             size_px=size_px,
             image_from_camera=image_from_camera,
             camera_from_lidar=invert_pose(lidar_from_camera),
             annotations=self._camera_annotations(info, name),
         )
 
-    def _image_path(self, recorded: str) -> Path:
+    def _image_path(self, info: Info, name: str, recorded: str) -> Path:
+        relative = self._path_below_dataroot(recorded)
+        if relative.startswith("/") or ".." in PurePosixPath(relative).parts or "\0" in relative:
+            raise self._error(info, f"{name}: key data_path: {shown(recorded)} does not lie below the data root")
+        return Path(self._dataroot, relative)
+
+    def _path_below_dataroot(self, recorded: str) -> str:
         if self._written_for is not None and recorded.startswith(self._written_for):
-            return Path(self._dataroot, recorded[len(self._written_for) :])
+            return recorded[len(self._written_for) :]
         begins = max(f"/{recorded}".rfind(f"/{folder}/") for folder in _RECORDING_FOLDERS)
-        return Path(self._dataroot, recorded[max(begins, 0) :])
+        return recorded[max(begins, 0) :]
 
     def _pose(self, info: Info, name: str) -> FloatArray:
         rotation = self._array(info, info, f"{name}_rotation", (4,), "key ")

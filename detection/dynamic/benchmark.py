@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from detection.benchmark import multiply_adds_of
-from detection.config import building, read_config
+from detection.config import add_overrides, building, read_config
 from detection.dynamic.budget import HardBudget
 from detection.dynamic.operating_point import read_thresholds, set_threshold
 from detection.dynamic.thresholds import HARD_SHARES
@@ -167,9 +167,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the GFLOPs of every share, and no more; needs no checkpoint, and for single images no data set",
     )
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="values by dotted key"
-    )
+    add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace, track: Track) -> None:

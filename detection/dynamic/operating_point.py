@@ -20,6 +20,7 @@ from detection.loading import batches, build_loader
 from detection.tasks import TaskDetector, task_of
 from scenes import InputError
 from scenes.files import write_atomically
+from scenes.json_text import read_json
 
 _OF_SCENES = "DynamicDetector"
 _DYNAMIC = (_OF_SCENES, "DynamicYoloDetector")
@@ -106,14 +107,14 @@ def read_thresholds(checkpoint: Path | str) -> RouterThresholds:
     if not path.is_file():
         raise InputError(f"{path}: no such file; {_HOW} makes it")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         found = RouterThresholds(
             str(content["weights"]),
             int(content["frames"]),
             *([float(value) for value in content[name]] for name in ("hard_shares", "thresholds")),
         )
         found.at(0.5)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise InputError(f"{path}: holds no thresholds of a router; {_HOW} makes them") from error
     if found.weights != digest_of_weights(read_checkpoint(checkpoint)):
         raise InputError(f"{path}: holds the thresholds of another checkpoint than {checkpoint}; {_HOW} makes its own")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scenes import InputError
 from scenes.coco import CocoAnnotation, CocoCategory, CocoId, CocoImage, by_id, edges_in_image, read_coco
+from scenes.errors import shown
 from scenes.geometry import FloatArray
 
 
@@ -47,11 +48,18 @@ def read_instances(path: Path) -> CocoInstances:
     """An instances file, its images and categories checked.
 
     Raises:
-        InputError: no such file, not in the COCO format, an id that is there twice, or no image or no category.
+        InputError: no such file, not in the COCO format, an id that is there twice, an image that does not lie below
+            their folder, or no image or no category.
     """
     instances = read_coco(path, CocoInstances, 'expected an object with "images", "categories" and "annotations"')
     if not by_id(instances.images, path, "images"):
         raise InputError(f"{path}: holds no image")
+    for image in instances.images:
+        name = PurePosixPath(image.file_name)
+        if name.is_absolute() or ".." in name.parts or "\0" in image.file_name:
+            raise InputError(
+                f"{path}: image {image.id!r}: file_name {shown(image.file_name)} leaves the folder of images"
+            )
     if not by_id(instances.categories, path, "categories"):
         raise InputError(f"{path}: holds no category")
     return instances

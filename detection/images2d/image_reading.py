@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from scenes import InputError
+from scenes.image_files import LARGEST_IMAGE_PIXELS, read_image_file
 
 RgbImage = NDArray[np.uint8]
 """(H, W, 3) uint8."""
@@ -49,16 +51,26 @@ def read_image(path: Path, where: str | None = None) -> RgbImage:
     """
     where = where or str(path)
     try:
-        with Image.open(BytesIO(path.read_bytes())) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            return _rgb(image)
+        return _decoded(read_image_file(path))
     except FileNotFoundError:
         raise InputError(f"{where}: is missing") from None
     except UnidentifiedImageError:
         raise InputError(f"{where}: cannot be read (not an image)") from None
     except _BROKEN as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
         raise InputError(f"{where}: cannot be read ({reason})") from None
+
+
+def _decoded(content: bytes) -> RgbImage:
+    # Pillow warns of damage that it passes over, and of large images before it refuses larger ones: an image is read
+    # or it is refused, with one limit.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(BytesIO(content)) as image:
+            if image.width * image.height > LARGEST_IMAGE_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} pixels are too many")
+            ImageOps.exif_transpose(image, in_place=True)
+            return _rgb(image)
 
 
 def _rgb(image: Image.Image) -> RgbImage:

@@ -5,6 +5,7 @@ A source gives the images that can be read one after the other, and keeps the re
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -165,8 +166,13 @@ def open_source(path: Path) -> ImageFiles | Video:
     Raises:
         InputError: no such path, or nothing in it can be read.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such image, folder or video")
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        reason = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
+        raise InputError(f"{path}: no such image, folder or video{reason}") from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path}: neither a file nor a folder")
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFiles(path)
     return Video(path)

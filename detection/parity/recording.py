@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections import defaultdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from detection.parity.comparison import Array
-from scenes import InputError
+from scenes import InputError, json_text
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
@@ -33,10 +32,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is none, or does not hold an object.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+    content = json_text.read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no JSON object")
     return content

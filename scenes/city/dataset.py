@@ -110,7 +110,11 @@ def _check(
 def _new_folder(out: Path) -> Iterator[Path]:
     """A temporary folder beside `out` that takes its place when the block ends well."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        error.filename = str(out)  # the temporary name would say little
+        raise
     try:
         root = temporary / "root"
         root.mkdir()

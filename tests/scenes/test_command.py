@@ -1,11 +1,13 @@
 """Bad input ends in one line on stderr and exit code 2."""
 
+import argparse
 import errno
+import sys
 
 import pytest
 
 from scenes import InputError
-from scenes.command import run_command
+from scenes.command import add_workers, progress_bar, run_command
 
 
 def _raising(error: BaseException) -> None:
@@ -37,3 +39,30 @@ def test_exit_code_is_what_main_returns(returned: int | None, code: int) -> None
 def test_fault_of_the_program_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_command(lambda: 1 // 0)
+
+
+def test_of_a_very_long_message_the_middle_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run_command(lambda: _raising(InputError(f"begin {'x' * 100_000} end")))
+    error = capsys.readouterr().err
+    assert error.startswith("error: begin xxx") and error.endswith("xxx end\n") and len(error) < 2100
+
+
+def test_workers() -> None:
+    parser = argparse.ArgumentParser()
+    add_workers(parser, 3, "processes")
+    assert [parser.parse_args(words).workers for words in ([], ["--workers", "2"])] == [3, 2]
+    for count in ("0", "-5"):
+        with pytest.raises(InputError, match=f"^--workers {count}: expected at least 1$"):
+            parser.parse_args(["--workers", count])
+
+
+def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with progress_bar() as bar:
+        bar.add_task("scenes", total=1)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar() as bar:
+        bar.add_task("scenes", total=1)
+    assert "scenes" in capsys.readouterr().err

@@ -142,21 +142,69 @@ def test_recording_with_one_camera_and_no_lidar_is_read(broken: Callable[..., Pa
     np.testing.assert_array_equal(frame.global_from_ego, frame.cameras[0].global_from_ego)
 
 
+def changed(row: int, **values: object) -> Callable[[Rows], object]:
+    """A change of some columns of a row."""
+    return lambda rows: rows[row].update(values)
+
+
+def without(row: int, column: str) -> Callable[[Rows], object]:
+    """A row without a column."""
+    return lambda rows: rows[row].pop(column)
+
+
+def copied(column: str, source: int, target: int) -> Callable[[Rows], object]:
+    """A row with a column of another."""
+    return lambda rows: rows[target].update({column: rows[source][column]})
+
+
+ROW = r"row '\w+'"
 BROKEN = [
     ("log", list.clear, r"log.json: no row '\w+', to which scene 'city-0001' points"),
+    ("scene", changed(0, name=""), f"scene.json: {ROW}, key name: Expected `str` of length >= 1"),
+    ("scene", copied("name", 1, 0), f"scene.json: {ROW}, key name: 'city-0002' is the name of two scenes"),
     ("sample", list.clear, r"sample.json: no row '\w+', to which first_sample_token of scene 'city-0001' points"),
-    ("sample", lambda rows: rows[0].update(next="gone"), r"sample.json: no row 'gone', to which next of sample"),
-    ("sample", lambda rows: rows[1].update(next=rows[0]["token"]), r"sample.json: the chain of scene '[\w-]+' leaves"),
+    ("sample", changed(0, next="gone"), r"sample.json: no row 'gone', to which next of sample"),
+    ("sample", lambda rows: rows[1].update(next=rows[0]["token"]), f"{ROW}, key next: '\\w+' came before it"),
+    ("sample", lambda rows: rows[1].update(next=rows[1]["token"]), f"{ROW}, key next: '\\w+' came before it"),
+    ("sample", changed(1, scene_token="other"), f"sample.json: {ROW}, key scene_token: in the chain of scene"),
+    ("sample", changed(0, timestamp=10**40), f"sample.json: {ROW}, key timestamp: Expected `int` <="),
+    ("sample", changed(1, timestamp=2**60), f"sample.json: {ROW}, key timestamp: Expected `int` <="),
+    ("sample", changed(1, timestamp=-1), f"sample.json: {ROW}, key timestamp: Expected `int` >= 0"),
+    ("sample", changed(1, timestamp="noon"), f"sample.json: {ROW}, key timestamp: Expected `int`"),
+    ("sample", copied("token", 0, 1), f"sample.json: {ROW} is there twice"),
+    ("sample", without(1, "token"), "sample.json: row 1: Object missing required field `token`"),
     ("sample_data", list.clear, r"sample '\w+' has no key frame of a camera or of LIDAR_TOP in sample_data"),
+    (
+        "sample_data",
+        changed(-1, filename="/dev/zero"),
+        f"sample_data.json: {ROW}, key filename: '/dev/zero' is no path",
+    ),
+    (
+        "sample_data",
+        changed(-1, filename="samples/../../x"),
+        f"sample_data.json: {ROW}, key filename: 'samples/../../x'",
+    ),
     ("ego_pose", list.clear, r"ego_pose.json: no row '\w+', to which sample_data '\w+' points"),
-    ("ego_pose", lambda rows: rows[0].update(rotation=[0, 0, 0, 0]), r"ego_pose.json: row .* rotation: a zero quater"),
-    ("ego_pose", lambda rows: rows[0].pop("rotation"), r"ego_pose.json: .*missing required field `rotation`"),
+    ("ego_pose", changed(0, rotation=[0, 0, 0, 0]), r"ego_pose.json: row .* rotation: a zero quater"),
+    ("ego_pose", without(0, "rotation"), r"ego_pose.json: .*missing required field `rotation`"),
     ("calibrated_sensor", list.clear, r"calibrated_sensor.json: no row '\w+', to which sample_data '\w+' points"),
     ("sensor", list.clear, r"sensor.json: no row '\w+', to which calibrated_sensor '\w+' points"),
     ("instance", list.clear, r"instance.json: no row '\w+', to which sample_annotation '\w+' points"),
     ("category", list.clear, r"category.json: no row '\w+', to which instance '\w+' points"),
     ("attribute", list.clear, r"attribute.json: no row '\w+', to which sample_annotation '\w+' points"),
-    ("sample_annotation", lambda rows: rows[0].update(size="big"), r"sample_annotation.json: .*Expected `array`"),
+    ("sample_annotation", changed(0, size="big"), r"sample_annotation.json: .*Expected `array`"),
+    ("sample_annotation", changed(0, size=[1, 0, 2]), f"{ROW}, key size\\[1\\]: Expected `float` > 0"),
+    ("sample_annotation", changed(0, rotation=[0, 0, 0, 0]), f"{ROW}, key rotation: a zero quaternion"),
+    ("sample_annotation", lambda rows: rows[0].update(next=rows[0]["token"]), f"{ROW}, key next: points to the row"),
+    ("sample_annotation", lambda rows: rows[0].update(prev=rows[0]["token"]), f"{ROW}, key prev: points to the row"),
+    ("sample_annotation", changed(0, translation=[0, 1e200, 0]), f"{ROW}, key translation\\[1\\]: Expected `float`"),
+    ("sample_annotation", changed(0, visibility_token="some"), f"{ROW}, key visibility_token: Invalid enum value"),
+    ("sample_annotation", changed(0, num_lidar_pts=-1), f"{ROW}, key num_lidar_pts: Expected `int` >= 0"),
+    (
+        "sample_annotation",
+        changed(-1, instance_token="gone"),
+        r"no row 'gone', to which sample_annotation '\w+' points",
+    ),
 ]
 
 

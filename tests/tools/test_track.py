@@ -138,7 +138,7 @@ MANY = [box(TOKENS[1])] * 501
         ("not JSON at all", "not JSON"),
         (json.dumps(content())[:-40], "not JSON"),
         ("", "not JSON"),
-        ("[" * 100_000, "not a result file"),
+        ("[" * 200_000, "nested too deeply"),
         ([], "not a result file: expected an object"),
         ({"results": {}}, "key 'meta': missing"),
         ({"meta": {}}, "key 'results': missing"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D
+from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D, InputError
 from scenes.geometry import rotation_from_yaw
 from tracking import Tracker, TrackerConfig, tracker_config_from_dict
 
@@ -170,6 +170,16 @@ def test_odd_time_is_named_and_survived(gap_us: int, message: str, boxes_at, cap
     assert output.track_id.tolist() == (["2"] if gap_us > 0 else ["1"])
     after = tracker.step(boxes_at([(0.0, 5.0)]), now_us + KEY_FRAME_US, EGO)
     assert after.track_id.tolist() == output.track_id.tolist()
+
+
+@pytest.mark.parametrize("timestamp_us", [10**40, 2**53 + 1, -(10**40)])
+def test_a_time_that_is_none_is_refused(timestamp_us: int, boxes_at) -> None:
+    tracker = Tracker()
+    tracker.step(boxes_at([(0.0, 5.0)]), START_US, EGO)
+    with pytest.raises(InputError, match="is no time"):
+        tracker.step(boxes_at([(0.0, 5.0)]), timestamp_us, EGO)
+    after = tracker.step(boxes_at([(0.0, 5.0)]), START_US + KEY_FRAME_US, EGO)
+    assert after.track_id.tolist() == ["1"]
 
 
 @pytest.mark.parametrize("gap_s", [10.1, 11.0, 30.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def test_other_pixels_become_rgb(tmp_path: Path, written: np.ndarray, expected: 
     np.testing.assert_array_equal(read, expected)
 
 
+def test_ink_becomes_light(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).convert("CMYK").save(tmp_path / "printed.jpg", quality=100)
+    read = read_image(tmp_path / "printed.jpg")
+    assert read.shape == PIXELS.shape and np.abs(read.astype(int) - PIXELS).mean() < 3
+
+
 def test_image_stands_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by a quarter
@@ -60,6 +67,11 @@ def test_image_stands_upright(tmp_path: Path) -> None:
         (lambda path: path.write_text("no image"), r"cannot be read \(not an image\)"),
         (lambda path: path.write_bytes(b""), r"cannot be read \(not an image\)"),
         (lambda path: path.mkdir(), "cannot be read"),
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+        (lambda path: path.open("wb").truncate(2**29), "512 MB, too large for an image"),
+        (lambda path: Image.new("1", (12_000, 12_000)).save(path, "png"), "12000x12000 pixels are too many"),
+        (lambda path: Image.new("1", (20_000, 20_000)).save(path, "png"), "decompression bomb"),
         (lambda path: path.write_bytes(cv2.imencode(".jpg", PIXELS)[1].tobytes()[:-60]), "truncated"),
         (lambda path: path.write_bytes(cv2.imencode(".png", PIXELS)[1].tobytes()[:-600]), "truncated"),
         (lambda path: Image.fromarray(GREY.astype(np.float32)).save(path, "tiff"), "floating-point"),
@@ -81,7 +93,7 @@ def test_message_begins_as_the_caller_wants(tmp_path: Path) -> None:
 
 @given(data=st.data(), suffix=st.sampled_from([".jpg", ".png", ".tif", ".bmp", ".webp"]))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("error")
 def test_damaged_file_is_read_or_named(tmp_path: Path, data: st.DataObject, suffix: str) -> None:
     content = bytearray(cv2.imencode(suffix, PIXELS)[1].tobytes())
     for _ in range(data.draw(st.integers(1, 8))):

@@ -67,7 +67,7 @@ def test_rule_that_is_not_there(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("b_r50_428q_seqA.npz", "cannot be read as arrays"),
-        ("c_r50_428q_stream.json", "cannot be read as JSON"),
+        ("c_r50_428q_stream.json", "not JSON"),
         ("inputs.npz", "cannot be read as arrays"),
     ],
 )
