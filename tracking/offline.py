@@ -23,16 +23,17 @@ from tracking.config import TrackerConfig
 from tracking.filtering import observe, rows_by_model
 from tracking.lifetime import evidence_score
 from tracking.measurement import Measured, measured_boxes
-from tracking.motion import kalman_predict, solve_positive
+from tracking.motion import STATE_SIZE, kalman_predict, solve_positive
 from tracking.score_scale import ScoreScale
 from tracking.settings import ClassTable
 from tracking.smoothing import Spans, smooth
 from tracking.tracker import Tracker
+from tracking.tracks import BODY_SIZE
 
 _COMPARED = [0, 1, 3, 4]
 """Of what a detector sees, what tells whether two fragments are one object: place and velocity."""
 
-_CELLS_AT_ONCE = 200_000
+_CELLS_AT_ONCE = 100_000
 _PAIRS_AT_ONCE = 20_000
 """What is smoothed and compared at once: bounds the memory that long drives take, and changes no result."""
 
@@ -152,21 +153,25 @@ def _running_time_s(timestamps_us: Sequence[int]) -> FloatArray:
 def _smoothed(histories: _Histories, drive: _Drive) -> _Paths:
     """Smooth all tracks, some at once."""
     spans = Spans.of_boxes(histories.track, histories.frame)
-    start = histories.start
-    label: list[IndexArray] = []
-    mean: list[FloatArray] = []
-    body: list[FloatArray] = []
-    ends: list[tuple[FloatArray, FloatArray]] = []
+    n_tracks, n_cells, start = len(spans), int(spans.start[-1]), histories.start
+    paths = _Paths(
+        label=np.empty(n_tracks, dtype=np.int64),
+        spans=spans,
+        mean=np.empty((n_cells, STATE_SIZE)),
+        body=np.empty((n_cells, BODY_SIZE)),
+        first_cov=np.empty((n_tracks, STATE_SIZE, STATE_SIZE)),
+        last_cov=np.empty((n_tracks, STATE_SIZE, STATE_SIZE)),
+    )
     for tracks in _blocks(spans.lengths, _CELLS_AT_ONCE):
         rows = slice(start[tracks.start], start[tracks.stop])
         track, frame = histories.track[rows] - tracks.start, histories.frame[rows]
         smoothed = smooth(drive.times_s, _measured(histories, rows, drive), track, frame, drive.table)
-        label.append(smoothed.label)
-        mean.append(smoothed.mean)
-        body.append(smoothed.body)
-        ends.append((smoothed.cov[smoothed.spans.start[:-1]], smoothed.cov[smoothed.spans.start[1:] - 1]))
-    first_cov, last_cov = (np.concatenate(of_blocks) for of_blocks in zip(*ends, strict=True))
-    return _Paths(np.concatenate(label), spans, np.concatenate(mean), np.concatenate(body), first_cov, last_cov)
+        cells = slice(spans.start[tracks.start], spans.start[tracks.stop])
+        paths.label[tracks] = smoothed.label
+        paths.mean[cells], paths.body[cells] = smoothed.mean, smoothed.body
+        paths.first_cov[tracks] = smoothed.cov[smoothed.spans.start[:-1]]
+        paths.last_cov[tracks] = smoothed.cov[smoothed.spans.start[1:] - 1]
+    return paths
 
 
 def _blocks(sizes: IndexArray, most: int) -> Iterator[slice]:
