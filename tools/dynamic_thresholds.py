@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from detection.config import read_config
-from detection.dynamic.operating_point import find_thresholds, write_thresholds
-from detection.tasks import task_of
+from detection.running.operating_point import find_thresholds, write_thresholds
+from detection.running.tasks import task_of
 from scenes.command import run_command
 
 

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import read_config
-from detection.dynamic.operating_point import set_hard_share, set_threshold
 from detection.processes import LAUNCHERS, joined_processes
-from detection.tasks import Task, task_of
+from detection.running.operating_point import set_hard_share, set_threshold
+from detection.running.tasks import Task, task_of
 from scenes import InputError
 from scenes.command import run_command
 

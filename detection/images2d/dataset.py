@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from detection.data.dataset import FrameRequest, path_below
+from detection.data.image_reading import read_image
 from detection.data.packed import PackedList
 from detection.images2d.annotations import ImageRecord, chosen_categories, image_records, read_instances
-from detection.images2d.image_reading import read_image
 from detection.images2d.sample import ImageSample, ImageTransform, collate_images
 from detection.registry import DATASETS, TRANSFORMS
 from scenes import InputError

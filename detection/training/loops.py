@@ -12,10 +12,10 @@ from mmengine.runner import BaseLoop
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from detection.data.loading import batches
 from detection.frames import FrameBatch
 from detection.global_boxes import global_boxes
-from detection.images2d.batch import ImageBatch, ImageDetections, in_original_pixels
-from detection.loading import batches
+from detection.image_batch import ImageBatch, ImageDetections, in_original_pixels
 from detection.models.box_coder import Detections
 from detection.training.optimizer import NonFiniteGradientError
 from detection.training.schedule import TrainingPlan

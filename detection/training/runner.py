@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from detection.checkpoints import load_weights, set_weights
 from detection.config import building
+from detection.data.loading import build_loader
 from detection.images2d.dataset import CocoDataset
-from detection.loading import build_loader
 from detection.registry import HOOKS, METRICS, MODELS
 from detection.training.checkpoint import (
     logged_scalars,

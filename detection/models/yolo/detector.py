@@ -9,9 +9,9 @@ import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 
-from detection.dynamic import AdaptiveOffset, Routing, router_losses, takes_easy_path
-from detection.images2d.batch import ImageBatch, ImageDetections, ImageTargets
+from detection.image_batch import ImageBatch, ImageDetections, ImageTargets
 from detection.models.detectors.dynamic import DETECTORS, ROUTER
+from detection.models.routing import AdaptiveOffset, Routing, router_losses, takes_easy_path
 from detection.models.yolo.dynamic_yolo import DynamicYolo
 from detection.models.yolo.loss import YoloLoss
 from detection.models.yolo.suppression import Postprocessing
@@ -34,8 +34,8 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
     """Dy-YOLOv7 over batches of images, each on its own path. Names of weights are the published ones.
 
     Training has two steps. First both detectors learn from every image, with the sum of their losses. Then they are
-    frozen and the router learns, see `detection.dynamic.adaptive_offset`. A router begins with zeros in its last layer,
-    by which one that was never trained is known.
+    frozen and the router learns, see `detection.models.routing.adaptive_offset`. A router begins with zeros in its last
+    layer, by which one that was never trained is known.
 
     Attributes:
         num_classes: of objects.

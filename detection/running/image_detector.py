@@ -1,0 +1,263 @@
+"""Running a trained 2D detector: over the images of a data set, or on any images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from detection.config import building, read_config
+from detection.data.dataset import path_below
+from detection.data.image_reading import RgbImage
+from detection.data.loading import build_loader
+from detection.image_batch import ImageBatch, ImageDetections, in_original_pixels
+from detection.images2d.annotations import chosen_categories, read_instances
+from detection.images2d.sample import ImageSample, ImageTransform, image_batch
+from detection.metrics.coco import CocoRow, coco_results, evaluate_coco
+from detection.models.yolo import fused
+from detection.models.yolo.detector import DynamicYoloDetector
+from detection.registry import MODELS, TRANSFORMS
+from detection.running.detector import found_by_all, setting, trained_model
+from detection.running.sources import SourceImage
+from scenes import InputError
+from scenes.coco import CocoId
+
+
+class ImageDetector:
+    """A trained 2D detector, fused for inference.
+
+    Args:
+        model: with its weights; a fused copy of it is what runs.
+        classes: what its labels index.
+        transforms: from an image as it was read to what the network sees.
+        device: where to run; by default a GPU if there is one.
+        amp: whether to run in bfloat16 where that keeps the results.
+    """
+
+    def __init__(
+        self,
+        model: DynamicYoloDetector,
+        classes: Sequence[str],
+        transforms: Sequence[ImageTransform] = (),
+        device: torch.device | str | None = None,
+        amp: bool = False,
+    ) -> None:
+        model.check_classes(classes)
+        self.classes = tuple(classes)
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._model = fused(model).to(self._device)
+        self._transforms = tuple(transforms)
+        self._amp = amp
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Config | Path | str,
+        checkpoint: Path | str,
+        device: torch.device | str | None = None,
+        amp: bool = False,
+    ) -> ImageDetector:
+        """The detector of a config with the weights of a checkpoint. The data set itself need not be there.
+
+        Args:
+            config: a config file, or what `detection.config.read_config` made of it.
+            checkpoint: see `detection.checkpoints.read_checkpoint`.
+            device, amp: see `ImageDetector`.
+
+        Raises:
+            InputError: the config is wrong or of no 2D detector, the checkpoint is broken or of another model, or
+                nothing says what the classes are.
+        """
+        if not isinstance(config, Config):
+            config = read_config(config)
+        _check_kind(config)
+        model: Any = trained_model(config, checkpoint)
+        return cls(model, class_names(config), validation_transforms(config), device, amp)
+
+    @property
+    def model(self) -> DynamicYoloDetector:
+        """The network."""
+        return self._model
+
+    def detect(self, images: Sequence[RgbImage]) -> list[ImageDetections]:
+        """Detect in images of any sizes, as one batch.
+
+        Args:
+            images: (H, W, 3) uint8 RGB.
+
+        Returns:
+            The objects of each image, in its pixels.
+        """
+        if not images:
+            return []
+        return list(self.detect_batch({"images": self.prepare(images)}).values())
+
+    def prepare(self, images: Sequence[RgbImage]) -> ImageBatch:
+        """Images as the network sees them, with running numbers for ids."""
+        still = np.random.default_rng(0)  # nothing in validation is drawn
+        samples = []
+        for number, image in enumerate(images):
+            sample = ImageSample.of(image, number, f"image {number}")
+            for transform in self._transforms:
+                sample = transform(sample, still, _no_other)
+            samples.append(sample)
+        return image_batch(samples)
+
+    @torch.no_grad()
+    def detect_batch(self, batch: Mapping[str, Any]) -> dict[CocoId, ImageDetections]:
+        """What is found in a batch of a data loader, by image id, in pixels of the image as it was read."""
+        images: ImageBatch = batch["images"]
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._amp):
+            found = self._model(**self._model.data_preprocessor(batch), mode="predict")
+        return {
+            image_id: in_original_pixels(detections, images, index)
+            for index, (image_id, detections) in enumerate(zip(images.image_ids, found, strict=True))
+        }
+
+    def reset(self) -> None:
+        """Nothing: images do not follow each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoundImage:
+    """An image of a source, what was found in it, and whether it took the hard path."""
+
+    image: SourceImage
+    detections: ImageDetections
+    hard: bool
+
+
+def detect_in_source(detector: ImageDetector, source: Iterable[SourceImage], batch_size: int) -> Iterator[FoundImage]:
+    """Detect in the images of a source, batch by batch.
+
+    Raises:
+        InputError: the batch size is below 1, or see `Source`.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch size {batch_size}: expected at least 1")
+    waiting: list[SourceImage] = []
+    for image in source:
+        waiting.append(image)
+        if len(waiting) == batch_size:
+            yield from _found(detector, waiting)
+            waiting = []
+    yield from _found(detector, waiting)
+
+
+def _found(detector: ImageDetector, images: Sequence[SourceImage]) -> Iterator[FoundImage]:
+    found = detector.detect([image.image for image in images])
+    if found:
+        assert detector.model.last_routing is not None
+        yield from map(FoundImage, images, found, detector.model.last_routing.hard.tolist())
+
+
+def detect_images(
+    config: Config, checkpoint: Path | str, *, amp: bool = False, progress: Callable[[int, int], None] | None = None
+) -> dict[CocoId, ImageDetections] | None:
+    """Detect in every image of the data set that a config validates on.
+
+    Several processes, joined before, share the images.
+
+    Args:
+        config: of it, `model` and `val_dataloader` are read.
+        checkpoint: weights of the model.
+        amp: see `ImageDetector`.
+        progress: called with the number of images that this process has seen, and that of its share.
+
+    Returns:
+        The objects of all images by image id, in the order of the data set; None in processes other than the first.
+
+    Raises:
+        InputError: the config, the checkpoint or a file of the data set cannot be used.
+    """
+    loader = build_loader(setting(config, "val_dataloader"))
+    found = found_by_all(ImageDetector.from_config(config, checkpoint, amp=amp), loader, progress)
+    if found is None:
+        return None
+    data_set: Any = loader.dataset
+    image_ids = [data_set.record(index).image_id for index in range(len(data_set))]
+    return {image_id: found[image_id] for image_id in image_ids}
+
+
+def found_rows(config: Config, found: Mapping[CocoId, ImageDetections]) -> list[CocoRow]:
+    """Detections as rows of a COCO results file, with the category ids of the data that a config validates on."""
+    path, classes = _annotated(config)
+    categories = chosen_categories(read_instances(path).categories, classes, path)
+    return coco_results(list(found), list(found.values()), [category.id for category in categories])
+
+
+def evaluate_images(config: Config, found: Mapping[CocoId, ImageDetections]) -> dict[str, float]:
+    """COCO's AP and its companions on the data that a config validates on.
+
+    Args:
+        config: of it, `val_evaluator` is read.
+        found: the objects of every image.
+
+    Raises:
+        InputError: the evaluator is not COCO's, or its file cannot be used.
+    """
+    return evaluate_coco(_annotated(config)[0], found_rows(config, found))
+
+
+def set_score_threshold(config: Config, score: float) -> None:
+    """Let the detector of a config find only what has a higher score.
+
+    Raises:
+        InputError: the config is of no 2D detector, or the score is not in [0, 1].
+    """
+    _check_kind(config)
+    if not 0 <= score <= 1:
+        raise InputError(f"score {score:g}: expected a number from 0 to 1")
+    config.merge_from_dict({"model.postprocess.score_threshold": score})
+
+
+def validation_transforms(config: Config) -> list[ImageTransform]:
+    """What a config does to the images that it validates on."""
+    with building("val_dataloader.dataset.pipeline"):
+        return [TRANSFORMS.build(step) for step in _data_set(config)["pipeline"]]
+
+
+def class_names(config: Config) -> tuple[str, ...]:
+    """The classes of the data that a config validates on: as it states them, or else as the instances file does.
+
+    Raises:
+        InputError: neither does.
+    """
+    data_set = _data_set(config)
+    if data_set.get("classes"):
+        return tuple(data_set["classes"])
+    path = path_below(Path(data_set["dataroot"]), Path(data_set["ann_file"]))
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file, and val_dataloader.dataset.classes does not say the names of the classes either"
+        )
+    return tuple(category.name for category in chosen_categories(read_instances(path).categories, None, path))
+
+
+def _check_kind(config: Config) -> None:
+    kind = setting(config, "model").get("type")
+    if MODELS.get(kind) is not DynamicYoloDetector:
+        raise InputError(f"{config.filename}: model is a {kind}; expected a DynamicYoloDetector, for single images")
+
+
+def _data_set(config: Config) -> Mapping[str, Any]:
+    data_set: Mapping[str, Any] = setting(config, "val_dataloader")["dataset"]
+    return data_set
+
+
+def _annotated(config: Config) -> tuple[Path, Sequence[str] | None]:
+    """The instances file to compare with, and the classes that were looked for."""
+    evaluator = setting(config, "val_evaluator")
+    try:
+        return Path(evaluator["ann_file"]), evaluator.get("classes")
+    except (KeyError, TypeError) as error:
+        raise InputError("val_evaluator has to be a CocoMetric with ann_file") from error
+
+
+def _no_other() -> NoReturn:
+    raise InputError("val_dataloader.dataset.pipeline: a step asks for another image, and there is only this one")
