@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,3 +96,19 @@ def in_original_pixels(detections: ImageDetections, batch: ImageBatch, index: in
     limits = boxes.new_tensor([width, height, width, height])
     edges = torch.minimum(shifted.clamp(min=0.0), limits)
     return ImageDetections(edges, detections.labels.cpu(), detections.scores.cpu())
+
+
+def detections_by_image(
+    detections: Sequence[ImageDetections], batch: Mapping[str, Any]
+) -> dict[int | str, ImageDetections]:
+    """The detections of a batch by image id, see `in_original_pixels`.
+
+    Args:
+        detections: of each image, in pixels of the network's image.
+        batch: `{"images": batch}`, as the data loader gives it.
+    """
+    images: ImageBatch = batch["images"]
+    return {
+        image_id: in_original_pixels(found, images, index)
+        for index, (image_id, found) in enumerate(zip(images.image_ids, detections, strict=True))
+    }

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from detection.config import read_config
 from detection.processes import LAUNCHERS, joined_processes
 from detection.running.operating_point import set_hard_share, set_threshold
-from detection.running.tasks import Task, task_of
+from detection.running.tasks import task_of
 from scenes import InputError
 from scenes.command import run_command
 
@@ -38,7 +38,7 @@ def main() -> None:
         set_threshold(config, arguments.dynamic_threshold)
     if arguments.hard_fraction is not None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
-    task: Task = task_of(config)
+    task = task_of(config)
     with joined_processes(arguments.launcher), _progress_bar() as progress:
         bar = progress.add_task(task.unit, total=None)
         found = task.detect(

@@ -90,6 +90,11 @@ class CocoDataset(Dataset[ImageSample]):
         """Each image on its own: they do not follow each other."""
         return [np.array([index]) for index in range(len(self))]
 
+    @property
+    def image_ids(self) -> list[CocoId]:
+        """The id of each image in the instances file."""
+        return [self.record(index).image_id for index in range(len(self))]
+
     def record(self, index: int) -> ImageRecord:
         """What the file says of an image."""
         return self._records[index]

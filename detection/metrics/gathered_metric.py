@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
@@ -9,7 +10,14 @@ from mmengine.evaluator import BaseMetric
 
 
 class GatheredMetric(BaseMetric):  # type: ignore[misc]  # mmengine is untyped
-    """Processes may hold any share of the samples: all are gathered, and the main process scores them for everybody."""
+    """Processes may hold any share of the samples: all are gathered, and the main process scores them for everybody.
+
+    Each data sample is a pair of what names a frame or an image, and what was found in it.
+    """
+
+    def process(self, data_batch: Any, data_samples: Sequence[tuple[Any, Any]]) -> None:
+        """Keep what was found in a batch."""
+        self.results.extend(data_samples)
 
     def evaluate(self, size: int) -> dict[str, float]:
         """The metrics over the samples of all processes, the same in each.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mmengine.logging import MMLogger
 
@@ -21,8 +20,8 @@ from scenes.coco import CocoId
 class CocoMetric(GatheredMetric):
     """AP of boxes in memory, by `evaluate_coco`.
 
-    Each data sample is a mapping with `image_id` and `detections`: `ImageDetections` in pixels of the image as it was
-    read. An image that several processes hold because a sampler padded its share counts once.
+    Each data sample is a pair of an image id and its `ImageDetections` in pixels of the image as it was read. An image
+    that several processes hold because a sampler padded its share counts once.
 
     Args:
         ann_file: instances file of the data set.
@@ -35,10 +34,6 @@ class CocoMetric(GatheredMetric):
         super().__init__()
         self._ann_file = Path(ann_file)
         self._classes = classes
-
-    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the boxes of a batch."""
-        self.results.extend((sample["image_id"], sample["detections"]) for sample in data_samples)
 
     def compute_metrics(self, results: list[tuple[CocoId, ImageDetections]]) -> dict[str, float]:
         """The metrics over gathered (image id, detections) pairs.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from detection.metrics.gathered_metric import GatheredMetric
 from detection.registry import METRICS
@@ -23,7 +22,7 @@ _METRICS = {"detection": detection_metrics, "tracking": tracking_metrics}
 class NuScenesMetric(GatheredMetric):
     """mAP and NDS of detections, or AMOTA and its companions of tracks, computed from boxes in memory.
 
-    Each data sample is a mapping with `sample_token` and `boxes`: `Boxes3D` in global coordinates, with `track_id`
+    Each data sample is a pair of a sample token and its `Boxes3D` in global coordinates, with `track_id`
     for the tracking task. Processes may hold any share of the samples: all are gathered, and one that several
     processes hold because a sampler padded its share counts once.
 
@@ -43,10 +42,6 @@ class NuScenesMetric(GatheredMetric):
         self._task = task
         self._root = (dataroot, version, split)
         self._scenes: Sequence[Scene] | None = None
-
-    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the boxes of a batch."""
-        self.results.extend((sample["sample_token"], sample["boxes"]) for sample in data_samples)
 
     def compute_metrics(self, results: list[tuple[str, Boxes3D]]) -> dict[str, float]:
         """The metrics over gathered (sample token, boxes) pairs.

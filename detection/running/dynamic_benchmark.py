@@ -17,41 +17,25 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from detection.config import building, read_config
-from detection.data.loading import batches, build_loader
+from detection.config import read_config
+from detection.data.loading import batches
 from detection.models.routing.budget import HardBudget
 from detection.models.routing.thresholds import HARD_SHARES
-from detection.registry import MODELS
 from detection.running.benchmark import multiply_adds_of
-from detection.running.detector import evaluate
-from detection.running.image_detector import ImageDetector, evaluate_images, validation_transforms
 from detection.running.operating_point import read_thresholds, set_threshold
-from detection.running.tasks import ImageTask, SceneTask, TaskDetector, task_of
-from evaluation import evaluate_tracking
+from detection.running.scoring import Metric, Scoring, Track
+from detection.running.tasks import Task, task_of
 from evaluation.table import number, text_table
-from scenes import InputError, Results, Scene, read_scenes
+from scenes import InputError
 from scenes.files import atomic_path, write_atomically
-
-Track = Callable[[Results, list[Scene]], Results]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is shown: its title, its decimals, and whether the picture has it."""
-
-    title: str
-    decimals: int = 3
-    in_picture: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,61 +81,6 @@ class Arithmetic:
         return mixed + (self.router if 0 < threshold < 1 else 0.0)
 
 
-class Scoring(Protocol):
-    """The metrics of a kind of detection."""
-
-    @property
-    def shown(self) -> Mapping[str, Metric]:
-        """Of each metric, how it is shown."""
-
-    def metrics(self, found: Mapping[Any, Any]) -> dict[str, float]:
-        """The metrics of what was found in every frame or image."""
-
-
-class SceneScoring:
-    """nuScenes' metrics of detections, and of the tracks that a tracker makes of them."""
-
-    shown: Final = {
-        "mean_ap": Metric("mAP"),
-        "nd_score": Metric("NDS", in_picture=False),
-        "amota": Metric("AMOTA"),
-        "identity_switches": Metric("identity switches", 0),
-    }
-
-    def __init__(self, config: Config, track: Track) -> None:
-        self._config = config
-        self._track = track
-        evaluator = config["val_evaluator"]
-        self._root = (evaluator["dataroot"], evaluator["version"], evaluator["split"])
-        self._scenes = list(read_scenes(*self._root))
-
-    def metrics(self, found: Mapping[Any, Any]) -> dict[str, float]:
-        """See `Scoring`."""
-        results = Results(dict(found))
-        detection = evaluate(self._config, results).summary
-        tracking = evaluate_tracking(self._track(results, self._scenes), *self._root).summary
-        return {
-            "mean_ap": float(detection["mean_ap"]),
-            "nd_score": float(detection["nd_score"]),
-            "amota": float(tracking["amota"]),
-            "identity_switches": float(tracking["ids"]),
-        }
-
-
-class ImageScoring:
-    """COCO's metrics."""
-
-    shown: Final = {"AP": Metric("AP"), "AP50": Metric("AP50"), "AP75": Metric("AP75", in_picture=False)}
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-
-    def metrics(self, found: Mapping[Any, Any]) -> dict[str, float]:
-        """See `Scoring`."""
-        scores = evaluate_images(self._config, found)
-        return {name: scores[name] for name in self.shown}
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's arguments."""
     parser.add_argument(
@@ -185,24 +114,23 @@ def run(arguments: argparse.Namespace, track: Track) -> None:
         raise InputError(f"--shares {outside[0]:g}: expected numbers from 0 to 1")
     task = task_of(config)
     if arguments.arithmetic_only:
-        print(_arithmetic_table(arguments.shares, _arithmetic_of_untrained(task)))
+        print(_arithmetic_table(arguments.shares, _arithmetic(*task.untrained())))
         return
     if arguments.checkpoint is None:
         raise InputError("--checkpoint: needed for everything but --arithmetic-only")
     thresholds = read_thresholds(arguments.checkpoint)
-    scoring: Scoring = ImageScoring(config) if isinstance(task, ImageTask) else SceneScoring(config, track)
+    scoring = task.scoring(track)
     bench = _Bench(task, arguments.checkpoint, scoring, arguments.warm_up)
-    has_streams = isinstance(task, SceneTask)
     measured = []
     for share in arguments.shares:
         measured.append(bench.measure("router", share, thresholds.at(share)))
         if share in (0, 1):  # nothing is decided
             continue
-        if has_streams:
+        if task.has_streams:
             with bench.spending(HardBudget(**thresholds.budget(share))):
                 measured.append(bench.measure("budget", share, thresholds.at(share)))
         for seed in range(arguments.random_seeds):
-            measured += bench.measure_by_chance(seed, share, spread=has_streams)
+            measured += bench.measure_by_chance(seed, share, spread=task.has_streams)
     print(_table(measured, bench.arithmetic, scoring.shown))
     content = {"arithmetic": asdict(bench.arithmetic), "runs": [one.row() for one in measured]}
     write_atomically(arguments.out / "dynamic.json", json.dumps(content, indent=2).encode())
@@ -213,11 +141,11 @@ def run(arguments: argparse.Namespace, track: Track) -> None:
 class _Bench:
     """A detector on its data set, run at one threshold after the other."""
 
-    def __init__(self, task: SceneTask | ImageTask, checkpoint: Path, scoring: Scoring, warm_up: int) -> None:
+    def __init__(self, task: Task, checkpoint: Path, scoring: Scoring, warm_up: int) -> None:
         self._scoring = scoring
         self._warm_up = warm_up
-        self._detector: TaskDetector = task.detector(checkpoint)
-        self._loader = _one_by_one(task.config)
+        self._detector = task.detector(checkpoint)
+        self._loader = task.one_by_one()
         self.arithmetic = _arithmetic(self._detector.model, batches(self._loader))
 
     def measure(self, routing: str, share: float, threshold: float) -> Measurement:
@@ -285,22 +213,6 @@ def _random_scores(seed: int) -> Callable[..., Tensor]:
         return torch.rand(len(features[0]), generator=generator).to(features[0].device)
 
     return scores
-
-
-def _one_by_one(config: Config) -> DataLoader[Any]:
-    """The data set that a config validates on, frame by frame or image by image."""
-    return build_loader({**config["val_dataloader"], "batch_size": 1})
-
-
-def _arithmetic_of_untrained(task: SceneTask | ImageTask) -> Arithmetic:
-    """GFLOPs with random weights, which cost the same."""
-    with building("model"):
-        model: Any = MODELS.build(task.config["model"])
-    if isinstance(task, SceneTask):
-        return _arithmetic(model.eval(), batches(_one_by_one(task.config)))
-    numbered = [str(label) for label in range(model.num_classes)]
-    detector = ImageDetector(model, numbered, validation_transforms(task.config))
-    return _arithmetic(detector.model, [{"images": detector.prepare([np.zeros((480, 640, 3), dtype=np.uint8)])}])
 
 
 def _arithmetic(model: Any, data: Iterable[Mapping[str, Any]]) -> Arithmetic:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,24 +11,24 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from detection.config import building, read_config
+from detection.config import building
 from detection.data.dataset import path_below
 from detection.data.image_reading import RgbImage
 from detection.data.loading import build_loader
-from detection.image_batch import ImageBatch, ImageDetections, in_original_pixels
+from detection.image_batch import ImageBatch, ImageDetections, detections_by_image
 from detection.images2d.annotations import chosen_categories, read_instances
 from detection.images2d.sample import ImageSample, ImageTransform, image_batch
 from detection.metrics.coco import CocoRow, coco_results, evaluate_coco
 from detection.models.yolo import fused
 from detection.models.yolo.detector import DynamicYoloDetector
 from detection.registry import MODELS, TRANSFORMS
-from detection.running.detector import found_by_all, setting, trained_model
 from detection.running.sources import SourceImage
+from detection.running.trained import Progress, TrainedDetector, found_by_all, setting, trained_model
 from scenes import InputError
 from scenes.coco import CocoId
 
 
-class ImageDetector:
+class ImageDetector(TrainedDetector):
     """A trained 2D detector, fused for inference.
 
     Args:
@@ -48,41 +48,13 @@ class ImageDetector:
         amp: bool = False,
     ) -> None:
         model.check_classes(classes)
-        self.classes = tuple(classes)
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._model = fused(model).to(self._device)
-        self._transforms = tuple(transforms)
-        self._amp = amp
+        super().__init__(fused(model), classes, transforms, device, amp)
 
     @classmethod
-    def from_config(
-        cls,
-        config: Config | Path | str,
-        checkpoint: Path | str,
-        device: torch.device | str | None = None,
-        amp: bool = False,
-    ) -> ImageDetector:
-        """The detector of a config with the weights of a checkpoint. The data set itself need not be there.
-
-        Args:
-            config: a config file, or what `detection.config.read_config` made of it.
-            checkpoint: see `detection.checkpoints.read_checkpoint`.
-            device, amp: see `ImageDetector`.
-
-        Raises:
-            InputError: the config is wrong or of no 2D detector, the checkpoint is broken or of another model, or
-                nothing says what the classes are.
-        """
-        if not isinstance(config, Config):
-            config = read_config(config)
+    def _of(cls, config: Config, checkpoint: Path | str, device: torch.device | str | None, amp: bool) -> ImageDetector:
         _check_kind(config)
         model: Any = trained_model(config, checkpoint)
         return cls(model, class_names(config), validation_transforms(config), device, amp)
-
-    @property
-    def model(self) -> DynamicYoloDetector:
-        """The network."""
-        return self._model
 
     def detect(self, images: Sequence[RgbImage]) -> list[ImageDetections]:
         """Detect in images of any sizes, as one batch.
@@ -108,19 +80,9 @@ class ImageDetector:
             samples.append(sample)
         return image_batch(samples)
 
-    @torch.no_grad()
     def detect_batch(self, batch: Mapping[str, Any]) -> dict[CocoId, ImageDetections]:
         """What is found in a batch of a data loader, by image id, in pixels of the image as it was read."""
-        images: ImageBatch = batch["images"]
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._amp):
-            found = self._model(**self._model.data_preprocessor(batch), mode="predict")
-        return {
-            image_id: in_original_pixels(detections, images, index)
-            for index, (image_id, detections) in enumerate(zip(images.image_ids, found, strict=True))
-        }
-
-    def reset(self) -> None:
-        """Nothing: images do not follow each other."""
+        return detections_by_image(self._predicted(batch), batch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +119,7 @@ def _found(detector: ImageDetector, images: Sequence[SourceImage]) -> Iterator[F
 
 
 def detect_images(
-    config: Config, checkpoint: Path | str, *, amp: bool = False, progress: Callable[[int, int], None] | None = None
+    config: Config, checkpoint: Path | str, *, amp: bool = False, progress: Progress | None = None
 ) -> dict[CocoId, ImageDetections] | None:
     """Detect in every image of the data set that a config validates on.
 
@@ -167,7 +129,7 @@ def detect_images(
         config: of it, `model` and `val_dataloader` are read.
         checkpoint: weights of the model.
         amp: see `ImageDetector`.
-        progress: called with the number of images that this process has seen, and that of its share.
+        progress: see `found_by_all`.
 
     Returns:
         The objects of all images by image id, in the order of the data set; None in processes other than the first.
@@ -176,12 +138,8 @@ def detect_images(
         InputError: the config, the checkpoint or a file of the data set cannot be used.
     """
     loader = build_loader(setting(config, "val_dataloader"))
-    found = found_by_all(ImageDetector.from_config(config, checkpoint, amp=amp), loader, progress)
-    if found is None:
-        return None
-    data_set: Any = loader.dataset
-    image_ids = [data_set.record(index).image_id for index in range(len(data_set))]
-    return {image_id: found[image_id] for image_id in image_ids}
+    detector = ImageDetector.from_config(config, checkpoint, amp=amp)
+    return found_by_all(detector, loader, loader.dataset.image_ids, progress)  # type: ignore[attr-defined]
 
 
 def found_rows(config: Config, found: Mapping[CocoId, ImageDetections]) -> list[CocoRow]:

@@ -17,12 +17,11 @@ from torch import Tensor
 from detection.checkpoints import read_checkpoint
 from detection.data.loading import batches, build_loader
 from detection.models.routing.thresholds import HARD_SHARES, percentile_thresholds
-from detection.running.tasks import TaskDetector, task_of
+from detection.running.tasks import task_of
 from scenes import InputError
 from scenes.files import write_atomically
 
-_OF_SCENES = "DynamicDetector"
-_DYNAMIC = (_OF_SCENES, "DynamicYoloDetector")
+_DYNAMIC = ("DynamicDetector", "DynamicYoloDetector")
 _HOW = "tools/dynamic_thresholds.py CONFIG CHECKPOINT"
 
 
@@ -77,7 +76,7 @@ def find_thresholds(
     _check_dynamic(config)
     if not 0 < config.model.get("threshold", 0.5) < 1:
         raise InputError("model.threshold: the router is asked between 0 and 1 only; take the config of its training")
-    detector: TaskDetector = task_of(config).detector(checkpoint)
+    detector = task_of(config).detector(checkpoint)
     loader = build_loader(config["val_dataloader"])
     scores: list[float] = []
     for batch in batches(loader):
@@ -150,7 +149,7 @@ def set_hard_share(config: Config, hard_share: float, checkpoint: Path | str) ->
         return
     thresholds = read_thresholds(checkpoint)
     set_threshold(config, thresholds.at(hard_share))
-    if config.model.type == _OF_SCENES:
+    if task_of(config).has_streams:
         config.model.budget = thresholds.budget(hard_share)
 
 

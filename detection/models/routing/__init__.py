@@ -9,7 +9,7 @@ Source: Lin et al., DynamicDet: A Unified Dynamic Architecture for Object Detect
 from detection.models.routing.adaptive_offset import AdaptiveOffset, router_losses, routing_losses
 from detection.models.routing.budget import HardBudget
 from detection.models.routing.fusion import BackboneFusion, SplitConvolution, sum_resized
-from detection.models.routing.router import Router, Routing, takes_easy_path
+from detection.models.routing.router import Router, Routing, fixed_routing, takes_easy_path
 from detection.models.routing.thresholds import HARD_SHARES, percentile_thresholds
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Router",
     "Routing",
     "SplitConvolution",
+    "fixed_routing",
     "percentile_thresholds",
     "router_losses",
     "routing_losses",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from scenes.errors import InputError
+
 _REDUCTION = 4  # of the hidden layer
 
 
@@ -59,6 +61,27 @@ class Router(nn.Module):
         hidden = self.layer1(described[:, :, None, None]).relu()
         scores: Tensor = self.layer2(hidden).flatten().float().sigmoid()
         return scores
+
+
+def fixed_routing(threshold: float, count: int, router_is_trained: bool) -> Routing | None:
+    """Where all inputs go at a threshold of 0 or 1, at which the router is not asked; None in between.
+
+    Args:
+        threshold: in [0, 1].
+        count: number of inputs.
+        router_is_trained: whether it tells inputs apart.
+
+    Raises:
+        InputError: there is something to decide, and the router has never been trained.
+    """
+    if threshold in (0, 1):
+        return Routing(torch.full((count,), threshold == 1))
+    if not router_is_trained:
+        raise InputError(
+            f"the router of these weights has never been trained: only the thresholds 0 and 1 can be used, "
+            f"not {threshold:g}"
+        )
+    return None
 
 
 def pooled(features: Sequence[Tensor]) -> Tensor:

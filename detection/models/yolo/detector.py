@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from detection.image_batch import ImageBatch, ImageDetections, ImageTargets
 from detection.models.detectors.dynamic import DETECTORS, ROUTER
-from detection.models.routing import AdaptiveOffset, Routing, router_losses, takes_easy_path
+from detection.models.routing import AdaptiveOffset, Routing, fixed_routing, router_losses, takes_easy_path
 from detection.models.yolo.dynamic_yolo import DynamicYolo
 from detection.models.yolo.loss import YoloLoss
 from detection.models.yolo.suppression import Postprocessing
@@ -170,13 +170,9 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
         Raises:
             InputError: there is something to decide, and the router has never been trained.
         """
-        if self.threshold in (0, 1):
-            return Routing(torch.full((count,), self.threshold == 1))
-        if not self.router_is_trained:
-            raise InputError(
-                f"the router of these weights has never been trained: only the thresholds 0 and 1 can be used, "
-                f"not {self.threshold:g}"
-            )
+        fixed = fixed_routing(self.threshold, count, self.router_is_trained)
+        if fixed is not None:
+            return fixed
         assert self.router is not None
         scores = self.router(self.routed_maps(maps)).detach()
         return Routing(~takes_easy_path(scores, self.threshold).cpu(), scores)

@@ -137,11 +137,11 @@ def test_the_metric_knows_the_labels_of_the_data_set(write_coco: Callable[..., P
     rows = [dict(image_id=0, category_id=90, bbox=[1, 2, 30, 20]), dict(image_id=10, category_id=3, bbox=[5, 5, 9, 9])]
     metric = CocoMetric(write_coco(rows) / "instances.json", classes=["zebra", "car"])
     found = [_detections([[1, 2, 31, 22]], [0]), _detections([[5, 5, 14, 14]], [1]), _detections([], [])]
-    samples = [dict(image_id=10 * index, detections=one) for index, one in enumerate(found)]
+    samples = [(10 * index, one) for index, one in enumerate(found)]
     metric.process(None, samples[:2])
     metric.process(None, samples)  # a padded share repeats images
     assert metric.evaluate(3)["coco/AP"] == pytest.approx(1.0)
-    metric.process(None, [{**sample, "detections": found[2]} for sample in samples])
+    metric.process(None, [(image_id, found[2]) for image_id, _ in samples])
     assert metric.evaluate(3)["coco/AP"] == 0.0
     assert logged[-1].endswith("instances.json: no boxes were found in 3 images")
     metric.process(None, samples[1:])

@@ -44,7 +44,7 @@ def test_detection_equals_the_evaluation_of_a_file(
     expected = evaluate_detection(tmp_path / "d.json", city, VERSION, VAL_SPLIT).summary
     metric = registry.build({"type": name, "dataroot": str(city), "version": VERSION, "split": VAL_SPLIT})
     for token, boxes in detections.boxes.items():
-        metric.process(None, [{"sample_token": token, "boxes": boxes}])
+        metric.process(None, [(token, boxes)])
     found = metric.evaluate(size=1)
     assert found == {"nuscenes/mAP": expected["mean_ap"], "nuscenes/NDS": expected["nd_score"]}
     assert metric.results == []
@@ -62,7 +62,7 @@ def test_tracking_equals_the_evaluation_in_memory(city: Path, scenes: list[Scene
         named = boxes.replace(track_id=boxes.query_id.astype(np.str_))
         tracked[token] = named.select(np.isin(boxes.label, labels))
     metric = NuScenesMetric(city, VERSION, VAL_SPLIT, task="tracking")
-    metric.process(None, [{"sample_token": token, "boxes": boxes} for token, boxes in tracked.items()])
+    metric.process(None, list(tracked.items()))
     expected = evaluate_tracking(Results(tracked), city, VERSION, VAL_SPLIT).summary
     found = metric.evaluate(size=1)
     assert found["nuscenes/AMOTA"] == pytest.approx(expected["amota"], abs=1e-12)
@@ -72,7 +72,7 @@ def test_tracking_equals_the_evaluation_in_memory(city: Path, scenes: list[Scene
 def test_missing_sample_is_named(city: Path, scenes: list[Scene]) -> None:
     metric = NuScenesMetric(city, VERSION, VAL_SPLIT)
     boxes = simulate_detections(scenes).boxes
-    metric.process(None, [{"sample_token": token, "boxes": boxes[token]} for token in list(boxes)[1:]])
+    metric.process(None, [(token, boxes[token]) for token in list(boxes)[1:]])
     with pytest.raises(InputError, match=rf"validation: sample '{next(iter(boxes))}' of the split is missing"):
         metric.evaluate(size=1)
 
@@ -95,7 +95,7 @@ scenes = read_scenes(root, "v1.0-city", "city_val")
 metric = NuScenesMetric(root, "v1.0-city", "city_val")
 for scene in scenes[rank::world] + scenes[:1]:  # whole scenes, shares of different length, one scene twice
     boxes = simulate_detections([scene]).boxes
-    metric.process(None, [{"sample_token": token, "boxes": boxes[token]} for token in scene.sample_tokens])
+    metric.process(None, [(token, boxes[token]) for token in scene.sample_tokens])
 print(json.dumps(metric.evaluate(size=1)))
 """
 
