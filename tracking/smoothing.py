@@ -16,10 +16,10 @@ import numpy as np
 
 from scenes.geometry import FloatArray
 from tracking.association import IndexArray
+from tracking.class_table import ClassTable
 from tracking.filtering import BODY_DRIFT_VAR_PER_S, corrected, rows_by_model, start_states
 from tracking.measurement import Measured
 from tracking.motion import STATE_SIZE, MotionModel, kalman_predict, solve_positive
-from tracking.settings import ClassTable
 from tracking.tracks import BODY_SIZE
 
 

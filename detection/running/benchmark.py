@@ -44,7 +44,7 @@ _DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16
 
 
 @dataclass(frozen=True)
-class Measurement:
+class SpeedMeasurement:
     """How fast one way of running a detector is.
 
     Attributes:
@@ -64,7 +64,7 @@ class Measurement:
         """Frames a second on average."""
         return float(1 / self.latencies_s.mean())
 
-    def largest_score_difference(self, other: Measurement) -> float:
+    def largest_score_difference(self, other: SpeedMeasurement) -> float:
         """Over the boxes that both find in a frame, ranked by score."""
         pairs = zip(self.scores, other.scores, strict=True)
         ranked = [(one[: len(two)], two[: len(one)]) for one, two in pairs if len(one) and len(two)]
@@ -144,7 +144,7 @@ def made_stream(count: int, cameras: int, image_size: Sequence[int], device: tor
 
 def measure(
     name: str, model: Any, stream: Sequence[FrameBatch], warm_up: int, dtype: torch.dtype | None = None
-) -> Measurement:
+) -> SpeedMeasurement:
     """Time every frame of a stream from its images to its boxes, with the device idle before and after.
 
     Args:
@@ -166,7 +166,7 @@ def measure(
             _synchronize(device)
             latencies_s.append(time.perf_counter() - started_s)
             scores.append(detections.scores.float().cpu())
-    return Measurement(name, np.array(latencies_s[warm_up:]), _peak_memory_bytes(device), tuple(scores[warm_up:]))
+    return SpeedMeasurement(name, np.array(latencies_s[warm_up:]), _peak_memory_bytes(device), tuple(scores[warm_up:]))
 
 
 def count_multiply_adds(model: Any, stream: Sequence[FrameBatch]) -> dict[str, int]:
@@ -234,7 +234,7 @@ def _described(model: Any, arguments: argparse.Namespace, device: torch.device) 
     )
 
 
-def _table(measured: Sequence[Measurement], device: torch.device) -> Table:
+def _table(measured: Sequence[SpeedMeasurement], device: torch.device) -> Table:
     table = Table(title="images to boxes: speed, latency, peak memory, largest difference of scores")
     memory = "GPU MB" if device.type == "cuda" else "RSS MB"
     columns = ("fps", "ratio", *(f"p{percent} ms" for percent in _PERCENTILES), memory, "score +-")

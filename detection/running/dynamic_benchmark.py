@@ -39,7 +39,7 @@ from scenes.files import atomic_path, write_atomically
 
 
 @dataclass(frozen=True)
-class Measurement:
+class RoutedRun:
     """One run over the data set.
 
     Attributes:
@@ -148,7 +148,7 @@ class _Bench:
         self._loader = task.one_by_one()
         self.arithmetic = _arithmetic(self._detector.model, batches(self._loader))
 
-    def measure(self, routing: str, share: float, threshold: float) -> Measurement:
+    def measure(self, routing: str, share: float, threshold: float) -> RoutedRun:
         """One run over the data set."""
         model = self._detector.model
         model.threshold = threshold
@@ -164,7 +164,7 @@ class _Bench:
             raise InputError(f"--warm-up {self._warm_up}: the data set has {len(latencies_s)} frames")
         timed_s = latencies_s[self._warm_up :]
         hard_share = took_hard / len(found)
-        return Measurement(
+        return RoutedRun(
             routing=routing,
             wanted_share=share,
             hard_share=hard_share,
@@ -174,7 +174,7 @@ class _Bench:
             gflops=self.arithmetic.at(hard_share, threshold),
         )
 
-    def measure_by_chance(self, seed: int, share: float, spread: bool) -> list[Measurement]:
+    def measure_by_chance(self, seed: int, share: float, spread: bool) -> list[RoutedRun]:
         """Runs in which chance takes the place of the router: at a threshold, and if asked within a budget."""
         with self.random_routing(seed):
             measured = [self.measure(f"random {seed}", share, share)]
@@ -236,7 +236,7 @@ def _multiply_adds(model: Any, inputs: Sequence[Mapping[str, Any]], threshold: f
     return multiply_adds_of(model, lambda: model(**inputs[-1]))["all"]
 
 
-def write_picture(measured: Sequence[Measurement], shown: Mapping[str, Metric], path: Path) -> None:
+def write_picture(measured: Sequence[RoutedRun], shown: Mapping[str, Metric], path: Path) -> None:
     """Draw metrics over GFLOPs.
 
     Args:
@@ -261,9 +261,9 @@ def write_picture(measured: Sequence[Measurement], shown: Mapping[str, Metric], 
 
 def _draw_panel(
     axes: Axes,
-    routed: Sequence[Measurement],
-    spent: Sequence[Measurement],
-    by_chance: Sequence[Measurement],
+    routed: Sequence[RoutedRun],
+    spent: Sequence[RoutedRun],
+    by_chance: Sequence[RoutedRun],
     metric: str,
 ) -> None:
     ends = [one for one in routed if one.threshold in (0, 1)]
@@ -276,11 +276,11 @@ def _draw_panel(
         axes.plot(*_points(with_ends, metric), color="#2ca02c", marker="s", markersize=4, label="router, budget")
 
 
-def _points(measured: Sequence[Measurement], metric: str) -> tuple[list[float], list[float]]:
+def _points(measured: Sequence[RoutedRun], metric: str) -> tuple[list[float], list[float]]:
     return [one.gflops for one in measured], [one.metrics[metric] for one in measured]
 
 
-def _table(measured: Sequence[Measurement], arithmetic: Arithmetic, shown: Mapping[str, Metric]) -> str:
+def _table(measured: Sequence[RoutedRun], arithmetic: Arithmetic, shown: Mapping[str, Metric]) -> str:
     titles = (metric.title for metric in shown.values())
     header = ["routing", "wanted", "hard", "threshold", *titles, "frames/s", "GFLOPs"]
     rows = [

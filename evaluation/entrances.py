@@ -13,6 +13,7 @@ from evaluation.identity_warnings import identity_warnings
 from evaluation.inputs import Split, read_inputs
 from scenes import InputError, Results, read_detections, read_tracks
 from scenes.files import write_atomically
+from scenes.short_names import short_names
 
 Engine = Literal["ours", "devkit"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -129,20 +130,13 @@ def compare(task: Task, paths: Sequence[Path | str], dataroot: Path | str, versi
 
     where = Split(Path(dataroot), version, split)
     read_results = read_tracks if task == "tracking" else read_detections
-    inputs = {name: read_inputs(path, where, read_results) for name, path in _names(paths).items()}
+    named = zip(short_names(paths), paths, strict=True)
+    inputs = {name: read_inputs(path, where, read_results) for name, path in named}
     first = next(iter(inputs))
     scenes = inputs[first].scenes
     compare_runs = compare_tracks if task == "tracking" else compare_detections
     compared = compare_runs({name: of_run.results for name, of_run in inputs.items()}, scenes)
     return comparison_table(compared, first, len(scenes))
-
-
-def _names(paths: Sequence[Path | str]) -> dict[str, Path]:
-    """Files by the shortest name that tells them apart."""
-    listed = [Path(path) for path in paths]
-    stems = [path.stem for path in listed]
-    unique = len(set(stems)) == len(stems)
-    return {stem if unique else str(path): path for stem, path in zip(stems, listed, strict=True)}
 
 
 def _title(results: Path | str, split: str) -> str:
