@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,20 @@ def global_boxes(
     labels = labels_of_classes(classes)
     poses = frame.global_from_lidar.detach().cpu().numpy().astype(np.float64)
     return [_lidar_boxes(found, labels).transform(_rigid(pose)) for found, pose in zip(detections, poses, strict=True)]
+
+
+def boxes_by_sample(
+    detections: Sequence[Detections], batch: Mapping[str, Any], classes: Sequence[str] = DETECTION_CLASSES
+) -> dict[str, Boxes3D]:
+    """The detections of the last time step of a batch by sample token; see `global_boxes`.
+
+    Args:
+        detections: of B streams, in the lidar frame.
+        batch: `{"frames": time steps}`, as the data loader gives it.
+        classes: what the detector's labels index.
+    """
+    frame: FrameBatch = batch["frames"][-1]
+    return dict(zip(frame.sample_tokens, global_boxes(detections, frame, classes), strict=True))
 
 
 def labels_of_classes(classes: Sequence[str]) -> NDArray[np.int64]:

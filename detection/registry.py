@@ -31,11 +31,6 @@ METRICS = Registry(
     "metric",
     parent=MMENGINE_METRICS,
     scope=SCOPE,
-    locations=["detection.validation_metric", "detection.images2d.metric"],
+    locations=["detection.metrics.scene_metric", "detection.metrics.image_metric"],
 )
-HOOKS = Registry(
-    "hook",
-    parent=MMENGINE_HOOKS,
-    scope=SCOPE,
-    locations=["detection.training", "detection.distillation", "detection.dynamic"],
-)
+HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope=SCOPE, locations=["detection.training", "detection.distillation"])

@@ -1,6 +1,6 @@
 """Results x annotations -> the nuScenes detection and tracking metrics."""
 
-from evaluation.evaluate import (
+from evaluation.entrances import (
     DEFAULT_ENGINE,
     ENGINES,
     compare,

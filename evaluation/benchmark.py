@@ -33,7 +33,7 @@ _SAMPLING_PERIOD_S = 0.05
 
 
 @dataclass(frozen=True)
-class Measurement:
+class EngineRun:
     """One run.
 
     Attributes:
@@ -129,7 +129,7 @@ def copy_first_scenes(city: Path, root: Path, n_scenes: int) -> None:
         write_atomically(root / row["filename"], (city / row["filename"]).read_bytes())
 
 
-def measure(task: Task, engine: str, n_scenes: int, root: Path) -> Measurement:
+def measure(task: Task, engine: str, n_scenes: int, root: Path) -> EngineRun:
     """Evaluate in a process of its own."""
     print(f"{task}, {engine}, {n_scenes} scenes ...", flush=True)
     code = (
@@ -145,10 +145,10 @@ def measure(task: Task, engine: str, n_scenes: int, root: Path) -> Measurement:
         time.sleep(_SAMPLING_PERIOD_S)
     if process.returncode:
         raise InputError(f"the {engine} engine failed on {root}")
-    return Measurement(task, engine, n_scenes, time.perf_counter() - started, peak_bytes)
+    return EngineRun(task, engine, n_scenes, time.perf_counter() - started, peak_bytes)
 
 
-def measurement_table(measurements: Sequence[Measurement]) -> str:
+def measurement_table(measurements: Sequence[EngineRun]) -> str:
     """All runs as text."""
     rows = [
         [
@@ -164,9 +164,9 @@ def measurement_table(measurements: Sequence[Measurement]) -> str:
     return text_table(["task", "engine", "scenes", "s", "s a scene", "peak GB"], rows)
 
 
-def comparison(task: Task, measurements: Sequence[Measurement]) -> str:
+def comparison(task: Task, measurements: Sequence[EngineRun]) -> str:
     """One sentence that sets the devkit's time against ours on all scenes."""
-    by_engine: Mapping[str, list[Measurement]] = {
+    by_engine: Mapping[str, list[EngineRun]] = {
         engine: [m for m in measurements if (m.task, m.engine) == (task, engine)] for engine in ("ours", "devkit")
     }
     ours = max(by_engine["ours"], key=lambda m: m.n_scenes)

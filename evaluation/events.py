@@ -24,7 +24,7 @@ from scenes import NO_QUERY, TRACKING_CLASSES, Boxes3D, InputError, Results, Sce
 from scenes.geometry import FloatArray
 
 if TYPE_CHECKING:
-    from evaluation.engine.tracked_scenes import TrackedScenes, Tracks
+    from evaluation.engine.tracked_scenes import EvaluatedTracks, TrackedScenes
 
 NO_MATCH: Final = -1
 
@@ -187,7 +187,9 @@ class _Rows:
         }
 
 
-def _judged_boxes(side: Tracks, given: Sequence[Boxes3D], judged: BoolArray) -> tuple[list[JudgedBoxes], IntArray]:
+def _judged_boxes(
+    side: EvaluatedTracks, given: Sequence[Boxes3D], judged: BoolArray
+) -> tuple[list[JudgedBoxes], IntArray]:
     """The boxes of each frame, and where among those of its frame each row of a table stands.
 
     Args:
@@ -217,7 +219,7 @@ def _judged_boxes(side: Tracks, given: Sequence[Boxes3D], judged: BoolArray) -> 
     return of_frames, place
 
 
-def _boxes_in_gaps(side: Tracks, rows: IntArray) -> Boxes3D:
+def _boxes_in_gaps(side: EvaluatedTracks, rows: IntArray) -> Boxes3D:
     """Boxes that were put into gaps: size and heading, which the metrics do not need, are those of the box before."""
     table = side.table
     before = side.given.boxes.select(table.source[rows])

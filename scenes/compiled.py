@@ -46,11 +46,11 @@ def compiled(**options: Any) -> Callable[[_Function], _Function]:
     return decorate
 
 
-class _RoomCache(FunctionCache):  # type: ignore[misc]
+class _RoomCache(FunctionCache):
     """numba's cache of one function, stale as soon as any compiled source of the function's room is another."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
+        super().__init__(function)  # type: ignore[no-untyped-call]
         stamp = source_digest(function.__module__.partition(".")[0])
         self._cache_file = IndexDataCacheFile(  # type: ignore[no-untyped-call]
             self._cache_path, self._impl.filename_base, stamp

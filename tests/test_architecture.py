@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,28 @@ ALLOWED = {
     "detection": {"scenes", "evaluation"},
 }
 ROOMS = set(ALLOWED)
+
+# What the units of detection may import of each other, from the ground up: networks know no data and no running code;
+# data, metrics, training and running stand on them.
+_GROUND = {"registry", "checkpoints", "config", "processes"}
+_NETWORKS = _GROUND | {"frames", "image_batch", "models"}
+ALLOWED_IN_DETECTION = {
+    "registry": set(),
+    "checkpoints": set(),
+    "processes": set(),
+    "config": {"registry"},
+    "frames": set(),
+    "image_batch": set(),
+    "models": {"registry", "checkpoints", "frames", "image_batch"},
+    "distillation": _NETWORKS,
+    "mmdet3d_plugin": {"registry", "models"},
+    "global_boxes": {"frames", "models"},
+    "data": _GROUND | {"frames"},
+    "images2d": _GROUND | {"data", "image_batch"},
+    "metrics": _GROUND | {"image_batch", "images2d"},
+    "running": _NETWORKS | {"global_boxes", "data", "images2d", "metrics"},
+    "training": _NETWORKS | {"global_boxes", "data", "images2d", "metrics", "running"},
+}
 
 
 def _imported(path: Path) -> set[str]:
@@ -33,8 +57,53 @@ def _imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("room", sorted(ROOMS))
 def test_room_imports_only_what_it_may(room: str) -> None:
     for path in (ROOT / room).rglob("*.py"):
-        foreign = (_imported(path) & (ROOMS | {"tools", "configs", "tests", "benchmarks"})) - ALLOWED[room] - {room}
+        foreign = (_imported(path) & (ROOMS | {"tools", "configs", "tests", "parity"})) - ALLOWED[room] - {room}
         assert not foreign, f"{path.relative_to(ROOT)} imports {sorted(foreign)}"
+
+
+def _imported_modules(path: Path) -> set[tuple[str, ...]]:
+    """Modules, by their parts, that a module imports; `from a.b import c` is a.b.c where that is a module."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {tuple(alias.name.split(".")) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            module = tuple(node.module.split("."))
+            for alias in node.names:
+                inner = ROOT.joinpath(*module, alias.name)
+                found.add((*module, alias.name) if inner.is_dir() or inner.with_suffix(".py").is_file() else module)
+    return found
+
+
+def _arrows(folder: Path) -> dict[str, set[str]]:
+    """For each unit of a folder, a module or a folder in it, the others that it imports; `__init__` is no unit."""
+    place = folder.relative_to(ROOT).parts
+    arrows: dict[str, set[str]] = defaultdict(set)
+    for path in folder.rglob("*.py"):
+        unit = path.relative_to(folder).parts[0].removesuffix(".py")
+        if unit != "__init__":
+            inside = (module for module in _imported_modules(path) if module[: len(place)] == place)
+            arrows[unit] |= {module[len(place)] for module in inside if len(module) > len(place)} - {unit}
+    return arrows
+
+
+def test_units_of_detection_stand_on_each_other() -> None:
+    arrows = _arrows(ROOT / "detection")
+    assert set(arrows) == set(ALLOWED_IN_DETECTION)
+    wrong = {unit: sorted(inner - ALLOWED_IN_DETECTION[unit]) for unit, inner in arrows.items()}
+    assert not {unit: inner for unit, inner in wrong.items() if inner}
+
+
+@pytest.mark.parametrize(
+    "folder",
+    sorted({path.parent.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py")}),
+    ids=Path.as_posix,
+)
+def test_no_circle_between_the_units_of_a_folder(folder: Path) -> None:
+    try:
+        TopologicalSorter(_arrows(ROOT / folder)).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("room", ["scenes", "tracking", "evaluation", "visualization"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 from scenes import InputError
 from scenes.command import run_command
+from scenes.short_names import short_names
 from visualization.curves import (
     detection_keys,
     read_details,
@@ -50,18 +50,7 @@ def _draw_detection(arguments: argparse.Namespace) -> None:
 
 
 def _named(paths: list[Path]) -> dict[str, Path]:
-    """Files by a short name: the part of their paths in which they differ; a single one, by its folder and name."""
-    if len(paths) == 1:
-        return {"/".join(paths[0].resolve().parts[-2:]) if paths[0].is_file() else paths[0].resolve().name: paths[0]}
-    parts = [path.resolve().parts for path in paths]
-    start = _shared_length(parts)
-    end = _shared_length([part[:start:-1] for part in parts])
-    return {"/".join(part[start : len(part) - end]): path for part, path in zip(parts, paths, strict=True)}
-
-
-def _shared_length(sequences: list[tuple[str, ...]]) -> int:
-    """How many first parts are the same in all sequences."""
-    return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, zip(*sequences, strict=False)))
+    return dict(zip(short_names(paths), paths, strict=True))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,8 +18,8 @@ from scenes.command import run_command
 from tracking import TrackerConfig, track_results
 
 _MODULES = {
-    "detector": "detection.benchmark",
-    "dynamic": "detection.dynamic.benchmark",
+    "detector": "detection.running.benchmark",
+    "dynamic": "detection.running.dynamic_benchmark",
     "evaluation": "evaluation.benchmark",
     "offline": "tracking.offline_benchmark",
     "tracker": "tracking.benchmark",

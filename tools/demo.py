@@ -12,7 +12,7 @@ from rich.table import Table
 
 from detection.config import read_config
 from detection.data.create_infos import create_infos
-from detection.inference import detect
+from detection.running.detector import detect
 from evaluation import Evaluation, evaluate_detection, evaluate_tracking
 from scenes import Results, Scene, read_scenes, write_detections, write_tracks
 from scenes.city import VAL_SPLIT, VERSION, make_city

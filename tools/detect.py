@@ -18,10 +18,10 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import add_overrides, read_config
-from detection.dynamic.operating_point import set_hard_share, set_threshold
-from detection.images2d.detections_file import DetectionsFile
-from detection.images2d.inference import FoundImage, ImageDetector, detect_in_source, set_score_threshold
-from detection.images2d.sources import Video, check_output_folder, open_source
+from detection.running.detections_file import DetectionsFile
+from detection.running.image_detector import FoundImage, ImageDetector, detect_in_source, set_score_threshold
+from detection.running.operating_point import set_hard_share, set_threshold
+from detection.running.sources import Video, check_output_folder, open_source
 from scenes.command import progress_bar, run_command
 from scenes.files import atomic_path
 from visualization.colors import Image

@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from detection.config import add_overrides, read_config
-from detection.dynamic.operating_point import find_thresholds, write_thresholds
-from detection.tasks import task_of
+from detection.running.operating_point import find_thresholds, write_thresholds
+from detection.running.tasks import task_of
 from scenes.command import progress_bar, run_command
 
 

@@ -18,9 +18,9 @@ from mmengine.dist import is_main_process
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import add_overrides, read_config
-from detection.dynamic.operating_point import set_hard_share, set_threshold
 from detection.processes import LAUNCHERS, joined_processes
-from detection.tasks import Task, task_of
+from detection.running.operating_point import set_hard_share, set_threshold
+from detection.running.tasks import task_of
 from scenes import InputError
 from scenes.command import progress_bar, run_command
 
@@ -35,7 +35,7 @@ def main() -> None:
         set_threshold(config, arguments.dynamic_threshold)
     if arguments.hard_fraction is not None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
-    task: Task = task_of(config)
+    task = task_of(config)
     with joined_processes(arguments.launcher), _progress_bar() as progress:
         bar = progress.add_task(task.unit, total=None)
         found = task.detect(

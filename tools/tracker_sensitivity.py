@@ -1,16 +1,13 @@
 """Print how AMOTA and identity switches move when each of the tracker's settings is scaled, one at a time."""
 
 import argparse
-from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 from evaluation.tracking import tracking_metrics
-from scenes import Results, Scene, read_scenes, read_split_detections
+from scenes import read_scenes, read_split_detections
 from scenes.command import add_workers, between, run_command
-from scenes.processes import available_cores, run_jobs
-from tracking import TrackerConfig, load_tracker_config, track_results
-from tracking.sensitivity import FACTORS, varied
+from tracking import TrackerConfig, load_tracker_config
+from tracking.sensitivity import FACTORS, sensitivity_table
 
 
 def main() -> None:
@@ -34,27 +31,9 @@ def main() -> None:
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root)
-    files = [read_split_detections(path, scenes, *root) for path in arguments.detections]
-    variations = [("unchanged", 1.0, config), *varied(config, arguments.factors)]
-    jobs = [(variation[2], file, scenes) for variation in variations for file in files]
-    cells = run_jobs(_cell, jobs, arguments.workers or available_cores())
-    columns = [f"{path.stem} x{factor:g}" for factor in arguments.factors for path in arguments.detections]
-    for line in _lines([name for name, _, _ in variations], len(files), columns, cells):
+    files = [(path.stem, read_split_detections(path, scenes, *root)) for path in arguments.detections]
+    for line in sensitivity_table(config, files, scenes, tracking_metrics, arguments.factors, arguments.workers):
         print(line, flush=True)
-
-
-def _cell(config: TrackerConfig, detections: Results, scenes: list[Scene]) -> str:
-    summary = tracking_metrics(track_results(detections, scenes, config), scenes).summary
-    return f"{summary['amota']:.3f} ({summary['ids']:.0f})"
-
-
-def _lines(names: list[str], n_files: int, columns: list[str], cells: Iterator[str]) -> Iterator[str]:
-    """A Markdown table: a row a setting, for each factor one column a file: AMOTA (identity switches)."""
-    yield "| setting | " + " | ".join(columns) + " |"
-    yield "|---" * (len(columns) + 1) + "|"
-    for name, group in groupby(names):
-        row = [next(cells) for _ in group for _ in range(n_files)]
-        yield f"| {name} | " + " | ".join([*row, *[""] * (len(columns) - len(row))]) + " |"
 
 
 if __name__ == "__main__":

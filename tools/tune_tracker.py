@@ -5,22 +5,20 @@ same --out goes on where the first one stopped.
 """
 
 import argparse
-import hashlib
 import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from evaluation.tracking import tracking_metrics
-from scenes import InputError, Results, Scene, read_scenes, read_split_detections
+from scenes import read_scenes, read_split_detections
 from scenes.command import add_workers, between, progress_bar, run_command
-from scenes.files import write_atomically
-from tracking import TrackerConfig, load_tracker_config, track_results
+from tracking import TrackerConfig, load_tracker_config
 
 try:
-    from tracking.tuning import Tuned, config_source, tune
+    from tracking.tuning import Tuned
+    from tracking.tuning_job import TuningJob, digest, parted
 except ModuleNotFoundError as error:
     raise SystemExit(f"error: {error.name} is not installed: pip install -e '.[tune]'") from error
 
@@ -44,55 +42,22 @@ def main() -> None:
     base = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root)
-    detections = read_split_detections(arguments.detections, scenes, *root)
-    searched, held_out = _parted(scenes, arguments.held_out)
-
-    with progress_bar() as bar:
-        task = bar.add_task(f"AMOTA on {len(searched)} scenes", total=arguments.trials)
-
-        def objective(config: TrackerConfig) -> float:
-            bar.advance(task)
-            return _amota(config, detections, searched, arguments.workers)
-
-        journal = arguments.out / "trials.journal"
-        inputs = {"detections": _digest([arguments.detections.read_bytes()]), "scenes": _scenes_digest(searched)}
-        tuned = tune(base, objective, arguments.trials, journal, arguments.seed, inputs=inputs)
-    path = arguments.out / "tuned.py"
-    comment = (
-        f"Tuned on {arguments.detections.name}: AMOTA {tuned.start:.4f} -> {tuned.best:.4f} where it was searched."
+    job = TuningJob(
+        read_split_detections(arguments.detections, scenes, *root),
+        digest([arguments.detections.read_bytes()]),
+        arguments.detections.name,
+        *parted(scenes, arguments.held_out),
+        tracking_metrics,
+        arguments.workers,
     )
-    write_atomically(path, config_source(tuned.config, comment).encode())
+    with progress_bar() as bar:
+        task = bar.add_task(f"AMOTA on {len(job.searched)} scenes", total=arguments.trials)
+        tuned = job.search(base, arguments.trials, arguments.out, arguments.seed, lambda: bar.advance(task))
     _report(tuned)
-    if held_out:
-        before, after = (_amota(config, detections, held_out, arguments.workers) for config in (base, tuned.config))
-        print(f"on the {len(held_out)} scenes held out: AMOTA {before:.4f} -> {after:.4f}")
-    print(f"{tuned.n_trials} trials -> {path}")
-
-
-def _parted(scenes: Sequence[Scene], n_held_out: int | None) -> tuple[list[Scene], list[Scene]]:
-    """Scenes to search on and scenes to check on, the latter spread over the split."""
-    count = len(scenes) // 3 if n_held_out is None else n_held_out
-    if not 0 <= count < len(scenes):
-        raise InputError(f"--held-out {count}: the split has {len(scenes)} scenes, at least one has to be searched on")
-    held_out = {index * len(scenes) // count for index in range(count)} if count else set()
-    kept = [scene for index, scene in enumerate(scenes) if index not in held_out]
-    return kept, [scenes[index] for index in sorted(held_out)]
-
-
-def _scenes_digest(scenes: Sequence[Scene]) -> str:
-    """Tells scenes, in whatever split, from others."""
-    return _digest(token.encode() for scene in scenes for token in scene.sample_tokens)
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    content = hashlib.sha256()
-    for part in parts:
-        content.update(part)
-    return content.hexdigest()
-
-
-def _amota(config: TrackerConfig, detections: Results, scenes: list[Scene], workers: int) -> float:
-    return float(tracking_metrics(track_results(detections, scenes, config, workers), scenes).summary["amota"])
+    if job.held_out:
+        before, after = (job.amota(config, job.held_out) for config in (base, tuned.config))
+        print(f"on the {len(job.held_out)} scenes held out: AMOTA {before:.4f} -> {after:.4f}")
+    print(f"{tuned.n_trials} trials -> {arguments.out / 'tuned.py'}")
 
 
 def _report(tuned: Tuned) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from evaluation.events import TrackEvents
 from scenes import TRACKING_CLASSES, InputError, Results, Scene, read_detections, read_scenes, read_tracks
 from scenes.command import add_workers, run_command
+from scenes.short_names import short_names
 from visualization import (
     COLORINGS,
     DrawingOptions,
@@ -82,14 +83,10 @@ def _compared_runs(
         }
     other = read_tracks(arguments.compare)
     select_scenes(scenes, other, [scene.name for scene in scenes], arguments.compare)
-    names = _different_names(Path(arguments.compare), arguments.tracks)
+    names = short_names((arguments.compare, arguments.tracks))
     return lambda scene: dict(
         zip(names, (results_of_scene(scene, other), results_of_scene(scene, tracks)), strict=True)
     )
-
-
-def _different_names(left: Path, right: Path) -> tuple[str, str]:
-    return (left.name, right.name) if left.name != right.name else (str(left), str(right))
 
 
 def _write_pages(

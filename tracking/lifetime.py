@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from scenes import NO_QUERY
 from scenes.geometry import FloatArray
+from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.score_scale import probability
-from tracking.settings import ClassTable
 from tracking.tracks import Tracks
 
 KEY_FRAME_S = 0.5

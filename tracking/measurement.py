@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from scenes import Boxes3D
 from scenes.geometry import FloatArray
+from tracking.class_table import ClassTable
 from tracking.config import MeasurementNoise, TrackerConfig
 from tracking.duplicates import duplicates
 from tracking.motion import MEASUREMENT_SIZE
 from tracking.score_scale import ScoreScale, probability
-from tracking.settings import ClassTable
 
 _logger = logging.getLogger(__name__)
 

@@ -19,13 +19,13 @@ from scenes import Boxes3D
 from scenes.geometry import FloatArray, rotation_from_yaw
 from tracking.association import IndexArray, assign_optimal
 from tracking.camera_evidence import SeenCameras, camera_support
+from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.filtering import observe, rows_by_model
 from tracking.lifetime import evidence_score
 from tracking.measurement import Measured, measured_boxes
 from tracking.motion import STATE_SIZE, kalman_predict, solve_positive
 from tracking.score_scale import ScoreScale
-from tracking.settings import ClassTable
 from tracking.smoothing import Spans, smooth
 from tracking.tracker import Tracker
 from tracking.tracks import BODY_SIZE

@@ -11,8 +11,10 @@ import argparse
 import resource
 import sys
 import time
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -92,7 +94,7 @@ def made_drive(n_frames: int, hertz: float, in_sight: int, seed: int = 0) -> lis
     return frames
 
 
-def _new_objects(rng: np.random.Generator, count: int, labels: list[int]) -> tuple[np.ndarray, ...]:
+def _new_objects(rng: np.random.Generator, count: int, labels: list[int]) -> tuple[NDArray[Any], ...]:
     """Places (N, 2), velocities (N, 2), headings and classes of objects that come into sight."""
     yaw = rng.uniform(-np.pi, np.pi, count)
     velocity = rng.choice([0.0, 3.0, 9.0], count)[:, None] * np.stack([np.cos(yaw), np.sin(yaw)], axis=1)

@@ -82,4 +82,5 @@ class ScoreScale:
 
 
 def _finite(score: FloatArray) -> FloatArray:
-    return score[np.isfinite(score)]
+    finite: FloatArray = score[np.isfinite(score)]
+    return finite

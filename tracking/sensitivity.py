@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from itertools import groupby
 
+from scenes import Results, Scene
+from scenes.processes import available_cores, run_jobs
 from tracking.config import ClassConfig, MeasurementNoise, TrackerConfig
+from tracking.judge import Judge
+from tracking.run import track_results
 
 FACTORS = (0.5, 0.8, 1.2, 1.5)
 
@@ -46,6 +51,43 @@ def scaled(config: TrackerConfig, factors: dict[str, float]) -> TrackerConfig:
         else:
             config = replace(config, **{field: factor * getattr(config, field)})
     return config
+
+
+def sensitivity_table(
+    config: TrackerConfig,
+    files: Sequence[tuple[str, Results]],
+    scenes: list[Scene],
+    judge: Judge,
+    factors: Sequence[float] = FACTORS,
+    workers: int | None = None,
+) -> Iterator[str]:
+    """The lines of a Markdown table: a row a setting, for each factor one column a file: AMOTA (identity switches).
+
+    Args:
+        config: settings that are varied one at a time.
+        files: names and detections of the scenes.
+        scenes: with annotations.
+        judge: of the tracks; with several workers it has to be a function of a module.
+        factors: what each setting is scaled by.
+        workers: processes; None for all cores.
+
+    Yields:
+        each row as soon as it is there.
+    """
+    variations = [("unchanged", 1.0, config), *varied(config, factors)]
+    jobs = [(variation[2], detections, scenes, judge) for variation in variations for _, detections in files]
+    cells = run_jobs(_cell, jobs, workers or available_cores())
+    columns = [f"{name} x{factor:g}" for factor in factors for name, _ in files]
+    yield "| setting | " + " | ".join(columns) + " |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for name, group in groupby(name for name, _, _ in variations):
+        row = [next(cells) for _ in group for _ in files]
+        yield f"| {name} | " + " | ".join([*row, *[""] * (len(columns) - len(row))]) + " |"
+
+
+def _cell(config: TrackerConfig, detections: Results, scenes: list[Scene], judge: Judge) -> str:
+    summary = judge(track_results(detections, scenes, config), scenes).summary
+    return f"{summary['amota']:.3f} ({summary['ids']:.0f})"
 
 
 def _continuous(settings: type[TrackerConfig] | type[MeasurementNoise] | type[ClassConfig]) -> list[str]:

@@ -16,10 +16,10 @@ import numpy as np
 
 from scenes.geometry import FloatArray
 from tracking.association import IndexArray
+from tracking.class_table import ClassTable
 from tracking.filtering import BODY_DRIFT_VAR_PER_S, corrected, rows_by_model, start_states
 from tracking.measurement import Measured
 from tracking.motion import STATE_SIZE, MotionModel, kalman_predict, solve_positive
-from tracking.settings import ClassTable
 from tracking.tracks import BODY_SIZE
 
 
@@ -67,7 +67,8 @@ class Spans:
 
     def cells(self, tracks: IndexArray, frame: IndexArray | int) -> IndexArray:
         """The cells of tracks that are alive in a frame."""
-        return self.start[tracks] + frame - self.first[tracks]
+        cells: IndexArray = self.start[tracks] + frame - self.first[tracks]
+        return cells
 
 
 @dataclass(frozen=True)

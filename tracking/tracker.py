@@ -20,12 +20,12 @@ from scenes import NO_QUERY, Boxes3D, InputError
 from scenes.geometry import FloatArray, rotation_from_yaw
 from tracking.association import IndexArray
 from tracking.camera_evidence import SeenCameras, camera_support
+from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.filtering import correct, observe, predict, start_states
 from tracking.lifetime import KEY_FRAME_S, evidence_score, survivors, unsupported_s
 from tracking.measurement import Measured, measure
 from tracking.score_scale import ScoreScale
-from tracking.settings import ClassTable
 from tracking.stages import associate
 from tracking.tracks import Tracks
 

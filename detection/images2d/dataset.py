@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from detection.data.dataset import FrameRequest, path_below
+from detection.data.image_reading import read_image
 from detection.data.packed import PackedList
 from detection.images2d.annotations import ImageRecord, chosen_categories, image_records, read_instances
-from detection.images2d.image_reading import read_image
 from detection.images2d.sample import ImageSample, ImageTransform, collate_images
 from detection.registry import DATASETS, TRANSFORMS
 from scenes import InputError
@@ -89,6 +89,11 @@ class CocoDataset(Dataset[ImageSample]):
     def sequences(self) -> list[NDArray[np.int64]]:
         """Each image on its own: they do not follow each other."""
         return [np.array([index]) for index in range(len(self))]
+
+    @property
+    def image_ids(self) -> list[CocoId]:
+        """The id of each image in the instances file."""
+        return [self.record(index).image_id for index in range(len(self))]
 
     def record(self, index: int) -> ImageRecord:
         """What the file says of an image."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detection.images2d.batch import ImageBatch, ImageTargets
+from detection.image_batch import ImageBatch, ImageTargets
 from scenes import InputError
 from scenes.coco import CocoId
 from scenes.geometry import FloatArray

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,11 +11,8 @@ from mmengine.runner import BaseLoop
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from detection.frames import FrameBatch
-from detection.global_boxes import global_boxes
-from detection.images2d.batch import ImageBatch, ImageDetections, in_original_pixels
-from detection.loading import batches
-from detection.models.box_coder import Detections
+from detection.data.loading import batches
+from detection.running.tasks import Task
 from detection.training.optimizer import NonFiniteGradientError
 from detection.training.schedule import TrainingPlan
 from scenes import InputError
@@ -36,14 +32,16 @@ class StreamTrainLoop(BaseLoop):  # type: ignore[misc]  # mmengine is untyped
         runner: that it belongs to.
         dataloader: endless; its sampler knows where to begin.
         plan: iterations and intervals.
+        task: of the detector.
     """
 
     max_epochs = 1  # mmengine's hooks see one long epoch, as they do in its own loop over iterations
     epoch = 0
     stop_training = False  # set by mmengine's EarlyStoppingHook
 
-    def __init__(self, runner: Any, dataloader: DataLoader[Any], plan: TrainingPlan) -> None:
+    def __init__(self, runner: Any, dataloader: DataLoader[Any], plan: TrainingPlan, task: Task) -> None:
         super().__init__(runner, dataloader)
+        self._task = task
         self._plan = plan
         self.iter = 0
 
@@ -98,7 +96,7 @@ class StreamTrainLoop(BaseLoop):  # type: ignore[misc]  # mmengine is untyped
         raise self._diverged(", ".join(bad) or "the sum of the losses overflows", batch)
 
     def _diverged(self, what: str, batch: dict[str, Any]) -> TrainingDivergedError:
-        names = ", ".join(_names_of_samples(batch))
+        names = ", ".join(self._task.names(batch))
         last = self.runner.last_checkpoint
         kept = f"the last checkpoint is {last}" if last else "there is no checkpoint yet"
         return TrainingDivergedError(f"iteration {self.iter + 1}: {what}; samples of the batch: {names}; {kept}")
@@ -109,23 +107,19 @@ class StreamTrainLoop(BaseLoop):  # type: ignore[misc]  # mmengine is untyped
             self.runner.val_loop.run()
 
 
-def _names_of_samples(batch: Mapping[str, Any]) -> list[str]:
-    if "images" in batch:
-        return list(batch["images"].names)
-    return [token for frame in batch["frames"] for token in frame.sample_tokens]
-
-
-class ValLoop(BaseLoop, ABC):  # type: ignore[misc]
+class ValLoop(BaseLoop):  # type: ignore[misc]
     """Runs the detector over this process's share of the data and computes the metrics over all shares.
 
     Args:
         runner: that it belongs to.
         dataloader: of the share.
-        evaluator: of what `samples` gives.
+        evaluator: of pairs of what names a frame or an image, and what was found in it.
+        task: of the detector.
     """
 
-    def __init__(self, runner: Any, dataloader: DataLoader[Any], evaluator: Evaluator) -> None:
+    def __init__(self, runner: Any, dataloader: DataLoader[Any], evaluator: Evaluator, task: Task) -> None:
         super().__init__(runner, dataloader)
+        self._task = task
         self.evaluator = evaluator
 
     def run(self) -> dict[str, float]:
@@ -144,32 +138,7 @@ class ValLoop(BaseLoop, ABC):  # type: ignore[misc]
     def run_iter(self, index: int, batch: dict[str, Any]) -> None:
         """Detect in one batch."""
         self.runner.call_hook("before_val_iter", batch_idx=index, data_batch=batch)
-        samples = self.samples(self.runner.model.val_step(batch), batch)
+        found = self._task.found(self.runner.model.val_step(batch), batch, self.dataloader.dataset.classes)
+        samples = list(found.items())
         self.evaluator.process(data_samples=samples, data_batch=batch)
         self.runner.call_hook("after_val_iter", batch_idx=index, data_batch=batch, outputs=samples)
-
-    @abstractmethod
-    def samples(self, detections: Sequence[Any], batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What the evaluator is given of a batch."""
-
-
-class SceneValLoop(ValLoop):
-    """Over whole scenes, frame after frame; the evaluator's samples have `sample_token` and global `boxes`."""
-
-    def samples(self, detections: Sequence[Detections], batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """See `ValLoop`."""
-        frame: FrameBatch = batch["frames"][-1]
-        boxes = global_boxes(detections, frame, self.dataloader.dataset.classes)
-        return [dict(sample_token=token, boxes=found) for token, found in zip(frame.sample_tokens, boxes, strict=True)]
-
-
-class ImageValLoop(ValLoop):
-    """Over single images; the evaluator's samples have `image_id` and `detections` in pixels of the image as read."""
-
-    def samples(self, detections: Sequence[ImageDetections], batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """See `ValLoop`."""
-        images: ImageBatch = batch["images"]
-        return [
-            dict(image_id=image_id, detections=in_original_pixels(found, images, index))
-            for index, (image_id, found) in enumerate(zip(images.image_ids, detections, strict=True))
-        ]

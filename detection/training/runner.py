@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from detection.checkpoints import load_weights, set_weights
 from detection.config import building
-from detection.images2d.dataset import CocoDataset
-from detection.loading import build_loader
+from detection.data.loading import build_loader
 from detection.registry import HOOKS, METRICS, MODELS
+from detection.running.tasks import Task, task_of
 from detection.training.checkpoint import (
     logged_scalars,
     read_training_checkpoint,
@@ -35,7 +35,7 @@ from detection.training.checkpoint import (
 )
 from detection.training.checkpoint_hook import TrainingCheckpointHook
 from detection.training.logger_hook import TrainingLoggerHook
-from detection.training.loops import ImageValLoop, SceneValLoop, StreamTrainLoop
+from detection.training.loops import StreamTrainLoop, ValLoop
 from detection.training.optimizer import build_optim_wrapper
 from detection.training.random_state import random_state, set_random_state
 from detection.training.schedule import PlannedLR, counted, plan_training, read_schedule
@@ -90,6 +90,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
     def __init__(self, config: Config, resume_from: Path | None = None) -> None:
         settings = {**_DEFAULTS, **config}
         train_loader = build_loader(settings["train_dataloader"], settings["seed"])
+        task = task_of(config)
         total_batch = settings["train_dataloader"].get("batch_size", 1) * get_world_size()
         self._plan = plan_training(read_schedule(settings["schedule"]), len(train_loader), total_batch)
         self._settings = settings
@@ -101,10 +102,10 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
             model=settings["model"],
             work_dir=settings["work_dir"],
             train_dataloader=train_loader,
-            train_cfg=dict(type=StreamTrainLoop, plan=self._plan),
+            train_cfg=dict(type=StreamTrainLoop, plan=self._plan, task=task),
             optim_wrapper=settings["optim_wrapper"],
             param_scheduler=[],
-            **_validation(settings),
+            **_validation(settings, task),
             default_hooks=dict(
                 sampler_seed=None,
                 logger=TrainingLoggerHook(settings["log_interval"], log_metric_by_epoch=False),
@@ -121,8 +122,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
             randomness=dict(seed=settings["seed"], diff_rank_seed=True),
             cfg=config,
         )
-        if isinstance(train_loader.dataset, CocoDataset):
-            self.detector.check_classes(train_loader.dataset.classes)
+        task.check_classes(self.detector, train_loader.dataset.classes)  # type: ignore[attr-defined]
         self.logger.info(f"Schedule: {self._plan}; batch {total_batch} on {counted(get_world_size(), 'process', 'es')}")
         if is_main_process():
             remove_leftovers(self.work_path)
@@ -249,7 +249,7 @@ def _share_of_streams(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: value[get_rank() * share : (get_rank() + 1) * share] for name, value in streams.items()}
 
 
-def _validation(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _validation(settings: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """What mmengine's runner needs to validate; nothing for a config without validation."""
     if "val_dataloader" not in settings:
         return {}
@@ -258,8 +258,7 @@ def _validation(settings: Mapping[str, Any]) -> dict[str, Any]:
     with building("val_evaluator"):
         metrics = [METRICS.build(evaluator) for evaluator in evaluators]
     loader = build_loader(settings["val_dataloader"])
-    loop = ImageValLoop if isinstance(loader.dataset, CocoDataset) else SceneValLoop
-    return dict(val_dataloader=loader, val_cfg=dict(type=loop), val_evaluator=Evaluator(metrics))
+    return dict(val_dataloader=loader, val_cfg=dict(type=ValLoop, task=task), val_evaluator=Evaluator(metrics))
 
 
 def _log_backends(tensorboard: bool | None) -> list[dict[str, str]]:

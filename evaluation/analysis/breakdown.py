@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evaluation.analysis.matched_class import MatchedClass
 from evaluation.engine.box_table import BoolArray
 from evaluation.engine.matching import NONE
-from evaluation.engine.tracked_scenes import TrackedScenes, Tracks
+from evaluation.engine.tracked_scenes import EvaluatedTracks, TrackedScenes
 from scenes.geometry import FloatArray
 
 RANGE_EDGES_M = (0.0, 20.0, 30.0, 40.0, 50.0, np.inf)
@@ -69,14 +69,14 @@ def _metrics(matched: MatchedClass, annotated: BoolArray, predicted: BoolArray |
     }
 
 
-def _range_m(tracked: TrackedScenes, tracks: Tracks, rows: NDArray[np.int64]) -> FloatArray:
+def _range_m(tracked: TrackedScenes, tracks: EvaluatedTracks, rows: NDArray[np.int64]) -> FloatArray:
     ego_m = np.array([frame.global_from_ego[:2, 3] for frame in tracked.frames])
     offset_m = tracks.table.xy_m[rows] - ego_m[tracks.table.frame[rows]]
     distance_m: FloatArray = np.hypot(offset_m[:, 0], offset_m[:, 1])
     return distance_m
 
 
-def _speed_mps(tracks: Tracks, rows: NDArray[np.int64]) -> FloatArray:
+def _speed_mps(tracks: EvaluatedTracks, rows: NDArray[np.int64]) -> FloatArray:
     velocity = tracks.table.velocity_mps[rows]
     return np.hypot(velocity[:, 0], velocity[:, 1])
 

@@ -12,7 +12,7 @@ from evaluation.analysis.error_kinds import NO_ERROR, Kind
 from evaluation.analysis.matched_class import MatchedClass
 from evaluation.engine.box_table import IntArray
 from evaluation.engine.matching import ClassBoxes
-from evaluation.engine.tracked_scenes import TrackedScenes, Tracks
+from evaluation.engine.tracked_scenes import EvaluatedTracks, TrackedScenes
 
 
 def worst_tracks(tracked: TrackedScenes, classes: Sequence[MatchedClass], count: int) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def _class_tracks(tracked: TrackedScenes, matched: MatchedClass) -> Iterator[dic
 
 
 def _faulty_tracks(
-    tracked: TrackedScenes, tracks: Tracks, boxes: ClassBoxes, kind: IntArray, scene: IntArray, frame: IntArray
+    tracked: TrackedScenes, tracks: EvaluatedTracks, boxes: ClassBoxes, kind: IntArray, scene: IntArray, frame: IntArray
 ) -> Iterator[dict[str, Any]]:
     number = tracks.table.track[boxes.row]
     length = np.bincount(number)

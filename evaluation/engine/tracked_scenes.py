@@ -27,7 +27,7 @@ GATE_M: float = TRACKING_CONFIG["dist_th_tp"]
 
 
 @dataclass(frozen=True, eq=False)
-class Tracks:
+class EvaluatedTracks:
     """The annotated or the predicted tracks of all scenes.
 
     Attributes:
@@ -62,8 +62,8 @@ class TrackedScenes:
     scenes: Sequence[Scene]
     frames: Sequence[Frame]
     first_frame: IntArray
-    annotated: Tracks
-    predicted: Tracks
+    annotated: EvaluatedTracks
+    predicted: EvaluatedTracks
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +95,13 @@ def prepare_tracks(
     timestamp_us = _timestamps_us(scenes)
     ranges_m = range_of_label_m(TRACKING_CONFIG)
 
-    def tracks(all_boxes: BoxTable, is_evaluated: BoolArray, mean_scores: bool) -> Tracks:
+    def tracks(all_boxes: BoxTable, is_evaluated: BoolArray, mean_scores: bool) -> EvaluatedTracks:
         rows = np.flatnonzero(is_evaluated)
         table = all_boxes.select(rows)
         track = number_tracks(table, scene_of_frame)
         scene_of_track = np.zeros(track.max(initial=-1) + 1, np.int64)
         scene_of_track[track] = scene_of_frame[table.frame]
-        return Tracks(
+        return EvaluatedTracks(
             given=table,
             rows=rows,
             table=build_tracks(table, track, timestamp_us, mean_scores=mean_scores, interpolation=interpolation),
@@ -157,7 +157,7 @@ def _timestamps_us(scenes: Sequence[Scene]) -> IntArray:
     return np.array([frame.timestamp_us for scene in scenes for frame in scene.frames], dtype=np.int64)
 
 
-def _check_annotated_once(annotated: Tracks, frames: Sequence[Frame]) -> None:
+def _check_annotated_once(annotated: EvaluatedTracks, frames: Sequence[Frame]) -> None:
     table = annotated.table
     order = np.lexsort((table.frame, table.track))
     same = (np.diff(table.track[order]) == 0) & (np.diff(table.frame[order]) == 0)

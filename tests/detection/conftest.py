@@ -1,23 +1,38 @@
-"""Fixtures: the numbers recorded from the published implementation, and a tiny detector that trains on a tiny city."""
+"""Fixtures: recorded numbers of the published code, tiny detectors that train on a tiny city, small COCO data."""
 
 import importlib.util
+import json
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from torch import nn
 
+from detection.checkpoints import read_checkpoint
 from detection.config import read_config
 from detection.data.create_infos import create_infos
+from detection.training import train
 from scenes.city import VERSION, make_city
 
 TINY = Path(__file__).with_name("city_tiny.py")
+DYNAMIC = Path(__file__).with_name("city_tiny_dynamic.py")
+STEP_2 = {
+    "model.trains": "router",
+    "model.threshold": 0.5,
+    "custom_hooks": [dict(type="AdaptiveOffsetHook")],
+    "schedule.reference_lr": 1e-2,
+    "schedule.warmup_iterations": 0,
+}
+CATEGORIES = [{"id": 90, "name": "zebra"}, {"id": 3, "name": "car"}, {"id": 17, "name": "cat"}]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -77,3 +92,62 @@ def tiny_config(tiny_city: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
         return config
 
     return read
+
+
+@pytest.fixture
+def dynamic_config(tiny_city: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
+    """Reads the config of the tiny dynamic detector for a step of training, with overrides by dotted key."""
+    monkeypatch.setenv("CITY_ROOT", str(tiny_city))
+
+    def read(step: int, **overrides: Any) -> Config:
+        settings = {key.replace("__", "."): value for key, value in overrides.items()}
+        return read_config(DYNAMIC, {**(STEP_2 if step == 2 else {}), **settings})
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_city: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights after a few iterations of both steps: a router that decides, and detectors that see next to nothing."""
+    work_dir = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CITY_ROOT", str(tiny_city))
+        config = read_config(DYNAMIC, {**STEP_2, "schedule.epochs": 0.5})
+        config.pop("val_dataloader")
+        config.pop("val_evaluator")
+        train(config, work_dir=work_dir, launcher="none")
+    (path,) = work_dir.glob("*.pth")
+    weights = tmp_path_factory.mktemp("weights") / "dynamic.pth"
+    torch.save(read_checkpoint(path), weights)
+    return weights
+
+
+@pytest.fixture
+def write_coco(tmp_path: Path) -> Callable[..., Path]:
+    """Writes an instances file and images of 60x40 with ids 0, 10, 20, ...; gives the folder that both are in."""
+
+    def write(rows: list[dict[str, Any]], images: int = 3, **changes: Any) -> Path:
+        named = [dict(id=10 * index, file_name=f"{index}.png", width=60, height=40) for index in range(images)]
+        # An annotation's id may be anything, even the 0 that COCO's program takes for none.
+        numbered = [{"id": index, **row} for index, row in enumerate(rows)]
+        content = {"images": named, "categories": CATEGORIES, "annotations": numbered, **changes}
+        (tmp_path / "instances.json").write_text(json.dumps(content))
+        random = np.random.default_rng(1)
+        for row in content["images"]:
+            pixels = random.integers(0, 256, (row["height"], row["width"], 3), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / row["file_name"]), pixels)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """The lines that are logged; mmengine's logger hands them to nobody else."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)

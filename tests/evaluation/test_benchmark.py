@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evaluation import evaluate_detection, evaluate_tracking
-from evaluation.benchmark import Measurement, comparison, measure, measurement_table, prepare
+from evaluation.benchmark import EngineRun, comparison, measure, measurement_table, prepare
 from evaluation.check import first_difference
 from scenes import read_scenes, read_tracks
 from scenes.city import VAL_SPLIT, VERSION
@@ -48,9 +48,9 @@ def test_measures_a_run(root) -> None:
 
 def test_comparison_says_what_was_extrapolated() -> None:
     measurements = [
-        Measurement("tracking", "ours", 10, 1.0, 0),
-        Measurement("tracking", "ours", 100, 5.0, 10**9),
-        Measurement("tracking", "devkit", 10, 60.0, 0),
+        EngineRun("tracking", "ours", 10, 1.0, 0),
+        EngineRun("tracking", "ours", 100, 5.0, 10**9),
+        EngineRun("tracking", "devkit", 10, 60.0, 0),
     ]
     assert comparison("tracking", measurements) == (
         "tracking on 100 scenes: the devkit takes, from 10 scenes in proportion, 600 s, ours 5.0 s: 120 times as fast"

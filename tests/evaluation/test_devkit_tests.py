@@ -25,7 +25,7 @@ from evaluation.detection import (
 from evaluation.engine import detection_errors as errors
 from evaluation.engine.box_table import BoxTable
 from evaluation.engine.track_table import TrackTable, build_tracks, number_tracks
-from evaluation.engine.tracked_scenes import TrackedScenes, Tracks, tracked_class
+from evaluation.engine.tracked_scenes import EvaluatedTracks, TrackedScenes, tracked_class
 from evaluation.tracking import class_curves
 from scenes import LABEL_OF_CLASS, Boxes3D
 
@@ -74,7 +74,7 @@ class TrackingEvaluationAdapter:
         )
 
     @staticmethod
-    def _tracks(tracks, lengths) -> Tracks:
+    def _tracks(tracks, lengths) -> EvaluatedTracks:
         table = table_from_devkit(boxes for frames in tracks.values() for boxes in frames.values())
         track = number_tracks(table, np.repeat(np.arange(len(lengths)), lengths))
         boxes = table.boxes
@@ -88,7 +88,7 @@ class TrackingEvaluationAdapter:
             source=np.arange(len(table)),
             filled=np.zeros(len(table), bool),
         )
-        return Tracks(table, np.arange(len(table)), given, np.array([0, track.max(initial=-1) + 1]))
+        return EvaluatedTracks(table, np.arange(len(table)), given, np.array([0, track.max(initial=-1) + 1]))
 
     def accumulate(self) -> TrackingMetricData:
         with ThreadPoolExecutor(1) as executor:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tracking import CameraEvidenceConfig, TrackerConfig
+from tracking.class_table import ClassTable
 from tracking.lifetime import evidence_score, patience_s, survivors, unsupported_s
-from tracking.settings import ClassTable
 from tracking.tracks import Tracks
 
 CONFIG = TrackerConfig(newborn_unseen_s=0.6, unseen_share=0.5, identity_memory_s=3.0)

@@ -8,8 +8,8 @@ from filterpy.kalman import KalmanFilter
 from scenes import Boxes3D
 from scenes.geometry import rotation_from_yaw
 from tracking import TrackerConfig, tracker_config_from_dict
+from tracking.class_table import ClassTable
 from tracking.measurement import Measured, measured_boxes
-from tracking.settings import ClassTable
 from tracking.smoothing import smooth
 
 CONFIG = TrackerConfig(suppress_duplicates=False)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detection.data.image_reading import read_image
 from detection.data.sample import CameraView, FrameSample
-from detection.images2d.image_reading import read_image
 from detection.registry import TRANSFORMS
 from scenes import InputError
 

@@ -7,8 +7,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from detection.dynamic.fusion import sum_resized
 from detection.models.backbones.backbone import Backbone
+from detection.models.routing.fusion import sum_resized
 from detection.registry import MODELS
 
 

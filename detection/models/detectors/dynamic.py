@@ -9,10 +9,6 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from detection.dynamic.adaptive_offset import AdaptiveOffset, router_losses
-from detection.dynamic.budget import HardBudget
-from detection.dynamic.fusion import BackboneFusion
-from detection.dynamic.router import Router, Routing, takes_easy_path
 from detection.frames import FrameBatch
 from detection.models.backbones.resnet import ResNet
 from detection.models.box_coder import Detections
@@ -21,6 +17,10 @@ from detection.models.detectors.shared_memory import NUM_SUMMARY, SharedMemory, 
 from detection.models.heads.query_head import QueryHead
 from detection.models.layers.position import to_metres
 from detection.models.predictions import HeadOutputs, Predictions
+from detection.models.routing.adaptive_offset import AdaptiveOffset, router_losses
+from detection.models.routing.budget import HardBudget
+from detection.models.routing.fusion import BackboneFusion
+from detection.models.routing.router import Router, Routing, fixed_routing, takes_easy_path
 from detection.registry import MODELS
 from scenes.errors import InputError
 
@@ -48,7 +48,7 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
 
     Training has two steps. First both detectors learn in every frame, while chance decides whose queries are
     remembered, so that each learns to go on from either. Then they are frozen and the router learns, see
-    `detection.dynamic.adaptive_offset`.
+    `detection.models.routing.adaptive_offset`.
 
     Source: Lin et al., DynamicDet, 2023, for images one by one.
 
@@ -122,6 +122,11 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         self.adaptive_offset = AdaptiveOffset()
         self.last_routing: Routing | None = None
         self._last_mode: str | None = None
+
+    @property
+    def router_is_trained(self) -> bool:
+        """Whether the router tells frames apart."""
+        return bool(self.router_iterations)
 
     def train(self, mode: bool = True) -> DynamicDetector:
         """Switch between training and evaluation; what the step does not train stays in evaluation."""
@@ -244,13 +249,9 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
             InputError: there is something to decide, and the router has never been trained.
         """
         streams = len(frame.continues_scene)
-        if self.threshold in (0, 1):
-            return Routing(torch.full((streams,), self.threshold == 1))
-        if not self.router_iterations:
-            raise InputError(
-                f"the router of these weights has never been trained: only the thresholds 0 and 1 can be used, "
-                f"not {self.threshold:g}"
-            )
+        fixed = fixed_routing(self.threshold, streams, self.router_is_trained)
+        if fixed is not None:
+            return fixed
         scores = self.router(maps, self._summary())
         if self.budget is not None:
             goes_on = frame.continues_scene.cpu() & (self.memory.hard_path is not None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from detection.images2d.batch import ImageTargets
+from detection.image_batch import ImageTargets
 from detection.models.box_overlap import (
     center_size_from_corners,
     corners_from_center_size,

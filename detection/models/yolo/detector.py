@@ -9,9 +9,9 @@ import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 
-from detection.dynamic import AdaptiveOffset, Routing, router_losses, takes_easy_path
-from detection.images2d.batch import ImageBatch, ImageDetections, ImageTargets
+from detection.image_batch import ImageBatch, ImageDetections, ImageTargets
 from detection.models.detectors.dynamic import DETECTORS, ROUTER
+from detection.models.routing import AdaptiveOffset, Routing, fixed_routing, router_losses, takes_easy_path
 from detection.models.yolo.dynamic_yolo import DynamicYolo
 from detection.models.yolo.loss import YoloLoss
 from detection.models.yolo.suppression import Postprocessing
@@ -34,8 +34,8 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
     """Dy-YOLOv7 over batches of images, each on its own path. Names of weights are the published ones.
 
     Training has two steps. First both detectors learn from every image, with the sum of their losses. Then they are
-    frozen and the router learns, see `detection.dynamic.adaptive_offset`. A router begins with zeros in its last layer,
-    by which one that was never trained is known.
+    frozen and the router learns, see `detection.models.routing.adaptive_offset`. A router begins with zeros in its last
+    layer, by which one that was never trained is known.
 
     Attributes:
         num_classes: of objects.
@@ -170,13 +170,9 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
         Raises:
             InputError: there is something to decide, and the router has never been trained.
         """
-        if self.threshold in (0, 1):
-            return Routing(torch.full((count,), self.threshold == 1))
-        if not self.router_is_trained:
-            raise InputError(
-                f"the router of these weights has never been trained: only the thresholds 0 and 1 can be used, "
-                f"not {self.threshold:g}"
-            )
+        fixed = fixed_routing(self.threshold, count, self.router_is_trained)
+        if fixed is not None:
+            return fixed
         assert self.router is not None
         scores = self.router(self.routed_maps(maps)).detach()
         return Routing(~takes_easy_path(scores, self.threshold).cpu(), scores)

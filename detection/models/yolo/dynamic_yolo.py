@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from detection.dynamic import Router, takes_easy_path
+from detection.models.routing import Router, takes_easy_path
 from detection.models.yolo.graph import LayerGraph
 from detection.models.yolo.layers import AnchorPrediction
 from detection.models.yolo.variants import Variant, first_backbone, head, second_backbone

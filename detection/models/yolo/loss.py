@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
-from detection.images2d.batch import ImageTargets
+from detection.image_batch import ImageTargets
 from detection.models.box_overlap import complete_iou, corners_from_center_size
 from detection.models.yolo.assignment import AnchorAssigner, AnchorAssignment
 from detection.models.yolo.layers import AnchorGrid, AnchorPrediction, flattened

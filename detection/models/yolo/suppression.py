@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from detection.images2d.batch import ImageDetections
+from detection.image_batch import ImageDetections
 from detection.models.box_overlap import corners_from_center_size, intersection_over_union
 from scenes.errors import InputError
 

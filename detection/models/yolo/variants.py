@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from torch import Tensor, nn
 
-from detection.dynamic import SplitConvolution, sum_resized
+from detection.models.routing import SplitConvolution, sum_resized
 from detection.models.yolo.graph import GraphBuilder, LayerGraph, Node
 from detection.models.yolo.layers import (
     AnchorPrediction,

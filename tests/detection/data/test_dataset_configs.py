@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from detection import models, validation_metric  # noqa: F401 - register what configs name
+from detection import models  # noqa: F401 - registers what configs name
 from detection.config import read_config
-from detection.loading import build_loader
+from detection.data.loading import build_loader
+from detection.metrics import scene_metric  # noqa: F401 - registers what configs name
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from detection.parity.distillation_losses import check_distillation_losses
-from detection.parity.models import Workshop
-from detection.parity.rule import Rule
+from parity.distillation_losses import check_distillation_losses
+from parity.models import Workshop
+from parity.rule import Rule
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 

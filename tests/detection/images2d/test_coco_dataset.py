@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from detection.data.dataset import FrameRequest
-from detection.images2d.batch import ImageDetections, in_original_pixels
+from detection.data.loading import batches, build_loader
+from detection.image_batch import ImageDetections, in_original_pixels
 from detection.images2d.dataset import CocoDataset
 from detection.images2d.sample import image_batch
-from detection.loading import batches, build_loader
 from scenes import InputError
 
 BOXES = [

@@ -15,10 +15,10 @@ from pycocotools.coco import COCO
 from detection.config import read_config
 from detection.data.create_infos import create_infos
 from detection.data.infos import CATEGORY_NAMES_2D, read_infos, write_infos
+from detection.data.loading import batches, build_loader
 from detection.images2d.annotations import read_instances
-from detection.images2d.evaluation import evaluate_coco, write_coco_results
 from detection.images2d.export import export_coco
-from detection.loading import batches, build_loader
+from detection.metrics.coco import evaluate_coco, write_coco_results
 from scenes import DETECTION_CLASSES, InputError, read_scenes
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
 from scenes.coco_results import read_coco_boxes

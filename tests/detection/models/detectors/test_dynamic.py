@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from detection.compilation import compile_for_inference
-from detection.dynamic.adaptive_offset import routing_losses
 from detection.frames import FrameBatch
 from detection.models.detectors.dynamic import DynamicDetector
 from detection.models.detectors.multi_view import MultiViewDetector
+from detection.models.routing.adaptive_offset import routing_losses
 from detection.registry import MODELS
+from detection.running.compilation import compile_for_inference
 from scenes.errors import InputError
 
 MakeFrame = Callable[..., FrameBatch]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from detection.images2d.batch import ImageBatch, ImageTargets
+from detection.image_batch import ImageBatch, ImageTargets
 from detection.models.yolo import VARIANTS, DynamicYolo, DynamicYoloDetector
 from scenes import InputError
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from detection.images2d.batch import ImageTargets
+from detection.image_batch import ImageTargets
 from detection.models.yolo.assignment import AnchorAssigner, candidates
 from detection.models.yolo.layers import AnchorPrediction, flattened
 from detection.models.yolo.loss import YoloLoss

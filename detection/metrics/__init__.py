@@ -1,0 +1,1 @@
+"""What is found, scored: nuScenes' metrics of scenes, COCO's of images."""

@@ -1,5 +1,0 @@
-"""Comparison with recordings of the published implementations: the same weights and inputs, and what they led to."""
-
-from detection.parity.checks import Report, check_folder
-
-__all__ = ["Report", "check_folder"]

@@ -1,0 +1,136 @@
+"""Running a trained detector: over the scenes of a data set, or frame by frame on one's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from detection.config import building
+from detection.data import collate
+from detection.data.loading import build_loader
+from detection.data.sample import FrameSample, Transform
+from detection.frames import FrameBatch
+from detection.global_boxes import boxes_by_sample, global_boxes, labels_of_classes
+from detection.registry import TRANSFORMS
+from detection.running.trained import Progress, TrainedDetector, found_by_all, setting, trained_model
+from evaluation import Evaluation, evaluate_detection
+from scenes import DETECTION_CLASSES, Boxes3D, InputError, Results
+
+
+class Detector(TrainedDetector):
+    """A trained detector that takes one time step after the other and remembers the objects it has seen.
+
+    One's own images go through `prepare`, frames of a data set straight to `step`.
+
+    Args:
+        model: with its weights.
+        device: where to run; by default a GPU if there is one.
+        classes: what its labels index.
+        transforms: from images as the cameras give them to what the network sees.
+        amp: whether to run in bfloat16 where that keeps the results.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device | str | None = None,
+        classes: Sequence[str] = DETECTION_CLASSES,
+        transforms: Sequence[Transform] = (),
+        amp: bool = False,
+    ) -> None:
+        labels_of_classes(classes)
+        super().__init__(model, classes, transforms, device, amp)
+
+    @classmethod
+    def _of(cls, config: Config, checkpoint: Path | str, device: torch.device | str | None, amp: bool) -> Detector:
+        model = trained_model(config, checkpoint)
+        dataset = config.get("val_dataloader", {}).get("dataset", {})
+        with building("val_dataloader.dataset.pipeline"):
+            transforms = [
+                TRANSFORMS.build(step) for step in dataset.get("pipeline", ()) if step["type"] != "LoadImages"
+            ]
+        return cls(model, device, dataset.get("classes", DETECTION_CLASSES), transforms, amp)
+
+    def prepare(self, samples: Sequence[FrameSample], continues_scene: Sequence[bool]) -> FrameBatch:
+        """The next time step of several streams, from images as the cameras give them.
+
+        Args:
+            samples: one for each stream, with images (H, W, 3) uint8 RGB.
+            continues_scene: for each stream whether this is the next frame of the scene that it has shown.
+        """
+        still = np.random.default_rng(0)  # nothing in validation is drawn
+        frames = []
+        for sample, continues in zip(samples, continues_scene, strict=True):
+            for transform in self._transforms:
+                sample = transform(sample, still)
+            frames.append([sample.to_batch(continues)])
+        return collate(frames)["frames"][0]
+
+    def step(self, frame: FrameBatch) -> list[Boxes3D]:
+        """Detect in the next time step.
+
+        Args:
+            frame: of B streams, of which each either continues its scene or begins one.
+
+        Returns:
+            B `Boxes3D` in global coordinates, best first. An object keeps its `query_id` from step to step.
+        """
+        return global_boxes(self._predicted({"frames": [frame]}), frame, self.classes)
+
+    def detect_batch(self, batch: Mapping[str, Any]) -> dict[str, Boxes3D]:
+        """What is found in a batch of a data loader, by sample token; see `step`."""
+        last = {"frames": batch["frames"][-1:]}
+        return boxes_by_sample(self._predicted(last), last, self.classes)
+
+
+def detect(
+    config: Config, checkpoint: Path | str, *, amp: bool = False, progress: Progress | None = None
+) -> Results | None:
+    """Detect in every frame of the data set that a config validates on.
+
+    Several processes, joined before, take whole scenes each, so that they find exactly what one process finds.
+
+    Args:
+        config: of it, `model` and `val_dataloader` are read.
+        checkpoint: weights of the model.
+        amp: see `Detector`.
+        progress: see `found_by_all`.
+
+    Returns:
+        The boxes of all frames, in the order of the data set; None in processes other than the first.
+
+    Raises:
+        InputError: the config, the checkpoint or a file of the data set cannot be used.
+    """
+    loader_config = setting(config, "val_dataloader")
+    if loader_config.get("batch_size", 1) != 1:
+        raise InputError("val_dataloader.batch_size: a process tests one stream at a time")
+    loader = build_loader(loader_config)
+    detector = Detector.from_config(config, checkpoint, amp=amp)
+    tokens = loader.dataset.sample_tokens  # type: ignore[attr-defined]
+    found = found_by_all(detector, loader, tokens, progress)
+    return None if found is None else Results(found)
+
+
+def evaluate(config: Config, results: Results) -> Evaluation:
+    """The official detection metrics of results on the data that a config validates on.
+
+    Args:
+        config: of it, `val_evaluator` is read.
+        results: of every sample of its split.
+
+    Raises:
+        InputError: the evaluator is not nuScenes', or its split cannot be read.
+    """
+    evaluator = setting(config, "val_evaluator")
+    try:
+        where = (evaluator["dataroot"], evaluator["version"], evaluator["split"])
+    except (KeyError, TypeError) as error:
+        raise InputError("val_evaluator has to be a NuScenesMetric with dataroot, version and split") from error
+    return evaluate_detection(results, *where)

@@ -1,0 +1,221 @@
+"""Running a trained 2D detector: over the images of a data set, or on any images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from detection.config import building
+from detection.data.dataset import path_below
+from detection.data.image_reading import RgbImage
+from detection.data.loading import build_loader
+from detection.image_batch import ImageBatch, ImageDetections, detections_by_image
+from detection.images2d.annotations import chosen_categories, read_instances
+from detection.images2d.sample import ImageSample, ImageTransform, image_batch
+from detection.metrics.coco import CocoRow, coco_results, evaluate_coco
+from detection.models.yolo import fused
+from detection.models.yolo.detector import DynamicYoloDetector
+from detection.registry import MODELS, TRANSFORMS
+from detection.running.sources import SourceImage
+from detection.running.trained import Progress, TrainedDetector, found_by_all, setting, trained_model
+from scenes import InputError
+from scenes.coco import CocoId
+
+
+class ImageDetector(TrainedDetector):
+    """A trained 2D detector, fused for inference.
+
+    Args:
+        model: with its weights; a fused copy of it is what runs.
+        classes: what its labels index.
+        transforms: from an image as it was read to what the network sees.
+        device: where to run; by default a GPU if there is one.
+        amp: whether to run in bfloat16 where that keeps the results.
+    """
+
+    def __init__(
+        self,
+        model: DynamicYoloDetector,
+        classes: Sequence[str],
+        transforms: Sequence[ImageTransform] = (),
+        device: torch.device | str | None = None,
+        amp: bool = False,
+    ) -> None:
+        model.check_classes(classes)
+        super().__init__(fused(model), classes, transforms, device, amp)
+
+    @classmethod
+    def _of(cls, config: Config, checkpoint: Path | str, device: torch.device | str | None, amp: bool) -> ImageDetector:
+        _check_kind(config)
+        model: Any = trained_model(config, checkpoint)
+        return cls(model, class_names(config), validation_transforms(config), device, amp)
+
+    def detect(self, images: Sequence[RgbImage]) -> list[ImageDetections]:
+        """Detect in images of any sizes, as one batch.
+
+        Args:
+            images: (H, W, 3) uint8 RGB.
+
+        Returns:
+            The objects of each image, in its pixels.
+        """
+        if not images:
+            return []
+        return list(self.detect_batch({"images": self.prepare(images)}).values())
+
+    def prepare(self, images: Sequence[RgbImage]) -> ImageBatch:
+        """Images as the network sees them, with running numbers for ids."""
+        still = np.random.default_rng(0)  # nothing in validation is drawn
+        samples = []
+        for number, image in enumerate(images):
+            sample = ImageSample.of(image, number, f"image {number}")
+            for transform in self._transforms:
+                sample = transform(sample, still, _no_other)
+            samples.append(sample)
+        return image_batch(samples)
+
+    def detect_batch(self, batch: Mapping[str, Any]) -> dict[CocoId, ImageDetections]:
+        """What is found in a batch of a data loader, by image id, in pixels of the image as it was read."""
+        return detections_by_image(self._predicted(batch), batch)
+
+
+@dataclass(frozen=True, eq=False)
+class FoundImage:
+    """An image of a source, what was found in it, and whether it took the hard path."""
+
+    image: SourceImage
+    detections: ImageDetections
+    hard: bool
+
+
+def detect_in_source(detector: ImageDetector, source: Iterable[SourceImage], batch_size: int) -> Iterator[FoundImage]:
+    """Detect in the images of a source, batch by batch.
+
+    Raises:
+        InputError: the batch size is below 1, or see `Source`.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch size {batch_size}: expected at least 1")
+    waiting: list[SourceImage] = []
+    for image in source:
+        waiting.append(image)
+        if len(waiting) == batch_size:
+            yield from _found(detector, waiting)
+            waiting = []
+    yield from _found(detector, waiting)
+
+
+def _found(detector: ImageDetector, images: Sequence[SourceImage]) -> Iterator[FoundImage]:
+    found = detector.detect([image.image for image in images])
+    if found:
+        assert detector.model.last_routing is not None
+        yield from map(FoundImage, images, found, detector.model.last_routing.hard.tolist())
+
+
+def detect_images(
+    config: Config, checkpoint: Path | str, *, amp: bool = False, progress: Progress | None = None
+) -> dict[CocoId, ImageDetections] | None:
+    """Detect in every image of the data set that a config validates on.
+
+    Several processes, joined before, share the images.
+
+    Args:
+        config: of it, `model` and `val_dataloader` are read.
+        checkpoint: weights of the model.
+        amp: see `ImageDetector`.
+        progress: see `found_by_all`.
+
+    Returns:
+        The objects of all images by image id, in the order of the data set; None in processes other than the first.
+
+    Raises:
+        InputError: the config, the checkpoint or a file of the data set cannot be used.
+    """
+    loader = build_loader(setting(config, "val_dataloader"))
+    detector = ImageDetector.from_config(config, checkpoint, amp=amp)
+    return found_by_all(detector, loader, loader.dataset.image_ids, progress)  # type: ignore[attr-defined]
+
+
+def found_rows(config: Config, found: Mapping[CocoId, ImageDetections]) -> list[CocoRow]:
+    """Detections as rows of a COCO results file, with the category ids of the data that a config validates on."""
+    path, classes = _annotated(config)
+    categories = chosen_categories(read_instances(path).categories, classes, path)
+    return coco_results(list(found), list(found.values()), [category.id for category in categories])
+
+
+def evaluate_images(config: Config, found: Mapping[CocoId, ImageDetections]) -> dict[str, float]:
+    """COCO's AP and its companions on the data that a config validates on.
+
+    Args:
+        config: of it, `val_evaluator` is read.
+        found: the objects of every image.
+
+    Raises:
+        InputError: the evaluator is not COCO's, or its file cannot be used.
+    """
+    return evaluate_coco(_annotated(config)[0], found_rows(config, found))
+
+
+def set_score_threshold(config: Config, score: float) -> None:
+    """Let the detector of a config find only what has a higher score.
+
+    Raises:
+        InputError: the config is of no 2D detector, or the score is not in [0, 1].
+    """
+    _check_kind(config)
+    if not 0 <= score <= 1:
+        raise InputError(f"score {score:g}: expected a number from 0 to 1")
+    config.merge_from_dict({"model.postprocess.score_threshold": score})
+
+
+def validation_transforms(config: Config) -> list[ImageTransform]:
+    """What a config does to the images that it validates on."""
+    with building("val_dataloader.dataset.pipeline"):
+        return [TRANSFORMS.build(step) for step in _data_set(config)["pipeline"]]
+
+
+def class_names(config: Config) -> tuple[str, ...]:
+    """The classes of the data that a config validates on: as it states them, or else as the instances file does.
+
+    Raises:
+        InputError: neither does.
+    """
+    data_set = _data_set(config)
+    if data_set.get("classes"):
+        return tuple(data_set["classes"])
+    path = path_below(Path(data_set["dataroot"]), Path(data_set["ann_file"]))
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file, and val_dataloader.dataset.classes does not say the names of the classes either"
+        )
+    return tuple(category.name for category in chosen_categories(read_instances(path).categories, None, path))
+
+
+def _check_kind(config: Config) -> None:
+    kind = setting(config, "model").get("type")
+    if MODELS.get(kind) is not DynamicYoloDetector:
+        raise InputError(f"{config.filename}: model is a {kind}; expected a DynamicYoloDetector, for single images")
+
+
+def _data_set(config: Config) -> Mapping[str, Any]:
+    data_set: Mapping[str, Any] = setting(config, "val_dataloader")["dataset"]
+    return data_set
+
+
+def _annotated(config: Config) -> tuple[Path, Sequence[str] | None]:
+    """The instances file to compare with, and the classes that were looked for."""
+    evaluator = setting(config, "val_evaluator")
+    try:
+        return Path(evaluator["ann_file"]), evaluator.get("classes")
+    except (KeyError, TypeError) as error:
+        raise InputError("val_evaluator has to be a CocoMetric with ann_file") from error
+
+
+def _no_other() -> NoReturn:
+    raise InputError("val_dataloader.dataset.pipeline: a step asks for another image, and there is only this one")

@@ -1,0 +1,158 @@
+"""What trained detectors share: they come from a config and a checkpoint, and run over the batches of a data loader."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_gather_object, is_main_process
+from torch import nn
+from torch.utils.data import DataLoader
+
+from detection.checkpoints import load_weights
+from detection.config import building, read_config
+from detection.data.loading import batches
+from detection.registry import MODELS
+from scenes import InputError
+
+Progress = Callable[[int, int], None]
+
+_DetectorT = TypeVar("_DetectorT", bound="TrainedDetector")
+
+
+class TrainedDetector(ABC):
+    """A network with its weights, and what comes before and after it.
+
+    Args:
+        model: with its weights.
+        classes: what its labels index.
+        transforms: from an image as it was read to what the network sees.
+        device: where to run; by default a GPU if there is one.
+        amp: whether to run in bfloat16 where that keeps the results.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        classes: Sequence[str],
+        transforms: Sequence[Any],
+        device: torch.device | str | None,
+        amp: bool,
+    ) -> None:
+        self.classes = tuple(classes)
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._model: Any = model.to(self._device).eval()
+        self._transforms = tuple(transforms)
+        self._amp = amp
+
+    @classmethod
+    def from_config(
+        cls: type[_DetectorT],
+        config: Config | Path | str,
+        checkpoint: Path | str,
+        device: torch.device | str | None = None,
+        amp: bool = False,
+    ) -> _DetectorT:
+        """The detector of a config with the weights of a checkpoint. The data set itself need not be there.
+
+        Args:
+            config: a config file, or what `detection.config.read_config` made of it.
+            checkpoint: see `detection.checkpoints.read_checkpoint`.
+            device, amp: see the class.
+
+        Raises:
+            InputError: the config is wrong or of another kind of detector, the checkpoint is broken or of another
+                model, or nothing says what the classes are.
+        """
+        if not isinstance(config, Config):
+            config = read_config(config)
+        return cls._of(config, checkpoint, device, amp)
+
+    @classmethod
+    @abstractmethod
+    def _of(
+        cls: type[_DetectorT], config: Config, checkpoint: Path | str, device: torch.device | str | None, amp: bool
+    ) -> _DetectorT:
+        """See `from_config`."""
+
+    @property
+    def model(self) -> Any:
+        """The network."""
+        return self._model
+
+    @abstractmethod
+    def detect_batch(self, batch: Mapping[str, Any]) -> Mapping[Any, Any]:
+        """What is found in a batch of a data loader, by what names a frame or an image of the data set."""
+
+    @torch.no_grad()
+    def _predicted(self, batch: Mapping[str, Any]) -> Sequence[Any]:
+        """What the network finds in a batch, as it sees it."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._amp):
+            found: Sequence[Any] = self._model(**self._model.data_preprocessor(batch), mode="predict")
+        return found
+
+    def reset(self) -> None:
+        """Forget what was seen before."""
+        if self._model.memory is not None:
+            self._model.memory.reset()
+
+
+def trained_model(config: Config, checkpoint: Path | str) -> nn.Module:
+    """The model of a config with the weights of a checkpoint.
+
+    Raises:
+        InputError: see `TrainedDetector.from_config`.
+    """
+    model = untrained_model(config)
+    load_weights(model, checkpoint)
+    return model
+
+
+def untrained_model(config: Config) -> nn.Module:
+    """The model of a config with random weights.
+
+    Raises:
+        InputError: the config is wrong.
+    """
+    model_config = setting(config, "model")
+    with building("model"):
+        model: nn.Module = MODELS.build(model_config)
+    return model
+
+
+def found_by_all(
+    detector: TrainedDetector, loader: DataLoader[Any], names: Sequence[Any], progress: Progress | None = None
+) -> dict[Any, Any] | None:
+    """What the processes find in their shares of a data set, together; None in processes other than the first.
+
+    Args:
+        detector: of this process.
+        loader: of its share.
+        names: of all frames or images, in the order that is wanted.
+        progress: called with the number of frames or images that this process has seen, and that of its share.
+    """
+    found: dict[Any, Any] = {}
+    for batch in batches(loader):
+        found.update(detector.detect_batch(batch))
+        if progress is not None:
+            progress(len(found), len(loader.sampler))  # type: ignore[arg-type]  # ours have a length
+    shares = all_gather_object(found)
+    if not is_main_process():
+        return None
+    together = {name: boxes for share in shares for name, boxes in share.items()}
+    return {name: together[name] for name in names}
+
+
+def setting(config: Config, key: str) -> Any:
+    """A part of a config.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if key not in config:
+        raise InputError(f"the config has no '{key}'")
+    return config[key]

@@ -1,0 +1,106 @@
+"""Every kind of image file becomes 8-bit RGB, and a broken one is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from detection.data.image_reading import read_image
+from scenes import InputError
+
+PIXELS = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8), (0, 0), 2)
+GREY = PIXELS[:, :, 0]
+GREY_16 = GREY.astype(np.uint16) * 256 + 17
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_color_image_is_as_opencv_reads_it(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    assert cv2.imwrite(str(path), PIXELS)
+    np.testing.assert_array_equal(read_image(path), cv2.imread(str(path))[:, :, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (GREY, np.dstack([GREY] * 3)),
+        (GREY_16, np.dstack([GREY] * 3)),
+        (np.dstack([GREY_16] * 3), np.dstack([GREY] * 3)),
+        (np.dstack([PIXELS, GREY]), PIXELS[:, :, ::-1]),
+    ],
+    ids=["grey", "grey of 16 bits", "color of 16 bits", "transparent"],
+)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_other_pixels_become_rgb(tmp_path: Path, written: np.ndarray, expected: np.ndarray, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    assert cv2.imwrite(str(path), written)
+    read = read_image(path)
+    assert read.dtype == np.uint8 and read.shape == (24, 32, 3)
+    np.testing.assert_array_equal(read, expected)
+
+
+def test_ink_becomes_light(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).convert("CMYK").save(tmp_path / "printed.jpg", quality=100)
+    read = read_image(tmp_path / "printed.jpg")
+    assert read.shape == PIXELS.shape and np.abs(read.astype(int) - PIXELS).mean() < 3
+
+
+def test_image_stands_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    Image.fromarray(PIXELS).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.png"), np.rot90(PIXELS, -1))
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: None, "is missing"),
+        (lambda path: path.write_text("no image"), r"cannot be read \(not an image\)"),
+        (lambda path: path.write_bytes(b""), r"cannot be read \(not an image\)"),
+        (lambda path: path.mkdir(), "cannot be read"),
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+        (lambda path: path.open("wb").truncate(2**29), "512 MB, too large for an image"),
+        (lambda path: Image.new("1", (12_000, 12_000)).save(path, "png"), "12000x12000 pixels are too many"),
+        (lambda path: Image.new("1", (20_000, 20_000)).save(path, "png"), "decompression bomb"),
+        (lambda path: path.write_bytes(cv2.imencode(".jpg", PIXELS)[1].tobytes()[:-60]), "truncated"),
+        (lambda path: path.write_bytes(cv2.imencode(".png", PIXELS)[1].tobytes()[:-600]), "truncated"),
+        (lambda path: Image.fromarray(GREY.astype(np.float32)).save(path, "tiff"), "floating-point"),
+        (lambda path: Image.fromarray(GREY.astype(np.int32) << 16).save(path, "tiff"), "more than 16 bits"),
+    ],
+)
+def test_bad_image_is_named(tmp_path: Path, write: Callable[[Path], object], message: str) -> None:
+    path = tmp_path / "bad.jpg"
+    write(path)
+    with pytest.raises(InputError, match=message) as caught:
+        read_image(path)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+def test_message_begins_as_the_caller_wants(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^the camera's image: is missing"):
+        read_image(tmp_path / "none.png", "the camera's image")
+
+
+@given(data=st.data(), suffix=st.sampled_from([".jpg", ".png", ".tif", ".bmp", ".webp"]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.filterwarnings("error")
+def test_damaged_file_is_read_or_named(tmp_path: Path, data: st.DataObject, suffix: str) -> None:
+    content = bytearray(cv2.imencode(suffix, PIXELS)[1].tobytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "damaged"
+    path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    try:
+        assert read_image(path).shape[2] == 3
+    except InputError as error:
+        assert str(path) in str(error)

@@ -1,0 +1,145 @@
+"""A trained detector over a data set and frame by frame."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from detection.data.loading import batches, build_loader
+from detection.data.sample import CameraView, FrameSample
+from detection.registry import MODELS
+from detection.running.detector import Detector, detect, evaluate
+from scenes import InputError, Results, read_detections, read_scenes, write_detections
+from scenes.city import VAL_SPLIT, VERSION
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY = Path(__file__).parents[1] / "city_tiny.py"
+TinyConfig = Callable[..., Config]
+
+
+@pytest.fixture
+def checkpoint(tiny_config: TinyConfig, tmp_path: Path) -> Path:
+    """Weights as they are before training: chance boxes, but boxes."""
+    torch.manual_seed(1)
+    path = tmp_path / "weights.pth"
+    torch.save(MODELS.build(tiny_config().model).state_dict(), path)
+    return path
+
+
+def test_every_frame_in_order_and_written(tiny_config: TinyConfig, tiny_city: Path, checkpoint: Path) -> None:
+    seen = []
+    results = detect(tiny_config(), checkpoint, progress=lambda done, total: seen.append((done, total)))
+    assert isinstance(results, Results)
+    scenes = read_scenes(tiny_city, VERSION, VAL_SPLIT)
+    assert set(results.boxes) == {token for scene in scenes for token in scene.sample_tokens}
+    assert seen == [(done, 12) for done in range(1, 13)]
+    path = checkpoint.with_suffix(".json")
+    write_detections(path, results)
+    again = read_detections(path).boxes
+    assert list(again) == list(results.boxes)
+    assert all(np.array_equal(again[token].query_id, results.boxes[token].query_id) for token in again)
+    assert evaluate(tiny_config(), results).summary["nd_score"] >= 0
+
+
+def test_frame_by_frame_equals_the_data_set(tiny_config: TinyConfig, checkpoint: Path) -> None:
+    """Names of queries begin anew with each scene, and live on within one."""
+    config = tiny_config()
+    detector = Detector.from_config(TINY, checkpoint, device="cpu")
+    expected = detect(config, checkpoint)
+    assert isinstance(expected, Results)
+    names: dict[str, list[set[int]]] = {}
+    for batch in batches(build_loader(config.val_dataloader)):
+        frame = batch["frames"][0]
+        if not frame.continues_scene.any():
+            detector.reset()
+        (boxes,) = detector.step(frame)
+        assert np.array_equal(boxes.center_m, expected.boxes[frame.sample_tokens[0]].center_m)
+        names.setdefault(frame.scene_tokens[0], []).append(set(boxes.query_id.tolist()))
+    for of_scene in names.values():
+        assert of_scene[0] <= set(range(60))  # 40 learned queries and the 20 that stand in for carried ones
+        assert all(before & after for before, after in pairwise(of_scene))
+
+
+def test_images_of_ones_own(tiny_config: TinyConfig, checkpoint: Path) -> None:
+    """Two streams from arrays and matrices alone see what the data set shows."""
+    config = tiny_config()
+    detector = Detector.from_config(config, checkpoint, device="cpu")
+    dataset = build_loader(config.val_dataloader).dataset
+    samples = []
+    for index in (0, 5):
+        record = dataset.record(index)
+        views = [
+            CameraView(
+                name=camera.name,
+                image_path=Path("live"),
+                size_px=None,
+                image=np.asarray(Image.open(camera.image_path)),
+                image_from_camera=camera.image_from_camera,
+                camera_from_lidar=camera.camera_from_lidar,
+                annotations=None,
+            )
+            for camera in record.cameras
+        ]
+        samples.append(
+            FrameSample(
+                f"frame{index}", "drive", record.timestamp_us, record.global_from_lidar, tuple(views), None, None
+            )
+        )
+    frame = detector.prepare(samples, continues_scene=[False, False])
+    assert torch.equal(frame.images, torch.cat([dataset[index][0].images for index in (0, 5)]))
+    assert frame.sample_tokens == ("frame0", "frame5")
+    assert all(len(boxes) > 0 for boxes in detector.step(frame))
+
+
+def test_several_streams_at_once_find_what_each_finds(tiny_config: TinyConfig, checkpoint: Path) -> None:
+    config = tiny_config()
+    alone = detect(config, checkpoint)
+    assert isinstance(alone, Results)
+    loader = config.train_dataloader.to_dict()
+    loader["dataset"] = config.val_dataloader.dataset
+    detector = Detector.from_config(config, checkpoint, device="cpu")
+    for _, batch in zip(range(4), batches(build_loader(loader)), strict=False):
+        frame = batch["frames"][0]
+        for token, boxes in zip(frame.sample_tokens, detector.step(frame), strict=True):
+            expected = alone.boxes[token]
+            assert boxes.score == pytest.approx(expected.score, abs=1e-4)
+
+
+def _test_tool(city: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "tools/test.py", *map(str, arguments)],
+        env={"CITY_ROOT": str(city), "PATH": "", "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_tool_refuses_a_checkpoint_of_another_model(tiny_city: Path, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(1)}}, tmp_path / "other.pth")
+    done = _test_tool(tiny_city, TINY, tmp_path / "other.pth", "--out", tmp_path / "out.json")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path / 'other.pth'}: ")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_wrong_calls_are_named(tiny_config: TinyConfig, checkpoint: Path) -> None:
+    config = tiny_config(validate=False)
+    with pytest.raises(InputError, match="the config has no 'val_dataloader'"):
+        detect(config, checkpoint)
+    with pytest.raises(InputError, match="the config has no 'val_evaluator'"):
+        evaluate(config, Results({}))
+    with pytest.raises(InputError, match="a process tests one stream at a time"):
+        detect(tiny_config(val_dataloader__batch_size=2), checkpoint)
+    with pytest.raises(InputError, match=r"absent\.pth: "):
+        Detector.from_config(tiny_config(), checkpoint.with_name("absent.pth"))
