@@ -128,6 +128,7 @@ def track_offline(
     histories = _linked(histories, _smoothed(histories, drive), drive)
     paths = _smoothed(histories, drive)
     score = _whole_track_score(histories, paths, drive)
+    del histories  # a tenth of the memory that long drives take, and the frames need theirs now
     return list(_frames(paths, score, drive))
 
 
@@ -307,9 +308,10 @@ def _frames(paths: _Paths, score: FloatArray, drive: _Drive) -> Iterator[Boxes3D
         expected, _ = observe(paths.mean[cells], label, drive.table)
         yield Boxes3D(
             center_m=np.column_stack([expected[:, :2], body[:, 0]]),
-            size_wlh_m=body[:, 1:],
+            # Copies: views would keep the arrays that they are parts of.
+            size_wlh_m=body[:, 1:].copy(),
             rotation=rotation_from_yaw(expected[:, 2]),
-            velocity_mps=expected[:, 3:],
+            velocity_mps=expected[:, 3:].copy(),
             label=label,
             score=score[tracks],
             track_id=np.array([str(track + 1) for track in tracks.tolist()], dtype=np.str_),

@@ -63,7 +63,8 @@ class Spans:
     @property
     def frame_of_cell(self) -> IndexArray:
         """(C,) the frame of each cell."""
-        return np.arange(self.start[-1]) + np.repeat(self.first - self.start[:-1], self.lengths)
+        frames: IndexArray = np.arange(self.start[-1]) + np.repeat(self.first - self.start[:-1], self.lengths)
+        return frames
 
     def cells(self, tracks: IndexArray, frame: IndexArray | int) -> IndexArray:
         """The cells of tracks that are alive in a frame."""
