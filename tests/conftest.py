@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # The first example of a test compiles, decodes or imports: a time limit an example would fail at random.
 settings.register_profile("project", deadline=None)
+# `make mutants`: the same examples for every mutant, and no time for the smallest one that fails.
+settings.register_profile(
+    "mutants", deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile("project")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -16,11 +16,11 @@ from visualization import BirdsEyeView, BoxAnnotator, CameraView, LabelAnnotator
 from visualization.annotators import short_identity
 from visualization.colors import identity_color, rgb
 
-from .conftest import boxes_at, camera_at
+from .conftest import START, boxes_at, camera_at
 
 
 def birds_eye() -> BirdsEyeView:
-    return BirdsEyeView(np.eye(4), 300, 300, pixels_per_m=5.0)
+    return BirdsEyeView(START, 300, 300, pixels_per_m=5.0)
 
 
 def black(view) -> np.ndarray:
@@ -28,7 +28,7 @@ def black(view) -> np.ndarray:
 
 
 def front_view(tmp_path) -> CameraView:
-    return CameraView(camera_at(0.0, "CAM_FRONT", tmp_path / "none.jpg", np.eye(4)), 800, 450)
+    return CameraView(camera_at(0.0, "CAM_FRONT", tmp_path / "none.jpg", START), 800, 450)
 
 
 @pytest.mark.parametrize("module", [visualization.annotators, visualization.views, visualization.heat])

@@ -32,7 +32,7 @@ def test_tracks_on_their_annotations_are_right(small_scene, small_tracks):
 
 
 def test_a_track_two_metres_away_is_wrong_and_its_object_missed(small_scene):
-    tracks = results(small_scene, [boxes_at([(15.0, 2.0), LEFT], ["1", "2"])] * 4)
+    tracks = results(small_scene, [boxes_at([(15.0, 2.0 + 1e-6), LEFT], ["1", "2"])] * 4)
     events = scene_events(small_scene, tracks, {})[0]
     assert events.match.tolist() == [UNMATCHED, 1]
     assert events.false_positive.tolist() == [True, False]

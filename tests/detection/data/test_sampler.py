@@ -151,6 +151,29 @@ def test_evaluation_shares_scenes_evenly() -> None:
     assert sorted(shares) == [80, 80, 120, 120]
 
 
+def test_evaluation_gives_the_next_longest_scene_to_whoever_has_fewest_frames() -> None:
+    dataset = _Sequences([1, 4, 6, 3, 5, 2])
+    samplers = [EvaluationSampler(dataset, rank=rank, world_size=2) for rank in range(2)]  # type: ignore[arg-type]
+    starts = [[request.index for request in sampler if not request.continues_scene] for sampler in samplers]
+    # 6 | 5, then 4 to the second and 3 to the first, 2 to the first, 1 to the second: 11 frames and 10, dealt in turn
+    # they were 12 and 9. Each process keeps the order of the data set.
+    assert starts == [[5, 11, 19], [0, 1, 14]]
+
+
+@given(lengths, world_sizes)
+def test_evaluation_burdens_nobody_who_had_more(lengths: list[int], world_size: int) -> None:
+    """Without its last scene, which is its shortest, no process has more frames than any other in the end."""
+    dataset = _Sequences(lengths)
+    shares = []
+    for rank in range(world_size):
+        scenes: list[int] = []
+        for request in EvaluationSampler(dataset, rank=rank, world_size=world_size):  # type: ignore[arg-type]
+            scenes = [*scenes[:-1], scenes[-1] + 1] if request.continues_scene else [*scenes, 1]
+        shares.append(scenes)
+    least = min(sum(scenes) for scenes in shares)
+    assert all(sum(scenes) - min(scenes, default=0) <= least for scenes in shares)
+
+
 def test_settings_out_of_range() -> None:
     with pytest.raises(InputError, match="seed=-1"):
         StreamingSampler(_Sequences([1]), 1, seed=-1)  # type: ignore[arg-type]
