@@ -28,9 +28,8 @@ SENSOR_XY_M = np.array([1210.0, -840.0])
 def random_tracks(label: list[int], seed: int = 0) -> Tracks:
     rng = np.random.default_rng(seed)
     count = len(label)
-    values = {
-        name: np.zeros((count, *column.shape[1:]), column.dtype) for name, column in Tracks.none().columns().items()
-    }
+    empty = Tracks.none().columns()
+    values = {name: np.zeros((count, *column.shape[1:]), column.dtype) for name, column in empty.items()}
     values["label"][:] = label
     values["mean"][:] = rng.normal(0.0, [50.0, 50.0, 2.0, 5.0, 0.1, 0.0], (count, 6))
     values["mean"][:, 5] = 0.5 * (values["label"] == BUS)

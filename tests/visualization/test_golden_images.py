@@ -43,7 +43,7 @@ def street(time: float = 0.0) -> Boxes3D:
     centers = [(12.0 + 2 * time, 1.5), (22.0 - 3 * time, -4.0), (9.0, 4.0 - 0.5 * time), (3.2, 2.3)]
     boxes = boxes_at(centers, ["1", "2", "3", "0123456789abcdef"])
     return boxes.replace(
-        rotation=rotation_from_yaw(yaw_from_rotation(boxes.rotation) + [0.1, 3.0, -1.5, 0.0]),
+        rotation=rotation_from_yaw(yaw_from_rotation(boxes.rotation) + np.array([0.1, 3.0, -1.5, 0.0])),
         label=np.array([0, 1, 8, 0]),
         score=np.array([0.95, 0.6, 0.3, 0.1]),
         size_wlh_m=np.array([[1.9, 4.6, 1.6], [2.6, 7.0, 3.0], [0.7, 0.7, 1.6], [1.9, 4.6, 1.6]]),
