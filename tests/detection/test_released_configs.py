@@ -67,6 +67,16 @@ def test_what_is_trained(recorded: dict[str, list[Path]], name: str) -> None:
         assert counts is not None and trained == int(counts[1]), path.name
 
 
+def test_the_readme_states_the_queries_of_each_config() -> None:
+    readme = CONFIGS.with_name("README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+/\w+)`.*?\| (\d+)(?: \+ (\d+))? \|", readme, re.MULTILINE)
+    assert len(rows) == 9
+    for config, queries, carried in rows:
+        head = read_config(CONFIGS / f"{config}.py")["model"]["pts_bbox_head"]
+        found = (head["num_query"], (head.get("memory") or {}).get("num_propagated", 0))
+        assert found == (int(queries), int(carried or 0)), config
+
+
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_own_configs_can_be_built(name: str) -> None:
     paths = sorted(CONFIGS.rglob(f"{name}.py"))  # city_r18 is of several methods
