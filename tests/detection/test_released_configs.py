@@ -30,10 +30,10 @@ KEYS = re.compile(r"keys_(?:harmo_(?:distill3d|raydn|streampetr)_)?(?!harmo_|dy_
 
 
 @pytest.fixture(scope="module")
-def recorded(shared: Path) -> dict[str, list[Path]]:
+def recorded(recordings: Path) -> dict[str, list[Path]]:
     """Config -> the recorded files of its names and shapes."""
     files: dict[str, list[Path]] = {}
-    for path in sorted(shared.glob("golden*/keys_*.txt")):
+    for path in sorted(recordings.glob("golden*/keys_*.txt")):
         if (named := KEYS.fullmatch(path.stem)) and named[1] not in OWN:
             files.setdefault(named[1], []).append(path)
     return files
