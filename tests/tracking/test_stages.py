@@ -121,6 +121,19 @@ def test_overlap_of_bodies_seen_from_above(along: float, across: float, boxes_at
     assert not taken(tracks, boxes, settings(cost="giou", gate_giou=cost - 0.01))
 
 
+def test_overlap_is_that_of_the_body_as_its_model_sees_it(boxes_at) -> None:
+    """A bicycle model keeps the yaw elsewhere than constant velocity does."""
+    label = np.array([LABEL_OF_CLASS["bus"], LABEL_OF_CLASS["car"]])
+    classes = {"bus": ClassConfig(motion="bicycle"), "car": ClassConfig()}
+    mean = np.zeros((2, 6))
+    mean[:, 0] = [0.0, 50.0]
+    mean[0, 2] = mean[1, 4] = 1.2
+    tracks = standing([(0.0, 0.0), (50.0, 0.0)], mean=mean, label=label)
+    boxes = boxes_at(mean[:, :2], rotation=rotation_from_yaw([1.2, 1.2]), label=label)
+    config = settings(cost="giou", gate_giou=0.01, classes=classes)
+    assert partners(tracks, boxes, config) == [(0.0, 0.0), (50.0, 0.0)]
+
+
 def test_backtracked_places_are_compared_with_the_last_ones(boxes_at) -> None:
     config = settings({"gate_m": 1.0}, cost="backtracked_distance")
     tracks, last_xy_m = standing([(30.0, 0.0)]), np.array([[2.0, 8.0]])
@@ -218,7 +231,9 @@ def test_dormant_tracks_return_by_their_query_alone(boxes_at) -> None:
         tracks = standing([(0.0, 0.0)], unseen_s=unseen_s, observed_s=[0.0], query_id=[5])
         assert taken(tracks, boxes_at([(0.0, 0.0)]), wide) == by_place
         assert taken(tracks, boxes_at([(3.5, 0.0)]), wide) == by_place
+        assert taken(tracks, boxes_at([(0.0, 0.0)], score=np.array([0.1])), wide) == by_place
         assert taken(tracks, queried(boxes_at, [(0.0, 0.0)], [5]), wide)
+        assert taken(tracks, queried(boxes_at, [(0.0, 0.0)], [5]), settings(recovery_gate_scale=0.9))
     supported = standing([(0.0, 0.0)], unseen_s=1.2, observed_s=[0.0], supported_us=[NOW_US - 600_000])
     assert taken(supported, boxes_at([(0.0, 0.0)]), wide)
 

@@ -88,6 +88,23 @@ def test_seeds_differ_between_slots_iterations_and_runs() -> None:
     assert [request.index for request in islice(other, 40)] != [streams[i % 2][i // 2].index for i in range(40)]
 
 
+def test_a_seed_names_run_iteration_and_slot_of_all_processes() -> None:
+    streams = _streams(StreamingSampler, _Sequences([5] * 6), 2, 2, 4, start=3)
+    for slot, stream in enumerate(streams):
+        assert [request.seed for request in stream] == [(7, iteration, slot) for iteration in range(3, 7)]
+
+
+@pytest.mark.parametrize("sampler_type", [StreamingSampler, ShuffledSampler, EvaluationSampler])
+def test_running_processes_are_asked_for_their_rank(sampler_type: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = _Sequences([2] * 9)
+    batch_size = {} if sampler_type is EvaluationSampler else {"batch_size": 2}
+    told = sampler_type(dataset, rank=1, world_size=3, **batch_size)
+    monkeypatch.setattr("detection.data.sampler.get_dist_info", lambda: (1, 3))
+    asked = sampler_type(dataset, **batch_size)
+    assert len(asked) == len(told)
+    assert list(islice(asked, 6)) == list(islice(told, 6))
+
+
 def test_order_is_drawn_anew_each_epoch() -> None:
     stream = _streams(StreamingSampler, _Sequences([1] * 8), 1, 1, 24)[0]
     epochs = [tuple(request.index for request in stream[at : at + 8]) for at in (0, 8, 16)]
@@ -141,7 +158,7 @@ def test_evaluation_shows_every_frame_once_in_whole_scenes(lengths: list[int], w
             follows = before is not None and request.index == before.index + 1
             assert not request.continues_scene or follows
             begins = any(request.index == sequence[0] for sequence in dataset.sequences)
-            assert request.continues_scene != begins
+            assert request == FrameRequest(request.index, 0, not begins, (0, request.index, 0))
     assert shown == Counter(range(len(dataset)))
 
 
