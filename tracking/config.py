@@ -52,7 +52,6 @@ class ClassConfig:
         acceleration_mps2, yaw_acceleration_radps2: spread of what the motion model leaves out.
         max_speed_mps: measured velocities beyond it are not believed.
         gate_m: greatest distance in the ground plane between a box and the place its track is predicted at.
-        gate_growth_mps: how much the gate widens with each second that the track was not seen.
         max_unseen_s: a track dies when it was not seen for longer, however well it was known.
         min_score: boxes below it are not used.
         birth_score: boxes below it continue tracks but start none.
@@ -65,7 +64,6 @@ class ClassConfig:
     yaw_acceleration_radps2: float = 0.5
     max_speed_mps: float = 40.0
     gate_m: float = 4.0
-    gate_growth_mps: float = 0.5
     max_unseen_s: float = 1.75
     min_score: float = 0.0
     birth_score: float = 0.0
@@ -79,9 +77,7 @@ DEFAULT_CLASSES: Mapping[str, ClassConfig] = {
     "trailer": ClassConfig(),
     "motorcycle": ClassConfig(),
     "bicycle": ClassConfig(speed_mps=2.5, max_speed_mps=15.0, gate_m=3.0),
-    "pedestrian": ClassConfig(
-        speed_mps=1.2, acceleration_mps2=0.4, max_speed_mps=6.0, gate_m=2.0, gate_growth_mps=0.25
-    ),
+    "pedestrian": ClassConfig(speed_mps=1.2, acceleration_mps2=0.4, max_speed_mps=6.0, gate_m=2.0),
 }
 
 
@@ -101,7 +97,7 @@ class TrackerConfig:
             moved back by its own velocity).
         gate_sigmas: with `mahalanobis`, the greatest distance of a pair, besides `gate_m`.
         gate_giou: with `giou`, the greatest 1 - GIoU of a pair, besides `gate_m`.
-        second_pass_below: boxes that are less probable only continue tracks that no better box took.
+        birth_probability: boxes that are less probably true continue tracks but start none.
         assignment: one of `tracking.association.ASSIGNMENTS`.
         use_identity: whether `query_id`s count.
         identity_gate_scale: stage 1, how much of the gates a pair may use that shares a `query_id`.
@@ -130,7 +126,7 @@ class TrackerConfig:
     cost: str = "mahalanobis"
     gate_sigmas: float = 3.0
     gate_giou: float = 1.5
-    second_pass_below: float = 0.3
+    birth_probability: float = 0.3
     assignment: str = "optimal"
     use_identity: bool = True
     identity_gate_scale: float = 0.5

@@ -36,7 +36,6 @@ class ClassTable:
     speed_mps: FloatArray
     max_speed_mps: FloatArray
     gate_m: FloatArray
-    gate_growth_mps: FloatArray
     max_unseen_s: FloatArray
     min_score: FloatArray
     birth_score: FloatArray
@@ -60,7 +59,6 @@ class ClassTable:
             speed_mps=column("speed_mps"),
             max_speed_mps=column("max_speed_mps"),
             gate_m=column("gate_m"),
-            gate_growth_mps=column("gate_growth_mps"),
             max_unseen_s=column("max_unseen_s"),
             min_score=column("min_score"),
             birth_score=column("birth_score"),

@@ -4,8 +4,7 @@ A query's identity is a strong hint, not proof: detectors are trained on single 
 
 1. Identity: a track and a box that share a `query_id` pair where the motion agrees closely.
 2. Place: what remains pairs by cost within the class's gates. A shared `query_id` makes a pair cheaper, differing ones
-   make it dearer, so that identity decides between places that are about equally good. Improbable boxes wait: they
-   only continue tracks that no better box took (ByteTrack's second pass, Zhang et al. 2022).
+   make it dearer, so that identity decides between places that are about equally good.
 3. Recovery: boxes that nobody took go, within wider gates, first to tracks of the same `query_id`, also to those that
    are too long unseen for their place to count, then to tracks that missed a frame, by place.
 """
@@ -98,7 +97,7 @@ def associate(
     """
     # Without this frame, how long a track has been unseen.
     missed_s = np.maximum((now_us - tracks.seen_us) * 1e-6 - elapsed_s, 0.0)
-    found = _candidates(tracks, measured, table, config, last_xy_m, missed_s, elapsed_s)
+    found = _candidates(tracks, measured, table, config, last_xy_m, elapsed_s)
     pairing = _Pairing(found, len(tracks), len(measured))
     idle_s = np.maximum(unsupported_s(tracks, config, now_us) - elapsed_s, 0.0)
     awake = (idle_s <= patience_s(tracks, config, table))[found.row]
@@ -109,10 +108,7 @@ def associate(
         same_query, other_query = _identity(tracks.query_id[found.row], measured.boxes.query_id[found.column])
         hinted = found.cost - config.identity_bonus * same_query + config.identity_penalty * other_query
         pairing.stage("greedy", found.cost, inside & same_query & found.within(config.identity_gate_scale), found.bound)
-
-    probable = (measured.probability >= config.second_pass_below)[found.column]
-    pairing.stage(config.assignment, hinted, inside & probable, found.bound)
-    pairing.stage(config.assignment, hinted, inside & ~probable, found.bound)
+    pairing.stage(config.assignment, hinted, inside, found.bound)
 
     if wide > 0.0:
         reachable = found.within(wide)
@@ -128,13 +124,12 @@ def _candidates(
     table: ClassTable,
     config: TrackerConfig,
     last_xy_m: FloatArray,
-    missed_s: FloatArray,
     elapsed_s: float,
 ) -> _Candidates:
     tracks_xy_m, boxes_xy_m = tracks.mean[:, :2], measured.planar[:, :2]
     if config.cost == "backtracked_distance":
         tracks_xy_m, boxes_xy_m = last_xy_m, boxes_xy_m - elapsed_s * measured.planar[:, 3:5]
-    reach_m = table.gate_m[tracks.label] + table.gate_growth_mps[tracks.label] * missed_s
+    reach_m = table.gate_m[tracks.label]
     widest_m = max(1.0, config.recovery_gate_scale) * float(reach_m.max(initial=0.0))
     row, column = near_pairs(tracks_xy_m, tracks.label, boxes_xy_m, measured.boxes.label, widest_m)
     offset_m = boxes_xy_m[column] - tracks_xy_m[row]

@@ -200,7 +200,7 @@ class Tracker:
         """(B,) which boxes are good enough to start a track."""
         label = measured.boxes.label
         good: NDArray[np.bool_] = measured.boxes.score >= self._table.birth_score[label]
-        return good & (measured.probability >= self._config.second_pass_below)
+        return good & (measured.probability >= self._config.birth_probability)
 
     def _start_tracks(self, columns: IndexArray, measured: Measured) -> None:
         if not len(columns):

@@ -23,7 +23,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "duplicate_reach": (0.4, 1.6),
     "duplicate_ray_sigmas": (0.3, 2.0),
     "gate_sigmas": (0.6, 1.6),
-    "second_pass_below": (0.2, 2.0),
+    "birth_probability": (0.2, 2.0),
     "identity_gate_scale": (0.5, 2.0),
     "identity_bonus": (0.3, 3.0),
     "identity_penalty": (0.3, 3.0),
@@ -39,7 +39,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "noise.velocity_mps": (0.2, 3.0),
     "classes.acceleration_mps2": (0.3, 4.0),
     "classes.gate_m": (0.5, 2.0),
-    "classes.gate_growth_mps": (0.2, 4.0),
     "classes.max_unseen_s": (0.4, 3.0),
 }
 """Lowest and highest factor of each setting; named as in `tracking.sensitivity.scaled`."""

@@ -24,8 +24,8 @@ def test_class_settings_are_scaled_for_all_classes() -> None:
 
 
 def test_settings_of_nothing_are_left_out() -> None:
-    config = tracker_config_from_dict({"second_pass_below": 0.0})
-    assert "second_pass_below" not in {name for name, _, _ in varied(config)}
+    config = tracker_config_from_dict({"birth_probability": 0.0})
+    assert "birth_probability" not in {name for name, _, _ in varied(config)}
 
 
 def test_unknown_settings_are_refused() -> None:
