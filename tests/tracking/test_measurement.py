@@ -64,17 +64,6 @@ def test_every_number_of_a_box_and_how_uncertain_it_is(boxes_at) -> None:
     np.testing.assert_allclose(found.planar_cov, [np.diag(diagonal) for diagonal in diagonals], atol=1e-9)
 
 
-def test_boxes_of_several_frames_one_after_the_other(boxes_at) -> None:
-    parts = [measured(boxes_at([(1230.0, y), (1250.0, y)], score=np.array([0.9, 0.8]))) for y in (-830.0, -820.0)]
-    whole = Measured.concatenate(parts)
-    assert len(whole) == 4
-    for start, part in ((0, parts[0]), (2, parts[1])):
-        rows = slice(start, start + 2)
-        for name in ("log_odds", "planar", "planar_cov", "has_velocity", "body", "body_var"):
-            np.testing.assert_array_equal(getattr(whole, name)[rows], getattr(part, name))
-        np.testing.assert_array_equal(whole.boxes.center_m[rows], part.boxes.center_m)
-
-
 @pytest.mark.parametrize(
     ("columns", "used"),
     [

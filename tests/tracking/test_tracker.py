@@ -296,7 +296,7 @@ def test_assigned_boxes_name_the_track_that_each_went_to(boxes_at) -> None:
 
 
 def test_improbable_boxes_start_no_track(boxes_at) -> None:
-    config = TrackerConfig(second_pass_below=0.3)
+    config = TrackerConfig(birth_probability=0.3)
     for score, born in ((0.31, 1), (0.29, 0)):
         assert len(track([boxes_at([(0.0, 5.0)], score=np.array([score]))], config)[0]) == born
 
