@@ -24,13 +24,13 @@ test-slow: $(VENV)/.installed-test
 test-mmdet3d: $(MMDET3D_VENV)/.installed
 	$(MMDET3D_VENV)/bin/python -m pytest tests/mmdet3d
 
-# In a copy without `@numba.njit`: mutmut leaves decorated functions alone, and what is compiled takes part as the Python
-# that it is. `[tool.mutmut]` in pyproject.toml says which modules, by which tests.
+# In a copy without numba's decorators: mutmut leaves decorated functions alone, and what is compiled takes part as the
+# Python that it is. `[tool.mutmut]` in pyproject.toml says which modules, by which tests.
 mutants: $(VENV)/.installed-mutants
 	rm -rf $(MUTANTS)
 	mkdir -p $(MUTANTS)
 	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(MUTANTS)
-	sed -i '/^@numba\.njit/d' $(MUTANTS)/evaluation/engine/*.py
+	sed -i -E '/^@(compiled|numba\.njit)\(/d' $(MUTANTS)/evaluation/engine/*.py
 	cd $(MUTANTS) && NUMBA_DISABLE_JIT=1 OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/mutmut run --max-children 2 $(ONLY) > mutmut.log
 	$(BIN)/python tests/mutants.py $(MUTANTS)
 

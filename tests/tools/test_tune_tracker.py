@@ -1,5 +1,9 @@
 """`tools/tune_tracker.py` and `tools/tracker_sensitivity.py` as a user runs them."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from scenes import write_detections
@@ -7,6 +11,13 @@ from scenes.city import VAL_SPLIT, VERSION, make_city
 from scenes.city.simulated_detector import simulate_detections
 from scenes.tables import read_scenes
 from tracking import load_tracker_config
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+
+def run(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -19,26 +30,26 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     return [detections, "--dataroot", root, "--version", VERSION, "--split", VAL_SPLIT]
 
 
-def test_tuned_settings_are_written_and_a_second_run_goes_on(given, run, tmp_path) -> None:
+def test_tuned_settings_are_written_and_a_second_run_goes_on(given, tmp_path) -> None:
     arguments = [*given, "--held-out", 1, "--out", tmp_path, "--workers", 1]
-    code, out, err = run("tune_tracker.py", *arguments, "--trials", 3)
-    assert code == 0, err
-    assert "3 trials" in out and "on the 1 scenes held out: AMOTA" in out
+    first = run("tune_tracker.py", *arguments, "--trials", 3)
+    assert first.returncode == 0, first.stderr
+    assert "3 trials" in first.stdout and "on the 1 scenes held out: AMOTA" in first.stdout
     load_tracker_config(tmp_path / "tuned.py")
-    code, out, err = run("tune_tracker.py", *arguments, "--trials", 2)
-    assert code == 0 and "5 trials" in out, err
+    second = run("tune_tracker.py", *arguments, "--trials", 2)
+    assert second.returncode == 0 and "5 trials" in second.stdout, second.stderr
 
 
-def test_too_many_scenes_held_out(given, run, tmp_path) -> None:
-    code, _, err = run("tune_tracker.py", *given, "--held-out", 2, "--out", tmp_path / "out")
-    assert code == 2 and err.count("\n") == 1 and "--held-out 2" in err
+def test_too_many_scenes_held_out(given, tmp_path) -> None:
+    done = run("tune_tracker.py", *given, "--held-out", 2, "--out", tmp_path / "out")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "--held-out 2" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_sensitivity_is_a_table_of_every_setting(given, run) -> None:
-    code, out, err = run("tracker_sensitivity.py", *given, "--workers", 1, "--factors", 0.5)
-    assert code == 0, err
-    lines = out.splitlines()
+def test_sensitivity_is_a_table_of_every_setting(given) -> None:
+    done = run("tracker_sensitivity.py", *given, "--workers", 1, "--factors", 0.5)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
     assert lines[0].startswith("| setting | detections x0.5 |") and lines[2].startswith("| unchanged | 0.")
     assert any(line.startswith("| classes.gate_m | 0.") for line in lines)
     assert len({line.count("|") for line in lines}) == 1
