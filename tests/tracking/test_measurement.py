@@ -27,7 +27,12 @@ CONFIG = TrackerConfig(noise=NOISE, suppress_duplicates=False)
 
 
 def measured(boxes: Boxes3D, config: TrackerConfig = CONFIG) -> Measured:
-    return measure(boxes, config, ClassTable.from_config(config), ScoreScale.calibrated(), SENSOR_XY_M)
+    return measure(boxes, config, ClassTable.from_config(config), scale_of(boxes), SENSOR_XY_M)
+
+
+def scale_of(boxes: Boxes3D) -> ScoreScale:
+    """As if they were all that a detector had ever said."""
+    return ScoreScale.from_frames([boxes.select(np.isfinite(boxes.score))])
 
 
 @given(bearing=st.floats(-np.pi, np.pi), range_m=st.floats(0.1, 200.0))
@@ -58,8 +63,9 @@ def test_every_number_of_a_box_and_how_uncertain_it_is(boxes_at) -> None:
     assert found.has_velocity.tolist() == [True, False]
     np.testing.assert_allclose(found.body, [[1.0, 2.0, 5.0, 1.5], [1.0, 1.0, 4.0, 3.0]])
     np.testing.assert_allclose(found.body_var, [[0.09, 0.04, 0.25, 0.0225], [0.09, 0.01, 0.16, 0.09]])
-    np.testing.assert_allclose(found.probability, [0.9, 0.7], atol=1e-4)
-    np.testing.assert_allclose(found.log_odds, np.log([9.0, 7.0 / 3.0]), atol=1e-3)
+    np.testing.assert_array_equal(found.log_odds, scale_of(boxes).of(np.array([0.9, 0.7])))
+    assert found.log_odds[0] > found.log_odds[1]
+    np.testing.assert_allclose(found.probability, 1.0 / (1.0 + np.exp(-found.log_odds)))
     diagonals = [[1.5**2, 0.4**2, 0.16, 2.25, 2.25], [0.6**2, 2.5**2, 0.16, 2.25, 2.25]]
     np.testing.assert_allclose(found.planar_cov, [np.diag(diagonal) for diagonal in diagonals], atol=1e-9)
 

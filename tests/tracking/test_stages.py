@@ -44,7 +44,7 @@ def partners(
 ) -> list[tuple[float, float] | None]:
     """For each track the place of its box, None without one."""
     table = ClassTable.from_config(config)
-    measured = measure(boxes, config, table, ScoreScale.calibrated(), SENSOR_XY_M)
+    measured = measure(boxes, config, table, ScoreScale.from_frames([]), SENSOR_XY_M)
     last_xy_m = tracks.mean[:, :2] if last_xy_m is None else last_xy_m
     rows, columns = associate(tracks, measured, table, config, last_xy_m, NOW_US, GAP_S)
     assert len(set(rows.tolist())) == len(rows) == len(columns) == len(set(columns.tolist()))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D
 from scenes.geometry import pose_matrix, rotation_from_yaw
-from tracking import Tracker, TrackerConfig, tracker_config_from_dict
+from tracking import ScoreScale, Tracker, TrackerConfig, tracker_config_from_dict
 
 KEY_FRAME_US = 500_000
 START_US = 1_500_000_000_000_000
@@ -213,14 +213,20 @@ def test_an_ego_that_jumps_moves_no_track(boxes_at) -> None:
     np.testing.assert_allclose(output.center_m[0, :2], [0.0, 5.0], atol=1.0)
 
 
+@pytest.fixture
+def scale(boxes_at) -> ScoreScale:
+    """Of a detector that gave 81 boxes in a frame, with scores from 0 to 1: the log odds rise by 4.8."""
+    return ScoreScale.from_frames([boxes_at(np.zeros((81, 2)), score=np.linspace(0.0, 1.0, 81))])
+
+
 def remembered(tracker: Tracker) -> dict[str, list]:
     """The columns of the live tracks."""
     return {name.removeprefix("tracks."): column.tolist() for name, column in tracker.state().items()}
 
 
-def test_what_is_remembered_of_a_track_frame_by_frame(boxes_at) -> None:
+def test_what_is_remembered_of_a_track_frame_by_frame(boxes_at, scale) -> None:
     """One car is seen, missed and seen again; another appears in the second frame."""
-    tracker = Tracker(TrackerConfig(suppress_duplicates=False))
+    tracker = Tracker(TrackerConfig(suppress_duplicates=False), scale)
     first, second = (0.0, 5.0), (0.0, 40.0)
     step_us = 400_000
     names = {"query_id": np.array([7])}
@@ -245,17 +251,20 @@ def test_what_is_remembered_of_a_track_frame_by_frame(boxes_at) -> None:
     assert found["observed_s"] == pytest.approx([0.8, 0.8])
     assert found["missed_s"] == pytest.approx([0.4, 0.0])
     assert found["support"] == [0.0, 0.0]
-    odds = [4.0 * 1.5 * 3.0, 9.0 * 1.0 * 7.0 / 3.0]
-    assert found["evidence"] == pytest.approx(np.log(odds), abs=0.01)
+    log_odds = [scale.of(np.array(scores)).sum() for scores in ((0.8, 0.6, 0.75), (0.9, 0.5, 0.7))]
+    assert found["evidence"] == pytest.approx(log_odds)
 
 
-def test_scores_of_evidence_follow_from_what_is_remembered(boxes_at) -> None:
-    config = TrackerConfig(evidence_time_s=2.0)
-    outputs = track([boxes_at([(0.0, 5.0)], score=np.array([score])) for score in (0.8, 0.6, 0.9)], config)
-    for seen, (boxes, odds) in enumerate(zip(outputs, (4.0, 6.0, 54.0), strict=True)):
-        mean_odds = odds ** (1.0 / (seen + 1))
+def test_scores_of_evidence_follow_from_what_is_remembered(boxes_at, scale) -> None:
+    tracker = Tracker(TrackerConfig(evidence_time_s=2.0), scale)
+    scores = np.array([0.8, 0.6, 0.9])
+    log_odds = scale.of(scores)
+    for seen, score in enumerate(scores):
+        boxes = boxes_at([(0.0, 5.0)], score=np.array([score]))
+        output = tracker.step(boxes, START_US + seen * KEY_FRAME_US, EGO)
+        mean = log_odds[: seen + 1].mean()
         share = 1.0 - np.exp(-(0.5 * seen + 0.5) / 2.0)
-        assert boxes.score.tolist() == pytest.approx([mean_odds / (1.0 + mean_odds) * share], abs=2e-3)
+        assert output.score.tolist() == pytest.approx([share / (1.0 + np.exp(-mean))])
 
 
 @pytest.mark.parametrize("gap_us", [0, -3 * KEY_FRAME_US])
@@ -295,10 +304,12 @@ def test_assigned_boxes_name_the_track_that_each_went_to(boxes_at) -> None:
     assert tracker.report().track_id.tolist() == ["2", "3"]
 
 
-def test_improbable_boxes_start_no_track(boxes_at) -> None:
-    config = TrackerConfig(birth_probability=0.3)
-    for score, born in ((0.31, 1), (0.29, 0)):
-        assert len(track([boxes_at([(0.0, 5.0)], score=np.array([score]))], config)[0]) == born
+def test_improbable_boxes_start_no_track(boxes_at, scale) -> None:
+    for score, born in ((0.35, 1), (0.31, 0)):
+        probability = 1.0 / (1.0 + np.exp(-scale.of(np.array([score]))[0]))
+        assert (probability >= 0.3) == bool(born)
+        tracker = Tracker(TrackerConfig(birth_probability=0.3), scale)
+        assert len(tracker.step(boxes_at([(0.0, 5.0)], score=np.array([score])), START_US, EGO)) == born
 
 
 @st.composite
