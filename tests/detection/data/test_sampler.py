@@ -94,6 +94,17 @@ def test_a_seed_names_run_iteration_and_slot_of_all_processes() -> None:
         assert [request.seed for request in stream] == [(7, iteration, slot) for iteration in range(3, 7)]
 
 
+def test_a_new_sampler_begins_at_the_beginning_with_seed_0() -> None:
+    sampler = StreamingSampler(_Sequences([5] * 3), 1, rank=0, world_size=1)  # type: ignore[arg-type]
+    assert sampler.state_dict() == {"iteration": 0, "seed": 0, "slots": 1}
+    requests = list(islice(sampler, 4))
+    assert [request.seed for request in requests] == [(0, iteration, 0) for iteration in range(4)]
+    assert [request.continues_scene for request in requests] == [False, True, True, True]
+    resumed = StreamingSampler(_Sequences([5] * 3), 1, rank=0, world_size=1)  # type: ignore[arg-type]
+    resumed.iteration = 2
+    assert [request.continues_scene for request in islice(resumed, 2)] == [True, True]
+
+
 @pytest.mark.parametrize("sampler_type", [StreamingSampler, ShuffledSampler, EvaluationSampler])
 def test_running_processes_are_asked_for_their_rank(sampler_type: type, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = _Sequences([2] * 9)
