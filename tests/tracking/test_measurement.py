@@ -94,12 +94,12 @@ def test_every_number_of_a_box_and_how_uncertain_it_is(boxes_at) -> None:
 )
 def test_what_cannot_be_used_is_left_out_and_the_rest_stays(columns: dict, used: bool, boxes_at, caplog) -> None:
     odd = boxes_at([(0.0, 5.0)], **{name: np.array(value) for name, value in columns.items()})
-    other = boxes_at([(0.0, 50.0)], score=np.array([0.6]))
-    found = measured(Boxes3D.concatenate([odd, other]))
-    assert len(found) == 1 + used and found.boxes.center_m[-1, 1] == 50.0
+    others = boxes_at([(0.0, 30.0), (0.0, 50.0)], score=np.array([0.7, 0.6]))
+    found = measured(Boxes3D.concatenate([odd, others]))
+    assert len(found) == 2 + used and found.boxes.center_m[-2:, 1].tolist() == [30.0, 50.0]
     broken = not used and "label" not in columns
     assert [record.getMessage() for record in caplog.records] == [
-        "1 of 2 boxes left out: not finite, or of no size" for _ in range(broken)
+        "1 of 3 boxes left out: not finite, or of no size" for _ in range(broken)
     ]
 
 
@@ -143,6 +143,7 @@ def test_velocities_that_are_absurd_or_exactly_zero_are_unknown(boxes_at) -> Non
     config = TrackerConfig(suppress_duplicates=False, classes={"car": ClassConfig(max_speed_mps=10.0)})
     velocity = [[6.0, 8.0], [6.1, 8.0], [0.0, 0.0], [1e200, 1e200], [0.0, 1e-3], [np.nan, 1.0], [np.inf, 0.0]]
     boxes = boxes_at([(0.0, 9.0 * y) for y in range(7)], velocity_mps=velocity, score=np.linspace(0.9, 0.3, 7))
-    found = measured(boxes, config)
+    with np.errstate(over="raise", invalid="raise"):  # and nobody is told about arithmetic that cannot be done
+        found = measured(boxes, config)
     assert found.has_velocity.tolist() == [True, False, False, False, True, False, False]
     np.testing.assert_array_equal(found.planar[:, 3:], np.where(found.has_velocity[:, None], velocity, 0.0))
