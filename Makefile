@@ -7,8 +7,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 MMDET3D_VENV := .venv-mmdet3d
 MMDET3D_PIP := $(MMDET3D_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT ?= out/demo
+ONLY ?=
+MUTANTS := out/mutants
 
-.PHONY: demo test test-slow test-mmdet3d lint clean
+.PHONY: demo test test-slow test-mmdet3d mutants lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python tools/demo.py --out $(OUT)
@@ -21,6 +23,16 @@ test-slow: $(VENV)/.installed-test
 
 test-mmdet3d: $(MMDET3D_VENV)/.installed
 	$(MMDET3D_VENV)/bin/python -m pytest tests/mmdet3d
+
+# In a copy without numba's decorators: mutmut leaves decorated functions alone, and what is compiled takes part as the
+# Python that it is. `[tool.mutmut]` in pyproject.toml says which modules, by which tests.
+mutants: $(VENV)/.installed-mutants
+	rm -rf $(MUTANTS)
+	mkdir -p $(MUTANTS)
+	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(MUTANTS)
+	sed -i -E '/^@(compiled|numba\.njit)\(/d' $(MUTANTS)/evaluation/engine/*.py
+	cd $(MUTANTS) && NUMBA_DISABLE_JIT=1 OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/mutmut run --max-children 2 $(ONLY) > mutmut.log
+	$(BIN)/python tests/mutants.py $(MUTANTS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -35,6 +47,10 @@ $(VENV)/.installed: setup.py constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-test: setup.py constraints.txt | $(VENV)/bin/python
 	$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-mutants: setup.py constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[test,mutants]'
+	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
 # mmcv has no wheel for today's torch: its build, of some minutes, takes torch from the environment and setuptools of the
 # time. The bounds that mmdet3d and its parts set on packages are older than what they run with: hence no dependencies.

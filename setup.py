@@ -47,6 +47,7 @@ setup(
         "mmdet3d": [*DETECTION, *MMDET3D],
         "rerun": RERUN,
         "tune": TUNE,
+        "mutants": ["mutmut>=3.8,<4"],
         "tensorboard": TENSORBOARD,
         "test": [
             *DETECTION,

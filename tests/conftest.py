@@ -4,13 +4,21 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # The first example of a test compiles, decodes or imports: a time limit an example would fail at random.
 settings.register_profile("project", deadline=None)
+# `make mutants`: the same examples for every mutant, and no time for the smallest one that fails.
+settings.register_profile(
+    "mutants", deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile("project")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+# Programs that tests start run the code of this checkout, not of whichever is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +30,15 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of what published implementations gave, in `golden` and `golden_methods`: a sliver comes along."""
+    whole = SHARED if (SHARED / "golden").is_dir() else ROOT / "tests" / "recordings"
+    if whole != SHARED and os.environ.get("REQUIRE_SHARED") == "1":
+        pytest.fail(f"needs the recorded data in {SHARED}")
+    return whole
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,14 @@ def test_room_is_imported_without_torch(room: str) -> None:
         f"sys.meta_path.insert(0, NoTorch())\nimport {room}\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_programs_run_the_code_that_lies_beside_the_tests(tmp_path: Path) -> None:
+    """Whatever is installed: a tool that a test starts elsewhere imports the rooms of this checkout."""
+    for room in sorted(ROOMS):
+        program = f"import {room}; print({room}.__file__)"
+        done = subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, capture_output=True, text=True)
+        assert Path(done.stdout.strip()).parent == ROOT / room == Path(import_module(room).__file__ or "").parent
 
 
 def test_tracking_needs_no_slow_import() -> None:

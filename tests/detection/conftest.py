@@ -42,9 +42,9 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def golden(shared: Path) -> Path:
+def golden(recordings: Path) -> Path:
     """The folder of recordings, parameter names and the rule that makes their weights and inputs."""
-    return shared / "golden"
+    return recordings / "golden"
 
 
 @pytest.fixture(scope="session")

@@ -30,10 +30,10 @@ KEYS = re.compile(r"keys_(?:harmo_(?:distill3d|raydn|streampetr)_)?(?!harmo_|dy_
 
 
 @pytest.fixture(scope="module")
-def recorded(shared: Path) -> dict[str, list[Path]]:
+def recorded(recordings: Path) -> dict[str, list[Path]]:
     """Config -> the recorded files of its names and shapes."""
     files: dict[str, list[Path]] = {}
-    for path in sorted(shared.glob("golden*/keys_*.txt")):
+    for path in sorted(recordings.glob("golden*/keys_*.txt")):
         if (named := KEYS.fullmatch(path.stem)) and named[1] not in OWN:
             files.setdefault(named[1], []).append(path)
     return files
@@ -65,6 +65,16 @@ def test_what_is_trained(recorded: dict[str, list[Path]], name: str) -> None:
     for path in recorded[name]:
         counts = re.search(r"requires_grad (\d+)", path.read_text())
         assert counts is not None and trained == int(counts[1]), path.name
+
+
+def test_the_readme_states_the_queries_of_each_config() -> None:
+    readme = CONFIGS.with_name("README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+/\w+)`.*?\| (\d+)(?: \+ (\d+))? \|", readme, re.MULTILINE)
+    assert len(rows) == 9
+    for config, queries, carried in rows:
+        head = read_config(CONFIGS / f"{config}.py")["model"]["pts_bbox_head"]
+        found = (head["num_query"], (head.get("memory") or {}).get("num_propagated", 0))
+        assert found == (int(queries), int(carried or 0)), config
 
 
 @pytest.mark.parametrize("name", sorted(OWN))

@@ -11,12 +11,6 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 @pytest.fixture(scope="session")
-def golden(shared: Path) -> Path:
-    """The folder of recordings."""
-    return shared / "golden"
-
-
-@pytest.fixture(scope="session")
 def workshop(golden: Path) -> Workshop:
     """Makes the recorded models."""
     return Workshop(CONFIGS, Rule.find(golden))

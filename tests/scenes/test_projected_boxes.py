@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPoint, box
 
 from scenes import Boxes3D, Camera
-from scenes.geometry import rotation_from_yaw
+from scenes.geometry import pose_matrix, rotation_from_yaw
 from scenes.projected_boxes import projected_boxes
 
 WIDTH, HEIGHT = 320, 180
+EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
+"""Far from the origin, and turned; boxes are placed as it sees them."""
 
 
 def _camera() -> Camera:
     ego_from_camera = np.eye(4)
     ego_from_camera[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]  # looks along x, y to its left
     intrinsic = np.array([[200.0, 0, 160], [0, 200, 90], [0, 0, 1]])
-    return Camera("CAM", 0, Path("a.jpg"), (WIDTH, HEIGHT), intrinsic, ego_from_camera, np.eye(4))
+    return Camera("CAM", 0, Path("a.jpg"), (WIDTH, HEIGHT), intrinsic, ego_from_camera, EGO)
 
 
 def _expected(boxes: Boxes3D, camera: Camera) -> dict[int, tuple[float, ...]]:
@@ -59,7 +61,7 @@ def test_rectangles_are_those_of_the_hulls(rows: list[tuple[float, ...]]) -> Non
         velocity_mps=np.zeros((len(values), 2)),
         label=np.zeros(len(values), dtype=np.int64),
         score=np.ones(len(values)),
-    )
+    ).transform(EGO)
     indices, rectangles, centers_px, depths_m = projected_boxes(boxes, _camera())
     expected = _expected(boxes, _camera())
     on_the_edge = {  # a rounding error decides whether these are one pixel wide
@@ -82,6 +84,6 @@ def _smallest_side(boxes: Boxes3D, index: int) -> float:
 def test_wall_that_fills_the_image_covers_its_corners() -> None:
     wall = Boxes3D(
         np.array([[5.0, 0, 0]]), np.array([[60.0, 1, 60]]), rotation_from_yaw(0.05), np.zeros((1, 2)), [0], [1.0]
-    )
+    ).transform(EGO)
     _, rectangles, _, _ = projected_boxes(wall, _camera())
-    np.testing.assert_allclose(rectangles, [[0, 0, WIDTH, HEIGHT]])
+    np.testing.assert_allclose(rectangles, [[0, 0, WIDTH, HEIGHT]], atol=1e-9)

@@ -31,6 +31,13 @@ def test_near_pairs_are_all_pairs_of_a_class_within_reach(seed: int, counts: tup
     assert [index.tolist() for index in found] == [index.tolist() for index in np.nonzero(near)]
 
 
+@pytest.mark.parametrize("radius_m", [0.0, 0.3, 0.9, 1.0, 30.0])
+def test_classes_at_one_place_never_pair(radius_m: float) -> None:
+    places, label = np.zeros((10, 2)), np.arange(10)
+    row, column = near_pairs(places, label, places, label, radius_m)
+    assert row.tolist() == column.tolist() == label.tolist()
+
+
 def test_mahalanobis_distance_equals_scipys() -> None:
     rng = np.random.default_rng(0)
     offset, cov = rng.normal(0.0, 3.0, (9, 2)), random_cov(rng, 9)

@@ -1,5 +1,6 @@
 """2D boxes: whom they speak for, what they do for tracks, and what they never do."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +14,35 @@ from scenes import LABEL_OF_CLASS, Boxes3D, Camera, Scene
 from scenes.boxes2d import Boxes2D
 from scenes.city.simulated_camera_detector import simulate_camera_boxes
 from scenes.city.simulated_detector import simulate_detections
+from scenes.geometry import pose_matrix, rotation_from_yaw
 from scenes.projected_boxes import projected_boxes
 from tracking import CameraEvidenceConfig, Tracker, TrackerConfig, track_results
 from tracking.camera_evidence import SeenCameras, camera_support
 
 CONFIG = CameraEvidenceConfig(least_iou=0.4, least_score=0.3)
 KEY_FRAME_US = 500_000
-EGO = np.eye(4)
+EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
+"""Far from the origin, and turned; boxes are placed as it sees them."""
 TRUCK = LABEL_OF_CLASS["truck"]
 CAR_ODDS = np.exp(0.06 * (40 - 1))
 """Of being true, for the only box of every frame."""
+
+
+@pytest.fixture(scope="session")
+def boxes_at(boxes_at: Callable[..., Boxes3D]) -> Callable[..., Boxes3D]:
+    """As in every test of this room, at places seen from the ego."""
+    return lambda places, **columns: boxes_at(places, **columns).transform(EGO)
+
+
+@pytest.fixture(scope="session")
+def random_boxes(random_boxes: st.SearchStrategy[Boxes3D]) -> st.SearchStrategy[Boxes3D]:
+    """As in every test of this room, around the ego."""
+
+    def around_ego(boxes: Boxes3D) -> Boxes3D:
+        with np.errstate(invalid="ignore"):  # some velocities are infinite
+            return boxes.transform(EGO)
+
+    return random_boxes.map(around_ego)
 
 
 def camera(yaw_rad: float = 0.0, name: str = "CAM") -> Camera:

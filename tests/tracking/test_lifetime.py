@@ -34,6 +34,18 @@ def test_tracks_die_when_their_patience_ends_and_sleep_while_their_query_may_ret
     assert survivors(rows, CONFIG, TABLE, unseen_s, unseen_s).tolist() == [True, True, False]
 
 
+def test_queries_are_not_waited_for_where_identity_does_not_count() -> None:
+    config = TrackerConfig(newborn_unseen_s=0.6, use_identity=False, identity_memory_s=3.0)
+    rows, unseen_s = tracks(2, query_id=[7, 7]), np.array([0.5, 0.7])
+    assert survivors(rows, config, TABLE, unseen_s, unseen_s).tolist() == [True, False]
+
+
+def test_the_last_moment_counts() -> None:
+    rows = tracks(2, query_id=[-1, 7])
+    unseen_s = np.array([0.6, 3.0])
+    assert survivors(rows, CONFIG, TABLE, unseen_s, unseen_s).tolist() == [True, True]
+
+
 def test_2d_boxes_count_for_some_time_after_the_last_3d_box() -> None:
     config = TrackerConfig(camera_evidence=CameraEvidenceConfig(keep_s=2.0))
     rows = tracks(4, seen_us=np.zeros(4, np.int64), supported_us=np.array([0, 1_000_000, 1_900_000, 2_900_000]))
@@ -53,6 +65,9 @@ def test_beyond_the_bound_those_unseen_longest_then_the_weakest_die() -> None:
     unseen_s = np.array([0.0, 0.5, 0.0, 0.0])
     alive = survivors(rows, config, TABLE, unseen_s, unseen_s)
     assert alive.tolist() == [False, False, True, True]
+    # The dead take nobody's place.
+    unseen_s = np.array([0.0, 0.5, 0.0, 9.0])
+    assert survivors(rows, config, TABLE, unseen_s, unseen_s).tolist() == [True, False, True, False]
 
 
 def test_score_is_the_mean_probability_times_a_share_of_time() -> None:

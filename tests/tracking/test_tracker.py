@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D, InputError
-from scenes.geometry import rotation_from_yaw
-from tracking import Tracker, TrackerConfig, tracker_config_from_dict
+from scenes.geometry import pose_matrix, rotation_from_yaw
+from tracking import ScoreScale, Tracker, TrackerConfig, tracker_config_from_dict
 
 KEY_FRAME_US = 500_000
 START_US = 1_500_000_000_000_000
-EGO = np.eye(4)
+EGO = pose_matrix([6.0, -4.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
+"""Off the origin, and turned: only where it stands may count, as the place where viewing rays start."""
 TRACKED_LABELS = {LABEL_OF_CLASS[name] for name in TRACKING_CLASSES}
 LONGEST_MEMORY_S = 10.0
 
@@ -234,6 +235,105 @@ def test_an_ego_that_jumps_moves_no_track(boxes_at) -> None:
     output = tracker.step(boxes_at([(0.0, 5.0)]), START_US + 4 * KEY_FRAME_US, far)
     assert output.track_id.tolist() == ["1"]
     np.testing.assert_allclose(output.center_m[0, :2], [0.0, 5.0], atol=1.0)
+
+
+@pytest.fixture
+def scale(boxes_at) -> ScoreScale:
+    """Of a detector that gave 81 boxes in a frame, with scores from 0 to 1: the log odds rise by 4.8."""
+    return ScoreScale.from_frames([boxes_at(np.zeros((81, 2)), score=np.linspace(0.0, 1.0, 81))])
+
+
+def remembered(tracker: Tracker) -> dict[str, list]:
+    """The columns of the live tracks."""
+    return {name.removeprefix("tracks."): column.tolist() for name, column in tracker.state().items()}
+
+
+def test_what_is_remembered_of_a_track_frame_by_frame(boxes_at, scale) -> None:
+    """One car is seen, missed and seen again; another appears in the second frame."""
+    tracker = Tracker(TrackerConfig(suppress_duplicates=False), scale)
+    first, second = (0.0, 5.0), (0.0, 40.0)
+    step_us = 400_000
+    names = {"query_id": np.array([7])}
+    frames = [
+        boxes_at([first], score=np.array([0.8]), **names),
+        boxes_at([first, second], score=np.array([0.6, 0.9]), query_id=np.array([7, 3])),
+        boxes_at([second], score=np.array([0.5]), query_id=np.array([4])),
+        boxes_at([second, first], score=np.array([0.7, 0.75]), query_id=np.array([4, 8])),
+    ]
+    for index, boxes in enumerate(frames):
+        tracker.step(boxes, START_US + index * step_us, EGO)
+    found = remembered(tracker)
+    assert found["now_us"] == START_US + 3 * step_us and found["started"] is True and found["next_number"] == 3
+    assert found["number"] == [1, 2]
+    assert found["label"] == [LABEL_OF_CLASS["car"]] * 2
+    assert found["hits"] == [3, 3]
+    assert found["query_id"] == [8, 4]
+    assert found["score"] == [0.75, 0.7]
+    assert found["born_us"] == [START_US, START_US + step_us]
+    assert found["seen_us"] == [START_US + 3 * step_us] * 2
+    assert found["supported_us"] == found["born_us"]
+    assert found["observed_s"] == pytest.approx([0.8, 0.8])
+    assert found["missed_s"] == pytest.approx([0.4, 0.0])
+    assert found["support"] == [0.0, 0.0]
+    log_odds = [scale.of(np.array(scores)).sum() for scores in ((0.8, 0.6, 0.75), (0.9, 0.5, 0.7))]
+    assert found["evidence"] == pytest.approx(log_odds)
+
+
+def test_scores_of_evidence_follow_from_what_is_remembered(boxes_at, scale) -> None:
+    tracker = Tracker(TrackerConfig(evidence_time_s=2.0), scale)
+    scores = np.array([0.8, 0.6, 0.9])
+    log_odds = scale.of(scores)
+    for seen, score in enumerate(scores):
+        boxes = boxes_at([(0.0, 5.0)], score=np.array([score]))
+        output = tracker.step(boxes, START_US + seen * KEY_FRAME_US, EGO)
+        mean = log_odds[: seen + 1].mean()
+        share = 1.0 - np.exp(-(0.5 * seen + 0.5) / 2.0)
+        assert output.score.tolist() == pytest.approx([share / (1.0 + np.exp(-mean))])
+
+
+@pytest.mark.parametrize("gap_us", [0, -3 * KEY_FRAME_US])
+def test_odd_time_leaves_how_long_a_track_was_unseen(gap_us: int, boxes_at) -> None:
+    tracker = Tracker()
+    for index in range(3):
+        tracker.step(boxes_at([(0.0, 5.0)]) if index < 2 else Boxes3D.empty(), START_US + index * KEY_FRAME_US, EGO)
+    before = remembered(tracker)
+    now_us = START_US + 2 * KEY_FRAME_US + gap_us
+    tracker.step(Boxes3D.empty(), now_us, EGO)
+    after = remembered(tracker)
+    for name in ("seen_us", "born_us", "supported_us"):
+        assert now_us - after[name][0] == before["now_us"] - before[name][0], name
+    for name in ("observed_s", "missed_s", "hits", "mean"):
+        assert after[name] == before[name]
+
+
+def test_what_is_reported_and_for_how_long(boxes_at) -> None:
+    """Coasting tracks are reported while the last box is no older than what was observed, and than 0.6 s."""
+    config = TrackerConfig(report_unseen_s=0.6)
+    step_us = 300_000
+    for seen, expected in ((2, [1, 1, 0, 0]), (3, [1, 1, 1, 1, 0, 0])):
+        frames = [boxes_at([(0.0, 5.0)])] * seen + [Boxes3D.empty()] * (len(expected) - seen)
+        outputs = track(frames, config, gap_us=step_us)
+        expected = [1] * seen + [1 if seen == 3 and missed <= 2 else 0 for missed in range(1, len(expected) - seen + 1)]
+        assert [len(boxes) for boxes in outputs] == expected
+
+
+def test_assigned_boxes_name_the_track_that_each_went_to(boxes_at) -> None:
+    tracker = Tracker(tracker_config_from_dict({"every_class": {"birth_score": 0.5}, "suppress_duplicates": False}))
+    tracker.assign(boxes_at([(0.0, 5.0), (0.0, 40.0)], score=np.array([0.7, 0.9])), START_US, EGO)
+    boxes = boxes_at([(0.0, 5.0), (0.0, 70.0), (0.0, 90.0)], score=np.array([0.6, 0.8, 0.4]))
+    assigned = tracker.assign(boxes, START_US + KEY_FRAME_US, EGO)
+    places = assigned.measured.boxes.center_m[:, 1].tolist()
+    # Numbers are given best score first: the box at 40 m was number 1.
+    assert dict(zip(places, assigned.number.tolist(), strict=True)) == {5.0: 2, 70.0: 3, 90.0: 0}
+    assert tracker.report().track_id.tolist() == ["2", "3"]
+
+
+def test_improbable_boxes_start_no_track(boxes_at, scale) -> None:
+    for score, born in ((0.35, 1), (0.31, 0)):
+        probability = 1.0 / (1.0 + np.exp(-scale.of(np.array([score]))[0]))
+        assert (probability >= 0.3) == bool(born)
+        tracker = Tracker(TrackerConfig(birth_probability=0.3), scale)
+        assert len(tracker.step(boxes_at([(0.0, 5.0)], score=np.array([score])), START_US, EGO)) == born
 
 
 @st.composite

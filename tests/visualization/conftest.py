@@ -15,7 +15,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.remote.webdriver import WebDriver
 
 from scenes import Annotations, Boxes3D, Camera, Frame, Results, Scene
-from scenes.geometry import pose_matrix
+from scenes.geometry import pose_matrix, rotation_from_yaw
 
 CAMERA_YAWS_DEG = {
     "CAM_FRONT": 0.0,
@@ -26,6 +26,9 @@ CAMERA_YAWS_DEG = {
     "CAM_BACK_RIGHT": -110.0,
 }
 FRAMES = 4
+
+START = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
+"""Where the ego starts in the world: far from its origin, and turned, so that no pose can be left out or inverted."""
 
 
 def camera_at(yaw_deg: float, name: str, image_path: Path, global_from_ego: np.ndarray) -> Camera:
@@ -41,9 +44,9 @@ def camera_at(yaw_deg: float, name: str, image_path: Path, global_from_ego: np.n
 
 
 def boxes_at(centers: list[tuple[float, float]], identities: list[str], score: float = 0.8) -> Boxes3D:
-    """Cars that head along x, standing on the ground at (x, y) in global coordinates."""
+    """Cars that head as the ego does at its start, standing on the ground at (x, y) as it sees them from there."""
     count = len(centers)
-    return Boxes3D(
+    seen_from_start = Boxes3D(
         center_m=np.column_stack([np.array(centers).reshape(-1, 2), np.full(count, 0.8)]),
         size_wlh_m=np.tile([1.9, 4.6, 1.6], (count, 1)),
         rotation=np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
@@ -52,11 +55,12 @@ def boxes_at(centers: list[tuple[float, float]], identities: list[str], score: f
         score=np.full(count, score),
         track_id=np.array(identities, dtype=np.str_),
     )
+    return seen_from_start.transform(START)
 
 
 def frame_at(index: int, folder: Path, boxes: Boxes3D) -> Frame:
-    """Half a second and one metre a frame along x."""
-    global_from_ego = pose_matrix([float(index), 0.0, 0.0], [1.0, 0.0, 0.0, 0.0])
+    """Half a second and one metre a frame straight on."""
+    global_from_ego = START @ pose_matrix([float(index), 0.0, 0.0], [1.0, 0.0, 0.0, 0.0])
     cameras = tuple(
         camera_at(yaw, name, folder / f"{name}_{index}.jpg", global_from_ego) for name, yaw in CAMERA_YAWS_DEG.items()
     )

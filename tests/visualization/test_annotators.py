@@ -17,11 +17,11 @@ from visualization.annotators import ground_paths, short_identity
 from visualization.colors import identity_color, rgb
 from visualization.interpolation import interpolate_boxes
 
-from .conftest import boxes_at, camera_at
+from .conftest import START, boxes_at, camera_at
 
 
 def birds_eye() -> BirdsEyeView:
-    return BirdsEyeView(np.eye(4), 300, 300, pixels_per_m=5.0)
+    return BirdsEyeView(START, 300, 300, pixels_per_m=5.0)
 
 
 def black(view) -> np.ndarray:
@@ -29,7 +29,7 @@ def black(view) -> np.ndarray:
 
 
 def front_view(tmp_path) -> CameraView:
-    return CameraView(camera_at(0.0, "CAM_FRONT", tmp_path / "none.jpg", np.eye(4)), 800, 450)
+    return CameraView(camera_at(0.0, "CAM_FRONT", tmp_path / "none.jpg", START), 800, 450)
 
 
 @pytest.mark.parametrize("module", [visualization.annotators, visualization.views, visualization.heat])

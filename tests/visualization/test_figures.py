@@ -66,9 +66,9 @@ def test_a_picture_has_the_colour_of_the_identity(small_scene, small_tracks, tmp
 def test_errors_lie_where_they_happened(small_scene, small_tracks):
     stray = {token: boxes_at([(15.0, 0.0), (30.0, 10.0)], ["1", "3"]) for token in small_scene.sample_tokens}
     positions = error_positions([small_scene], replace(small_tracks, boxes=stray))
-    # The car drives a metre a frame along x; positions are seen from it.
-    assert positions["misses"][:, :2].tolist() == [[5.0 - i, 12.0] for i in range(4)]
-    assert positions["false positives"][:, :2].tolist() == [[30.0 - i, 10.0] for i in range(4)]
+    # The car drives a metre a frame straight on; positions are seen from it.
+    assert positions["misses"][:, :2] == pytest.approx(np.array([[5.0 - i, 12.0] for i in range(4)]))
+    assert positions["false positives"][:, :2] == pytest.approx(np.array([[30.0 - i, 10.0] for i in range(4)]))
     assert len(positions["switches"]) == 0
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scenes import Boxes3D
-from scenes.geometry import rotation_from_yaw
+from scenes.geometry import rotation_from_yaw, transform_points, yaw_from_rotation
 from visualization import (
     BirdsEyeView,
     BoxAnnotator,
@@ -29,7 +29,7 @@ from visualization import (
 )
 from visualization.annotators import TOP_FACE
 
-from .conftest import boxes_at, camera_at
+from .conftest import START, boxes_at, camera_at
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -43,7 +43,7 @@ def street(time: float = 0.0) -> Boxes3D:
     centers = [(12.0 + 2 * time, 1.5), (22.0 - 3 * time, -4.0), (9.0, 4.0 - 0.5 * time), (3.2, 2.3)]
     boxes = boxes_at(centers, ["1", "2", "3", "0123456789abcdef"])
     return boxes.replace(
-        rotation=rotation_from_yaw([0.1, 3.0, -1.5, 0.0]),
+        rotation=rotation_from_yaw(yaw_from_rotation(boxes.rotation) + np.array([0.1, 3.0, -1.5, 0.0])),
         label=np.array([0, 1, 8, 0]),
         score=np.array([0.95, 0.6, 0.3, 0.1]),
         size_wlh_m=np.array([[1.9, 4.6, 1.6], [2.6, 7.0, 3.0], [0.7, 0.7, 1.6], [1.9, 4.6, 1.6]]),
@@ -51,11 +51,11 @@ def street(time: float = 0.0) -> Boxes3D:
 
 
 def camera_view() -> CameraView:
-    return CameraView(camera_at(0.0, "CAM_FRONT", Path("none.jpg"), np.eye(4)), 480, 270)
+    return CameraView(camera_at(0.0, "CAM_FRONT", Path("none.jpg"), START), 480, 270)
 
 
 def birds_eye() -> BirdsEyeView:
-    return BirdsEyeView(np.eye(4), 300, 300, pixels_per_m=5.0)
+    return BirdsEyeView(START, 300, 300, pixels_per_m=5.0)
 
 
 def canvas(view: View) -> np.ndarray:
@@ -87,7 +87,7 @@ def draw_tails_from_above() -> np.ndarray:
 def draw_heat_from_above() -> np.ndarray:
     view = birds_eye()
     points_m = np.random.default_rng(0).normal([10.0, 5.0, 0.0], [6.0, 2.0, 0.0], (60, 3))
-    return HeatAnnotator().annotate(canvas(view), points_m, view)
+    return HeatAnnotator().annotate(canvas(view), transform_points(START, points_m), view)
 
 
 PICTURES: dict[str, Callable[[], np.ndarray]] = {

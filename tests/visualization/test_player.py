@@ -18,6 +18,7 @@ from evaluation.tracking import tracking_metrics
 from scenes import Boxes3D, InputError, Results, read_scenes, read_tracks, write_tracks
 from scenes.city import VAL_SPLIT, VERSION, make_city
 from scenes.city.simulated_detector import simulate_detections
+from scenes.geometry import rotation_from_yaw, transform_points
 from tracking import track_results
 from visualization import (
     PageOptions,
@@ -30,7 +31,7 @@ from visualization import (
     write_scene_page,
 )
 
-from .conftest import FRAMES, boxes_at
+from .conftest import FRAMES, START, boxes_at
 
 HOSTILE = "</script><script>document.title='broken'</script><b>&\"'"
 
@@ -61,13 +62,30 @@ def test_a_page_holds_every_box_of_the_file(shared, mini_val, tmp_path):
 
 
 def test_boxes_keep_their_place(small_scene, small_tracks, tmp_path):
+    """The page counts from where the ego starts, and boxes and cameras still meet there."""
     data = data_of(write_scene_page(small_scene, small_tracks, tmp_path / "page.html").path)
+    origin_m = START[:3, 3]
+    assert data["frames"][2]["ego"]["position"] == pytest.approx(2.0 * START[:3, 0], abs=1e-3)
+    assert data["frames"][2]["ego"]["yaw"] == pytest.approx(2.1, abs=1e-5)
     first = data["tracks"][0]
     assert first["id"] == "1"
-    assert first["boxes"][0] == [15.0, 0.2, 0.8, 1.9, 4.6, 1.6, 1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.8]
-    camera = small_scene.frames[2].cameras[0]
-    pose = np.array(data["frames"][2]["cameras"][0]["pose"])
-    assert pose == pytest.approx(camera.camera_from_global[:3], abs=1e-5)
+    place_m = transform_points(START, np.array([[15.0, 0.2, 0.8]]))[0]
+    velocity_mps = START[:2, :2] @ [2.0, 0.0]
+    row = [*(place_m - origin_m), 1.9, 4.6, 1.6, *rotation_from_yaw(2.1)[0], *velocity_mps, 0.8]
+    assert first["boxes"][0] == pytest.approx(row, abs=1e-3)
+    for camera, shown in zip(small_scene.frames[2].cameras, data["frames"][2]["cameras"], strict=True):
+        camera_from_page = np.vstack([shown["pose"], [0.0, 0.0, 0.0, 1.0]])
+        here = transform_points(camera_from_page, (place_m - origin_m)[None])
+        assert here == pytest.approx(transform_points(camera.camera_from_global, place_m[None]), abs=1e-3)
+
+
+def test_an_unknown_velocity_is_no_velocity_of_zero(small_scene, small_tracks, tmp_path):
+    unknown = {
+        token: boxes.replace(velocity_mps=np.full((len(boxes), 2), np.nan))
+        for token, boxes in small_tracks.boxes.items()
+    }
+    data = data_of(write_scene_page(small_scene, Results(unknown), tmp_path / "page.html").path)
+    assert all(row[10:12] == [None, None] for track in data["tracks"] for row in track["boxes"])
 
 
 def test_a_page_asks_for_nothing_outside_of_itself(small_scene, small_tracks, tmp_path):

@@ -9,7 +9,7 @@ from scenes import InputError
 from visualization import identity_color, write_recording, write_recordings
 from visualization.colors import rgb
 
-from .conftest import FRAMES
+from .conftest import FRAMES, START
 
 rerun = pytest.importorskip("rerun", reason="needs the extra [rerun]")
 
@@ -25,7 +25,7 @@ def test_boxes_come_back(small_scene, small_tracks, tmp_path):
         assert read_back(path, entity).index.tolist() == list(range(FRAMES))
     tracks = read_back(path, "/world/tracks")
     centers = np.stack(tracks["/world/tracks:PoseTranslation3D"][2])
-    assert centers == pytest.approx(small_tracks.boxes["sample-2"].center_m, abs=1e-5)
+    assert centers == pytest.approx(small_tracks.boxes["sample-2"].center_m - START[:3, 3], abs=1e-5)
     half_lwh = np.stack(tracks["/world/tracks:HalfSize3D"][0])
     assert half_lwh[0] == pytest.approx([2.3, 0.95, 0.8])
     assert tracks["/world/tracks:Text"][0].tolist() == ["1 car 0.80", "2 car 0.80"]
@@ -43,7 +43,7 @@ def test_cameras_have_poses_and_images(small_scene, small_tracks, tmp_path):
     camera = read_back(path, "/world/cameras/CAM_FRONT")
     position = np.stack(camera["/world/cameras/CAM_FRONT:Translation3D"][3])[0]
     expected = small_scene.frames[3].cameras[0]
-    assert position == pytest.approx((expected.global_from_ego @ expected.ego_from_camera)[:3, 3], abs=1e-5)
+    assert position == pytest.approx((expected.global_from_ego @ expected.ego_from_camera - START)[:3, 3], abs=1e-5)
 
 
 def test_a_recording_for_each_scene(small_scene, small_tracks, tmp_path):

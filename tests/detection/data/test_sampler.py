@@ -88,6 +88,34 @@ def test_seeds_differ_between_slots_iterations_and_runs() -> None:
     assert [request.index for request in islice(other, 40)] != [streams[i % 2][i // 2].index for i in range(40)]
 
 
+def test_a_seed_names_run_iteration_and_slot_of_all_processes() -> None:
+    streams = _streams(StreamingSampler, _Sequences([5] * 6), 2, 2, 4, start=3)
+    for slot, stream in enumerate(streams):
+        assert [request.seed for request in stream] == [(7, iteration, slot) for iteration in range(3, 7)]
+
+
+def test_a_new_sampler_begins_at_the_beginning_with_seed_0() -> None:
+    sampler = StreamingSampler(_Sequences([5] * 3), 1, rank=0, world_size=1)  # type: ignore[arg-type]
+    assert sampler.state_dict() == {"iteration": 0, "seed": 0, "slots": 1}
+    requests = list(islice(sampler, 4))
+    assert [request.seed for request in requests] == [(0, iteration, 0) for iteration in range(4)]
+    assert [request.continues_scene for request in requests] == [False, True, True, True]
+    resumed = StreamingSampler(_Sequences([5] * 3), 1, rank=0, world_size=1)  # type: ignore[arg-type]
+    resumed.iteration = 2
+    assert [request.continues_scene for request in islice(resumed, 2)] == [True, True]
+
+
+@pytest.mark.parametrize("sampler_type", [StreamingSampler, ShuffledSampler, EvaluationSampler])
+def test_running_processes_are_asked_for_their_rank(sampler_type: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = _Sequences([2] * 9)
+    batch_size = {} if sampler_type is EvaluationSampler else {"batch_size": 2}
+    told = sampler_type(dataset, rank=1, world_size=3, **batch_size)
+    monkeypatch.setattr("detection.data.sampler.get_dist_info", lambda: (1, 3))
+    asked = sampler_type(dataset, **batch_size)
+    assert len(asked) == len(told)
+    assert list(islice(asked, 6)) == list(islice(told, 6))
+
+
 def test_order_is_drawn_anew_each_epoch() -> None:
     stream = _streams(StreamingSampler, _Sequences([1] * 8), 1, 1, 24)[0]
     epochs = [tuple(request.index for request in stream[at : at + 8]) for at in (0, 8, 16)]
@@ -141,7 +169,7 @@ def test_evaluation_shows_every_frame_once_in_whole_scenes(lengths: list[int], w
             follows = before is not None and request.index == before.index + 1
             assert not request.continues_scene or follows
             begins = any(request.index == sequence[0] for sequence in dataset.sequences)
-            assert request.continues_scene != begins
+            assert request == FrameRequest(request.index, 0, not begins, (0, request.index, 0))
     assert shown == Counter(range(len(dataset)))
 
 
@@ -149,6 +177,29 @@ def test_evaluation_shares_scenes_evenly() -> None:
     dataset = _Sequences([40] * 10)
     shares = [len(EvaluationSampler(dataset, rank=rank, world_size=4)) for rank in range(4)]  # type: ignore[arg-type]
     assert sorted(shares) == [80, 80, 120, 120]
+
+
+def test_evaluation_gives_the_next_longest_scene_to_whoever_has_fewest_frames() -> None:
+    dataset = _Sequences([1, 4, 6, 3, 5, 2])
+    samplers = [EvaluationSampler(dataset, rank=rank, world_size=2) for rank in range(2)]  # type: ignore[arg-type]
+    starts = [[request.index for request in sampler if not request.continues_scene] for sampler in samplers]
+    # 6 | 5, then 4 to the second and 3 to the first, 2 to the first, 1 to the second: 11 frames and 10, dealt in turn
+    # they were 12 and 9. Each process keeps the order of the data set.
+    assert starts == [[5, 11, 19], [0, 1, 14]]
+
+
+@given(lengths, world_sizes)
+def test_evaluation_burdens_nobody_who_had_more(lengths: list[int], world_size: int) -> None:
+    """Without its last scene, which is its shortest, no process has more frames than any other in the end."""
+    dataset = _Sequences(lengths)
+    shares = []
+    for rank in range(world_size):
+        scenes: list[int] = []
+        for request in EvaluationSampler(dataset, rank=rank, world_size=world_size):  # type: ignore[arg-type]
+            scenes = [*scenes[:-1], scenes[-1] + 1] if request.continues_scene else [*scenes, 1]
+        shares.append(scenes)
+    least = min(sum(scenes) for scenes in shares)
+    assert all(sum(scenes) - min(scenes, default=0) <= least for scenes in shares)
 
 
 def test_settings_out_of_range() -> None:

@@ -23,9 +23,9 @@ POSITION_RANGE = [-61.2, -61.2, -10.0, 61.2, 61.2, 10.0]
 
 
 @pytest.fixture(scope="session")
-def golden_methods(shared: Path) -> Path:
+def golden_methods(recordings: Path) -> Path:
     """The folder of recordings of RayDN, HarmoDistill-BEV and DynamicDet."""
-    return shared / "golden_methods"
+    return recordings / "golden_methods"
 
 
 @pytest.fixture(scope="session")

@@ -165,8 +165,35 @@ def test_another_number_of_streams_may_start_but_not_continue(memory: TemporalMe
 
 def test_order_of_calls_is_checked(memory: TemporalMemory) -> None:
     for call in (memory.read, memory.ages_s, lambda: memory.name_queries(1)):
-        with pytest.raises(RuntimeError, match="align"):
+        with pytest.raises(RuntimeError, match=r"^align the memory to a frame first$"):
             call()
+
+
+def test_rows_lie_where_the_frame_lies(memory: TemporalMemory, make_frame: MakeFrame) -> None:
+    """Whatever the default device is: the frame is on the CPU, and a tensor made elsewhere has no values."""
+    frames = [make_frame(t, continues=[t > 0]) for t in range(2)]
+    plain = TemporalMemory(LENGTH, TOPK, PROPAGATED, CHANNELS)
+    _push(plain, frames[0])
+    plain.align(frames[1], START_POINTS_M)
+    with torch.device("cpu"):
+        offered = _push(TemporalMemory(LENGTH, TOPK, PROPAGATED, CHANNELS), frames[0])
+    with torch.device("meta"):
+        memory.align(frames[0], START_POINTS_M)
+        assert memory.name_queries(QUERIES).device.type == "cpu"
+        memory.push(**offered)
+        memory.align(frames[1], START_POINTS_M)
+    for mine, expected in zip(memory.read().tensors(), plain.read().tensors(), strict=True):
+        assert torch.equal(mine, expected)
+
+
+def test_names_are_given_once(memory: TemporalMemory, make_frame: MakeFrame) -> None:
+    memory.align(make_frame(0, continues=[False]), START_POINTS_M)
+    assert [memory.name_queries(count)[0].tolist() for count in (2, 1, 3)] == [[2, 3], [4], [5, 6, 7]]
+
+
+@pytest.mark.parametrize("sizes", [(6, 3, 1), (6, 3, 3), (3, 3, 3), (1, 1, 1)])
+def test_smallest_and_largest_sizes_that_fit(sizes: tuple[int, int, int]) -> None:
+    assert TemporalMemory(*sizes).embed_dims == 256
 
 
 @pytest.mark.parametrize("sizes", [(6, 3, 0), (6, 3, 4), (2, 3, 1)])

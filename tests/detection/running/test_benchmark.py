@@ -64,9 +64,9 @@ def test_cameras_look_all_around_and_upright() -> None:
 
 
 @pytest.fixture(scope="session")
-def golden_gmacs(shared: Path) -> float:
+def golden_gmacs(recordings: Path) -> float:
     """10^9 multiply-adds of the backbone for six images of 256x704."""
-    recorded = json.loads((shared / "golden_methods/harmo_gmacs.json").read_text())
+    recorded = json.loads((recordings / "golden_methods/harmo_gmacs.json").read_text())
     return float(recorded["r50"]["RepDetr3D.img_backbone"])
 
 

@@ -18,6 +18,7 @@ from detection.data.loading import batches, build_loader
 from detection.data.sample import CameraView, FrameSample
 from detection.registry import MODELS
 from detection.running.detector import Detector, detect, evaluate
+from evaluation import evaluate_detection
 from scenes import InputError, Results, read_detections, read_scenes, write_detections
 from scenes.city import VAL_SPLIT, VERSION
 
@@ -47,7 +48,28 @@ def test_every_frame_in_order_and_written(tiny_config: TinyConfig, tiny_city: Pa
     again = read_detections(path).boxes
     assert list(again) == list(results.boxes)
     assert all(np.array_equal(again[token].query_id, results.boxes[token].query_id) for token in again)
-    assert evaluate(tiny_config(), results).summary["nd_score"] >= 0
+    assert sum(map(len, results.boxes.values())) > 0
+
+
+def test_scored_as_the_file_would_be(tiny_config: TinyConfig, tiny_city: Path, checkpoint: Path) -> None:
+    """What the config's metric says of chance boxes among true ones is what the official devkit says of them."""
+    results = detect(tiny_config(), checkpoint)
+    assert isinstance(results, Results)
+    mixed = {}
+    for scene in read_scenes(tiny_city, VERSION, VAL_SPLIT):
+        for index, frame in enumerate(scene.frames):
+            assert frame.annotations is not None
+            seen = frame.annotations.boxes.select(frame.annotations.num_lidar_pts > 0)
+            true = seen.replace(track_id=None, attribute=None)
+            chance = results.boxes[frame.token].replace(query_id=None)
+            mixed[frame.token] = true if index % 2 else chance.replace(score=0.5 * chance.score)
+    path = checkpoint.with_suffix(".json")
+    write_detections(path, Results(mixed))
+    found = evaluate(tiny_config(), read_detections(path)).summary
+    expected = evaluate_detection(path, tiny_city, VERSION, VAL_SPLIT, engine="devkit").summary
+    assert found["label_aps"]["car"]["2.0"] > 0.3
+    assert found["mean_ap"] == pytest.approx(expected["mean_ap"], abs=1e-9)
+    assert found["nd_score"] == pytest.approx(expected["nd_score"], abs=1e-9)
 
 
 def test_frame_by_frame_equals_the_data_set(tiny_config: TinyConfig, checkpoint: Path) -> None:

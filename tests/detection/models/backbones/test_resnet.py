@@ -26,13 +26,15 @@ def _tiny(**settings: object) -> ResNet:
 def test_recorded_features(
     golden: Path, rule: ModuleType, set_rule_weights: Callable[[nn.Module, str], None], frame: int
 ) -> None:
+    with np.load(golden / "b_r50_428q_seqA.npz") as recorded:
+        if f"f{frame}_img_feats" not in recorded:
+            pytest.skip("not among the recordings that come along")
+        expected = recorded[f"f{frame}_img_feats"][0]
     backbone, neck = ResNet(50, out_indices=(2, 3)).eval(), CPFPN([1024, 2048], 256).eval()
     set_rule_weights(backbone, "img_backbone.")
     set_rule_weights(neck, "img_neck.")
     with torch.no_grad():
         finest = neck(backbone(torch.from_numpy(rule.frame("A", frame)["img"])))[0]
-    with np.load(golden / "b_r50_428q_seqA.npz") as recorded:
-        expected = recorded[f"f{frame}_img_feats"][0]
     assert np.abs(finest.numpy() - expected).max() <= TOLERANCE
 
 

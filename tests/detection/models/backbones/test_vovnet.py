@@ -22,8 +22,10 @@ def test_recorded_features(golden: Path, rule: ModuleType, set_rule_weights: Cal
     with torch.no_grad():
         levels = neck(backbone(torch.from_numpy(rule.frame("A", 0)["img"])))
     with np.load(golden / "b_repdetr3d_vov_seqA.npz") as recorded:
-        for index, level in enumerate(levels):
-            assert np.abs(level.numpy() - recorded[f"f0_img_feats_level{index}"][0]).max() <= TOLERANCE
+        kept = [name for name in recorded.files if name.startswith("f0_img_feats_level")]
+        assert len(kept) >= 2
+        for name in kept:
+            assert np.abs(levels[int(name[-1])].numpy() - recorded[name][0]).max() <= TOLERANCE
 
 
 def test_partial_windows_of_the_pooling_count() -> None:

@@ -23,9 +23,9 @@ MakeFrame = Callable[..., FrameBatch]
 
 
 @pytest.fixture(scope="module")
-def rule2(shared: Path, rule: ModuleType) -> ModuleType:
+def rule2(recordings: Path, rule: ModuleType) -> ModuleType:
     """The rule of the recordings of RayDN."""
-    spec = importlib.util.spec_from_file_location("golden_rule2", shared / "golden_methods" / "rule2.py")
+    spec = importlib.util.spec_from_file_location("golden_rule2", recordings / "golden_methods" / "rule2.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
@@ -72,12 +72,12 @@ def _frame(frames: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> F
 
 @pytest.mark.usefixtures("recorded_random_numbers")
 @pytest.mark.parametrize("case", ["plain", "corner", "batch2", "batch2_one_empty", "group2", "one_box"])
-def test_equals_the_published_queries(case: str, shared: Path, rule2: ModuleType) -> None:
+def test_equals_the_published_queries(case: str, recordings: Path, rule2: ModuleType) -> None:
     frames, annotations, ray_groups = rule2.ray_cases()[case]
     strategy = RayDenoising(ray_groups=ray_groups, published=True)
     queries = strategy(_frame(frames, annotations), RANGE, 10)
     assert queries is not None
-    with np.load(shared / "golden_methods" / "raydn_r50.npz") as recorded:
+    with np.load(recordings / "golden_methods" / "raydn_r50.npz") as recorded:
         mask = recorded[f"{case}_attn_mask"]
         np.testing.assert_allclose(queries.reference_points, recorded[f"{case}_reference_points_dn"], atol=1e-6)
         np.testing.assert_array_equal(queries.labels, recorded[f"{case}_labels"])

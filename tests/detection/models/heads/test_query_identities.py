@@ -82,6 +82,25 @@ def test_names_survive_many_refreshes(
         assert sorted(_pushed_names(run(t, [t > 0]))[0]) == list(range(CARRIED))
 
 
+def test_memory_ranks_queries_by_the_last_decoder_layer(
+    head: StreamPETRHead, run: Callable[..., HeadOutputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = head.predictions
+    rising = torch.arange(float(NEW + CARRIED))
+
+    def layers_disagree(decoded: torch.Tensor, reference_points: torch.Tensor) -> Predictions:
+        predictions = plain(decoded, reference_points)
+        predictions.logits[:] = -rising[:, None]
+        predictions.logits[-1] = 0.1 * rising[:, None]
+        return predictions
+
+    monkeypatch.setattr(head, "predictions", layers_disagree)
+    outputs = run(0, [False])
+    assert len(outputs.predictions.logits) > 1 and outputs.pushed is not None
+    pushed = outputs.pushed[0].tolist()
+    assert pushed == list(range(NEW + CARRIED))[: -len(pushed) - 1 : -1]
+
+
 def test_scene_change_in_one_stream_leaves_the_other_alone(
     run: Callable[..., HeadOutputs], head: StreamPETRHead
 ) -> None:
