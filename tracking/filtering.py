@@ -81,10 +81,8 @@ def corrected(
     expected, jacobian = observe(mean, label, table)
     residual = measured.planar[columns] - expected
     residual[:, 2], facing = _unflipped(residual[:, 2])
-    # An unknown velocity must not count: no sensitivity, no residual, any positive variance.
-    unknown = ~measured.has_velocity[columns]
-    jacobian[unknown, 3:] = 0.0
-    residual[unknown, 3:] = 0.0
+    # An unknown velocity must not count: no sensitivity, any positive variance.
+    jacobian[~measured.has_velocity[columns], 3:] = 0.0
     return *kalman_update(mean, cov, residual, jacobian, measured.planar_cov[columns]), facing
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from filterpy.kalman import KalmanFilter
-from tracking.settings import ClassTable
 
 from scenes import LABEL_OF_CLASS
 from scenes.geometry import rotation_from_yaw
+from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.config_file import tracker_config_from_dict
 from tracking.filtering import BODY_DRIFT_VAR_PER_S, correct, predict, start_states

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tracking.settings import ClassTable
 
 from scenes import LABEL_OF_CLASS, Boxes3D
 from scenes.geometry import rotation_from_yaw
+from tracking.class_table import ClassTable
 from tracking.config import ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.measurement import Measured, measure, ray_covariance
 from tracking.score_scale import ScoreScale
@@ -33,6 +33,17 @@ def measured(boxes: Boxes3D, config: TrackerConfig = CONFIG) -> Measured:
 def scale_of(boxes: Boxes3D) -> ScoreScale:
     """As if they were all that a detector had ever said."""
     return ScoreScale.from_frames([boxes.select(np.isfinite(boxes.score))])
+
+
+def test_measurements_know_which_boxes_they_are(boxes_at) -> None:
+    """Whatever is left out, and in whatever order they stand."""
+    rng = np.random.default_rng(0)
+    boxes = boxes_at(SENSOR_XY_M + rng.uniform(-9.0, 9.0, (30, 2)), score=rng.choice([0.2, 0.6, np.nan], 30))
+    for suppress in (True, False):
+        found = measured(boxes, TrackerConfig(suppress_duplicates=suppress))
+        assert 0 < len(found) < 30 and len(set(found.source.tolist())) == len(found)
+        np.testing.assert_array_equal(boxes.center_m[found.source], found.boxes.center_m)
+        np.testing.assert_array_equal(boxes.score[found.source], found.boxes.score)
 
 
 @given(bearing=st.floats(-np.pi, np.pi), range_m=st.floats(0.1, 200.0))

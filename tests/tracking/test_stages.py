@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tracking.settings import ClassTable
 
 from scenes import LABEL_OF_CLASS, Boxes3D
 from scenes.geometry import rotation_from_yaw
+from tracking.class_table import ClassTable
 from tracking.config import ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.measurement import measure
 from tracking.score_scale import ScoreScale
