@@ -15,6 +15,7 @@ ALLOWED = {
     "evaluation": {"scenes"},
     "visualization": {"scenes", "evaluation"},
     "detection": {"scenes", "evaluation"},
+    "streamtrack": set(),
 }
 ROOMS = set(ALLOWED)
 

@@ -30,7 +30,7 @@ _WITH_TRACKS = ("dynamic",)
 def main() -> None:
     """Run the benchmark that is asked for; the others are not imported, so that two of them need no torch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", choices=_MODULES)
+    parser.add_argument("benchmark", choices=tuple(_MODULES))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="BENCHMARK --help lists them")
     chosen = parser.parse_args()
     benchmark = import_module(_MODULES[chosen.benchmark])

@@ -20,10 +20,9 @@ from scenes.command import run_command
 from tracking import TrackerConfig, load_tracker_config, track_results
 from visualization import write_index, write_pages, write_videos
 
-_ROOT = Path(__file__).resolve().parents[1]
-_DETECTOR = _ROOT / "configs" / "repdetr3d" / "city_r18.py"
-_WEIGHTS = _ROOT / "detection" / "weights" / "repdetr3d_city_r18.safetensors"
-_BASELINE = _ROOT / "configs" / "tracking" / "centerpoint.py"
+_DETECTOR = "configs/repdetr3d/city_r18.py"
+_WEIGHTS = "detection/weights/repdetr3d_city_r18.safetensors"
+_BASELINE = "configs/tracking/centerpoint.py"
 _IMAGE_SIZE = (704, 396)
 _WORKERS = os.cpu_count() or 1
 
