@@ -1,14 +1,18 @@
 # `make demo` runs the main job on the synthetic city, `make test` the tests, `make test-slow` those that take long. Each
-# sets up `.venv` first. `make test-mmdet3d` tests the networks inside mmdet3d, in an environment of its own.
+# sets up `.venv` first. Environments of their own have `make test-mmdet3d`, which tests the networks inside mmdet3d, and
+# `make test-numpy2`, which tests on numpy 2 what the official kit holds on numpy 1 elsewhere.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Compiling byte code of all that is installed takes longer than installing it; Python compiles what it imports.
+INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python $(INSTALL)
 MMDET3D_VENV := .venv-mmdet3d
-MMDET3D_PIP := $(MMDET3D_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+MMDET3D_PIP := $(MMDET3D_VENV)/bin/python $(INSTALL)
+NUMPY2_VENV := .venv-numpy2
 OUT ?= out/demo
 
-.PHONY: demo test test-slow test-mmdet3d lint clean
+.PHONY: demo test test-slow test-mmdet3d test-numpy2 lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python tools/demo.py --out $(OUT)
@@ -21,6 +25,12 @@ test-slow: $(VENV)/.installed-test
 
 test-mmdet3d: $(MMDET3D_VENV)/.installed
 	$(MMDET3D_VENV)/bin/python -m pytest tests/mmdet3d
+
+test-numpy2: $(NUMPY2_VENV)/.installed
+	$(NUMPY2_VENV)/bin/python -c 'import numpy; assert numpy.__version__ >= "2"'
+	$(NUMPY2_VENV)/bin/python -m pytest -n 2 --dist worksteal \
+	    tests/scenes tests/tracking tests/evaluation tests/visualization tests/tools/test_track.py
+	$(NUMPY2_VENV)/bin/python -m pytest -m 'slow or not slow' tests/streamtrack
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -36,6 +46,10 @@ $(VENV)/.installed-test: setup.py constraints.txt | $(VENV)/bin/python
 	$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.installed
 
+$(NUMPY2_VENV)/.installed: setup.py constraints.txt | $(NUMPY2_VENV)/bin/python
+	$(NUMPY2_VENV)/bin/python $(INSTALL) -e '.[detection,test-numpy2]'
+	@touch $@
+
 # mmcv has no wheel for today's torch: its build, of some minutes, takes torch from the environment and setuptools of the
 # time. The bounds that mmdet3d and its parts set on packages are older than what they run with: hence no dependencies.
 $(MMDET3D_VENV)/.installed: setup.py constraints.txt | $(MMDET3D_VENV)/bin/python
@@ -44,8 +58,8 @@ $(MMDET3D_VENV)/.installed: setup.py constraints.txt | $(MMDET3D_VENV)/bin/pytho
 	$(MMDET3D_PIP) --no-deps mmdet==3.3.0 mmdet3d==1.4.0 lyft-dataset-sdk==0.0.8
 	@touch $@
 
-$(VENV)/bin/python $(MMDET3D_VENV)/bin/python:
+$(VENV)/bin/python $(MMDET3D_VENV)/bin/python $(NUMPY2_VENV)/bin/python:
 	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
-	rm -rf $(VENV) $(MMDET3D_VENV) out
+	rm -rf $(VENV) $(MMDET3D_VENV) $(NUMPY2_VENV) out

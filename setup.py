@@ -16,6 +16,19 @@ DEVKIT = [
 # What tests compare with, besides the kit.
 ORACLES = ["filterpy>=1.4.5", "pyquaternion>=0.9.9", "scikit-learn>=1.5", "shapely>=2"]
 DOCS = ["mkdocs>=1.6", "mkdocstrings-python>=2"]
+TEST = [
+    *RERUN,
+    *TUNE,
+    *TENSORBOARD,
+    *DOCS,
+    *ORACLES,
+    "pytest>=8",
+    "pytest-xdist>=3.5",
+    "hypothesis>=6.100",
+    "mypy>=1.10",
+    "ruff>=0.6",
+    "selenium>=4.20",
+]
 ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization", "streamtrack"]
 # In the wheel, tools and configs lie in the package of the command.
 CARRIED = {"streamtrack.tools": "tools", "streamtrack.configs": "configs"}
@@ -59,20 +72,7 @@ setup(
         "rerun": RERUN,
         "tune": TUNE,
         "tensorboard": TENSORBOARD,
-        "test": [
-            *DETECTION,
-            *DEVKIT,
-            *DOCS,
-            *RERUN,
-            *TUNE,
-            *TENSORBOARD,
-            *ORACLES,
-            "pytest>=8",
-            "pytest-xdist>=3.5",
-            "hypothesis>=6.100",
-            "mypy>=1.10",
-            "ruff>=0.6",
-            "selenium>=4.20",
-        ],
+        "test": [*DETECTION, *DEVKIT, *TEST],
+        "test-numpy2": TEST,
     },
 )

@@ -2,15 +2,27 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from scenes.errors import InputError
+
+_EXTRAS: Final[Mapping[str, str]] = {
+    "nuscenes": "devkit",
+    "optuna": "tune",
+    "pycocotools": "detection",
+    "rerun": "rerun",
+    "safetensors": "detection",
+    "torch": "detection",
+}
+"""Packages that only extras bring, and the extra of each."""
 
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a tool's `main` and leave the process with its exit code.
 
-    Input that cannot be used, and a file system that refuses, end in one line on stderr and exit code 2.
+    Input that cannot be used, a file system that refuses, and an extra that is not installed end in one line on stderr
+    and exit code 2.
     """
     # What takes its time without a bar of its own says so here; elsewhere information is for whoever asks for it.
     logging.basicConfig(format="%(message)s")
@@ -19,6 +31,11 @@ def run_command(main: Callable[[], int | None]) -> None:
         code = main()
     except InputError as error:
         sys.exit(_report(str(error)))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in _EXTRAS:
+            raise
+        sys.exit(_report(f"this needs the package {package}: pip install 'streamtrack[{_EXTRAS[package]}]'"))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:

@@ -11,19 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from scenes.command import run_command
+
 _HERE: Final = Path(__file__).resolve().parent
 # The wheel carries the tools inside this package; in a checkout they lie beside it.
 _TOOLS: Final = _HERE / "tools" if (_HERE / "tools").is_dir() else _HERE.parent / "tools"
 _SHELLS: Final = ("bash", "zsh", "fish")
-
-_EXTRAS: Final[Mapping[str, str]] = {
-    "optuna": "tune",
-    "pycocotools": "detection",
-    "rerun": "rerun",
-    "safetensors": "detection",
-    "torch": "detection",
-}
-"""Modules that only extras bring, and the extra of each."""
 
 _EPILOG: Final = """\
 `streamtrack NAME --help` explains a command; `python tools/NAME.py` in a checkout is the same code. A path that begins
@@ -81,21 +74,9 @@ def run_tool(path: Path, arguments: Sequence[str]) -> None:
     module.__file__ = str(path)
     sys.modules["__main__"] = module
     sys.argv = [f"streamtrack {path.stem}", *arguments]
-    try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in _EXTRAS:
-            raise
-        sys.exit(_without(path.stem, package))
-
-
-def _without(command: str, package: str) -> int:
-    print(
-        f"error: `streamtrack {command}` needs {package}: pip install 'streamtrack[{_EXTRAS[package]}]'",
-        file=sys.stderr,
-    )
-    return 2
+    program = compile(path.read_bytes(), str(path), "exec")
+    # Inside, since what a tool imports at its beginning may be missing.
+    run_command(lambda: exec(program, module.__dict__))
 
 
 def _first_line(path: Path) -> str:

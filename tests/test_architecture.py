@@ -15,7 +15,7 @@ ALLOWED = {
     "evaluation": {"scenes"},
     "visualization": {"scenes", "evaluation"},
     "detection": {"scenes", "evaluation"},
-    "streamtrack": set(),
+    "streamtrack": {"scenes"},
 }
 ROOMS = set(ALLOWED)
 

@@ -73,7 +73,7 @@ def test_an_extra_that_is_missing_is_named(run: Run, monkeypatch: pytest.MonkeyP
     (tmp_path / "learn.py").write_text('"""Learns."""\nraise ModuleNotFoundError("no", name="torch.nn")')
     monkeypatch.setattr(command, "_TOOLS", tmp_path)
     code, _, complaint = run("learn")
-    assert (code, complaint) == (2, "error: `streamtrack learn` needs torch: pip install 'streamtrack[detection]'\n")
+    assert (code, complaint) == (2, "error: this needs the package torch: pip install 'streamtrack[detection]'\n")
 
 
 def test_a_fault_of_the_project_is_not_taken_for_a_missing_extra(
