@@ -1,10 +1,10 @@
 """Measure how fast parts of the project are.
 
-    python tools/benchmark.py evaluation [--scenes 15 50 150] [--devkit-scenes 15]
-    python tools/benchmark.py tracker [--boxes 10 30 120 300 1000]
-    python tools/benchmark.py offline [--minutes 4 15 60] [--hertz 10] [--tracks 60]
-    python tools/benchmark.py detector --config CONFIG [--compile] [--dtype bfloat16] [--flops]
-    python tools/benchmark.py dynamic --config CONFIG --checkpoint CHECKPOINT [--random-seeds 3]
+    streamtrack benchmark evaluation [--scenes 15 50 150] [--devkit-scenes 15]
+    streamtrack benchmark tracker [--boxes 10 30 120 300 1000]
+    streamtrack benchmark offline [--minutes 4 15 60] [--hertz 10] [--tracks 60]
+    streamtrack benchmark detector --config CONFIG [--compile] [--dtype bfloat16] [--flops]
+    streamtrack benchmark dynamic --config CONFIG --checkpoint CHECKPOINT [--random-seeds 3]
 
 One sub-command a benchmark; each is a module with `add_arguments(parser)` and `run(arguments)`. One of them measures
 tracks as well: its `run` also takes the tracker, which its room must not import.

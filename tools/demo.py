@@ -32,10 +32,10 @@ _console = Console(highlight=False, soft_wrap=True)
 def main() -> None:
     """Run the steps one after another, announce each, and end with a table and the paths."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder to write into")
-    parser.add_argument("--scenes", type=int, default=3, help="number of scenes")
-    parser.add_argument("--frames", type=int, default=40, help="key frames a scene, two a second")
-    parser.add_argument("--seed", type=int, default=0, help="of the city")
+    parser.add_argument("--out", type=Path, metavar="DIR", default=Path("out/demo"), help="default: %(default)s")
+    parser.add_argument("--scenes", type=int, default=3, help="number of scenes (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=40, help="of a scene, two a second (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the city (default: %(default)s)")
     arguments = parser.parse_args()
     out: Path = arguments.out
     city = out / f"city-{arguments.scenes}x{arguments.frames}-seed{arguments.seed}"

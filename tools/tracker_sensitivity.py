@@ -21,7 +21,9 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
     parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
-    parser.add_argument("--factors", type=float, nargs="+", default=FACTORS, help="what each setting is scaled by")
+    parser.add_argument(
+        "--factors", type=float, nargs="+", default=FACTORS, help="scale a setting (default: 0.5 to 1.5)"
+    )
     parser.add_argument("--workers", type=int, help="processes (default: all cores)")
     arguments = parser.parse_args()
     config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()

@@ -26,7 +26,7 @@ def main() -> None:
         help="go on from a checkpoint; without a name from the newest in the work directory, if there is one",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision: bfloat16, or float16 on GPUs without it")
-    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who has started several processes")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="of several processes (default: none)")
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help="schedule.epochs=12 ..."
     )

@@ -64,12 +64,17 @@ def create_infos(
         raise InputError(f"{dataroot / version}: holds no scene of {', '.join(splits_of_version(dataroot, version))}")
     written = {}
     for split in splits or [None]:
-        name = (split or "all").removeprefix("mini_")
-        path = Path(out_dir or dataroot) / f"{tag}_temporal_infos_{name}.pkl"
+        path = Path(out_dir or dataroot) / info_file_name(split, tag)
         infos = _infos_of_split(dataroot, version, split, progress or _silent)
         write_infos(path, infos, {"version": version, "dataroot": str(dataroot)})
         written[path] = len(infos)
     return written
+
+
+def info_file_name(split: str | None, tag: str = "nuscenes2d") -> str:
+    """The name of the info file of a split; None: of a data root that knows no splits."""
+    name = (split or "all").removeprefix("mini_")
+    return f"{tag}_temporal_infos_{name}.pkl"
 
 
 def _infos_of_split(
