@@ -4,12 +4,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Compiling byte code of all that is installed takes longer than installing it; Python compiles what it imports.
-INSTALL := -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
-PIP := $(BIN)/python $(INSTALL)
 MMDET3D_VENV := .venv-mmdet3d
-MMDET3D_PIP := $(MMDET3D_VENV)/bin/python $(INSTALL)
 NUMPY2_VENV := .venv-numpy2
+# Installs into an environment. Compiling byte code of all that is installed takes longer than installing it: Python
+# compiles what it imports.
+pip = $(1)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+install = $(if $(shell command -v uv),uv pip install --quiet --python $(1)/bin/python -c constraints.txt,$(pip))
 OUT ?= out/demo
 
 .PHONY: demo test test-slow test-mmdet3d test-numpy2 lint clean
@@ -39,23 +39,23 @@ lint: $(VENV)/.installed-test
 
 # A stamp a set of packages: a second run finds it and installs nothing.
 $(VENV)/.installed: setup.py constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[detection]'
+	$(call install,$(VENV)) -e '.[detection]'
 	@touch $@
 
 $(VENV)/.installed-test: setup.py constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[test]'
+	$(call install,$(VENV)) -e '.[test]'
 	@touch $@ $(VENV)/.installed
 
 $(NUMPY2_VENV)/.installed: setup.py constraints.txt | $(NUMPY2_VENV)/bin/python
-	$(NUMPY2_VENV)/bin/python $(INSTALL) -e '.[detection,test-numpy2]'
+	$(call install,$(NUMPY2_VENV)) -e '.[detection,test-numpy2]'
 	@touch $@
 
 # mmcv has no wheel for today's torch: its build, of some minutes, takes torch from the environment and setuptools of the
 # time. The bounds that mmdet3d and its parts set on packages are older than what they run with: hence no dependencies.
 $(MMDET3D_VENV)/.installed: setup.py constraints.txt | $(MMDET3D_VENV)/bin/python
-	$(MMDET3D_PIP) 'setuptools<81' wheel ninja -e '.[test,mmdet3d]'
-	$(MMDET3D_PIP) --no-build-isolation --no-deps mmcv==2.1.0
-	$(MMDET3D_PIP) --no-deps mmdet==3.3.0 mmdet3d==1.4.0 lyft-dataset-sdk==0.0.8
+	$(call pip,$(MMDET3D_VENV)) 'setuptools<81' wheel ninja -e '.[test,mmdet3d]'
+	$(call pip,$(MMDET3D_VENV)) --no-build-isolation --no-deps mmcv==2.1.0
+	$(call pip,$(MMDET3D_VENV)) --no-deps mmdet==3.3.0 mmdet3d==1.4.0 lyft-dataset-sdk==0.0.8
 	@touch $@
 
 $(VENV)/bin/python $(MMDET3D_VENV)/bin/python $(NUMPY2_VENV)/bin/python:
