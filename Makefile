@@ -1,16 +1,20 @@
 # `make demo` runs the main job on the synthetic city, `make test` the tests, `make test-slow` those that take long. Each
-# sets up `.venv` first. `make test-mmdet3d` tests the networks inside mmdet3d, in an environment of its own.
+# sets up `.venv` first. Environments of their own have `make test-mmdet3d`, which tests the networks inside mmdet3d, and
+# `make test-numpy2`, which tests on numpy 2 what the official kit holds on numpy 1 elsewhere.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 MMDET3D_VENV := .venv-mmdet3d
-MMDET3D_PIP := $(MMDET3D_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+NUMPY2_VENV := .venv-numpy2
+# Installs into an environment. Compiling byte code of all that is installed takes longer than installing it: Python
+# compiles what it imports.
+pip = $(1)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+install = $(if $(shell command -v uv),uv pip install --quiet --python $(1)/bin/python -c constraints.txt,$(pip))
 OUT ?= out/demo
 ONLY ?=
 MUTANTS := out/mutants
 
-.PHONY: demo test test-slow test-mmdet3d mutants lint clean
+.PHONY: demo test test-slow test-mmdet3d test-numpy2 mutants lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python tools/demo.py --out $(OUT)
@@ -23,6 +27,12 @@ test-slow: $(VENV)/.installed-test
 
 test-mmdet3d: $(MMDET3D_VENV)/.installed
 	$(MMDET3D_VENV)/bin/python -m pytest tests/mmdet3d
+
+test-numpy2: $(NUMPY2_VENV)/.installed
+	$(NUMPY2_VENV)/bin/python -c 'import numpy; assert numpy.__version__ >= "2"'
+	$(NUMPY2_VENV)/bin/python -m pytest -n 2 --dist worksteal \
+	    tests/scenes tests/tracking tests/evaluation tests/visualization tests/tools/test_track.py
+	$(NUMPY2_VENV)/bin/python -m pytest -m 'slow or not slow' tests/streamtrack
 
 # In a copy without numba's decorators: mutmut leaves decorated functions alone, and what is compiled takes part as the
 # Python that it is. `[tool.mutmut]` in pyproject.toml says which modules, by which tests.
@@ -41,27 +51,31 @@ lint: $(VENV)/.installed-test
 
 # A stamp a set of packages: a second run finds it and installs nothing.
 $(VENV)/.installed: setup.py constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[detection]'
+	$(call install,$(VENV)) -e '.[detection]'
 	@touch $@
 
 $(VENV)/.installed-test: setup.py constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[test]'
+	$(call install,$(VENV)) -e '.[test]'
 	@touch $@ $(VENV)/.installed
 
+$(NUMPY2_VENV)/.installed: setup.py constraints.txt | $(NUMPY2_VENV)/bin/python
+	$(call install,$(NUMPY2_VENV)) -e '.[detection,test-numpy2]'
+	@touch $@
+
 $(VENV)/.installed-mutants: setup.py constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[test,mutants]'
+	$(call install,$(VENV)) -e '.[test,mutants]'
 	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
 # mmcv has no wheel for today's torch: its build, of some minutes, takes torch from the environment and setuptools of the
 # time. The bounds that mmdet3d and its parts set on packages are older than what they run with: hence no dependencies.
 $(MMDET3D_VENV)/.installed: setup.py constraints.txt | $(MMDET3D_VENV)/bin/python
-	$(MMDET3D_PIP) 'setuptools<81' wheel ninja -e '.[test,mmdet3d]'
-	$(MMDET3D_PIP) --no-build-isolation --no-deps mmcv==2.1.0
-	$(MMDET3D_PIP) --no-deps mmdet==3.3.0 mmdet3d==1.4.0 lyft-dataset-sdk==0.0.8
+	$(call pip,$(MMDET3D_VENV)) 'setuptools<81' wheel ninja -e '.[test,mmdet3d]'
+	$(call pip,$(MMDET3D_VENV)) --no-build-isolation --no-deps mmcv==2.1.0
+	$(call pip,$(MMDET3D_VENV)) --no-deps mmdet==3.3.0 mmdet3d==1.4.0 lyft-dataset-sdk==0.0.8
 	@touch $@
 
-$(VENV)/bin/python $(MMDET3D_VENV)/bin/python:
+$(VENV)/bin/python $(MMDET3D_VENV)/bin/python $(NUMPY2_VENV)/bin/python:
 	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
-	rm -rf $(VENV) $(MMDET3D_VENV) out
+	rm -rf $(VENV) $(MMDET3D_VENV) $(NUMPY2_VENV) out

@@ -4,12 +4,34 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-RERUN = ["rerun-sdk>=0.23,<0.24", "pyarrow<26"]  # later ones need numpy 2
+RERUN = ["rerun-sdk>=0.23,<0.24", "pyarrow<26"]
 DETECTION = ["torch>=2.4", "safetensors>=0.4", "pycocotools>=2.0.6"]
 MMDET3D = ["six", "terminaltables", "trimesh"]  # what mmdet3d imports; itself it comes by `make test-mmdet3d`
 TUNE = ["optuna>=4"]
 TENSORBOARD = ["tensorboard>=2.14"]
-ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization"]
+# The official kit needs numpy 1, which there is for Python 3.12 at most.
+DEVKIT = [
+    f"{package}; python_version < '3.13'" for package in ("nuscenes-devkit==1.2.0", "motmetrics==1.4.0", "pandas<3.1")
+]
+# What tests compare with, besides the kit.
+ORACLES = ["filterpy>=1.4.5", "pyquaternion>=0.9.9", "scikit-learn>=1.5", "shapely>=2"]
+DOCS = ["mkdocs>=1.6", "mkdocstrings-python>=2"]
+TEST = [
+    *RERUN,
+    *TUNE,
+    *TENSORBOARD,
+    *DOCS,
+    *ORACLES,
+    "pytest>=8",
+    "pytest-xdist>=3.5",
+    "hypothesis>=6.100",
+    "mypy>=1.10",
+    "ruff>=0.6",
+    "selenium>=4.20",
+]
+ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization", "streamtrack"]
+# In the wheel, tools and configs lie in the package of the command.
+CARRIED = {"streamtrack.tools": "tools", "streamtrack.configs": "configs"}
 
 setup(
     name="streamtrack",
@@ -18,48 +40,40 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
-    packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
+    python_requires=">=3.10,<3.14",
+    packages=[*find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]), *CARRIED],
+    package_dir=CARRIED,
     package_data={
         **{room: ["py.typed"] for room in ROOMS},
         "detection": ["py.typed", "weights/*"],
         "visualization": ["py.typed", "page/*"],
+        "streamtrack.tools": ["*.sh"],
+        "streamtrack.configs": ["**/*.py"],
     },
+    entry_points={"console_scripts": ["streamtrack = streamtrack.command:main"]},
     install_requires=[
-        "numpy>=1.26,<2",
+        "numpy>=1.26",
         "scipy>=1.14",
-        "filterpy>=1.4.5",
         "mmengine>=0.10.7,<0.11",
         "msgspec>=0.18",
-        "nuscenes-devkit==1.2.0",
-        "motmetrics==1.4.0",
-        "pandas<3.1",
-        "opencv-python>=4.8",
-        "opencv-python-headless>=4.8",
+        "opencv-python>=4.8",  # not the headless one: mmengine asks for this, and both own the same files
         "imageio-ffmpeg>=0.5",
         "matplotlib>=3.8",
         "pillow>=10",
         "numba>=0.59",
         "rich>=13",
+        "shtab>=1.7",
     ],
     extras_require={
         "detection": DETECTION,
+        "devkit": DEVKIT,
+        "docs": DOCS,
         "mmdet3d": [*DETECTION, *MMDET3D],
         "rerun": RERUN,
         "tune": TUNE,
         "mutants": ["mutmut>=3.8,<4"],
         "tensorboard": TENSORBOARD,
-        "test": [
-            *DETECTION,
-            *RERUN,
-            *TUNE,
-            *TENSORBOARD,
-            "pytest>=8",
-            "pytest-xdist>=3.5",
-            "hypothesis>=6.100",
-            "mypy>=1.10",
-            "ruff>=0.6",
-            "selenium>=4.20",
-        ],
+        "test": [*DETECTION, *DEVKIT, *TEST],
+        "test-numpy2": TEST,
     },
 )

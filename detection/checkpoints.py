@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from scenes import InputError
 from scenes.errors import shown
 from scenes.files import atomic_path
+from scenes.shipped import shipped_path
 
 _WEIGHT_KEYS = ("state_dict", "model")
 _WRAPPERS = ("module.", "_orig_mod.", "student.", "model.", "ema.")
@@ -45,7 +46,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
         InputError: the file is missing or broken, holds more than weights, or holds none.
     """
     if str(path).endswith(".safetensors"):
-        return _read_safetensors(Path(path))
+        return _read_safetensors(shipped_path(path))
     content = read_saved(path)
     for key in _WEIGHT_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

@@ -18,6 +18,7 @@ from mmengine.registry import OPTIMIZERS, Registry
 from detection.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 from scenes import InputError
 from scenes.errors import shown
+from scenes.shipped import shipped_path
 
 LOADER_SETTINGS: Final = frozenset({"num_workers", "prefetch_factor", "persistent_workers", "pin_memory"})
 """What a config may say to torch's `DataLoader`, besides the batch size."""
@@ -59,7 +60,7 @@ def read_config(path: Path | str, overrides: Mapping[str, Any] | None = None) ->
     Raises:
         InputError: no such file, not a config, or a key or a class that does not exist.
     """
-    path = Path(path)
+    path = shipped_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such config file")
     try:

@@ -6,8 +6,8 @@ import argparse
 import logging
 import math
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from scenes.errors import InputError
 
@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 _LONGEST_MESSAGE = 2000
 """Beyond it the middle is left out: whatever was given as input, a terminal can still show what is wrong with it."""
 
+_EXTRAS: Final[Mapping[str, str]] = {
+    "nuscenes": "devkit",
+    "optuna": "tune",
+    "pycocotools": "detection",
+    "rerun": "rerun",
+    "safetensors": "detection",
+    "torch": "detection",
+}
+"""Packages that only extras bring, and the extra of each."""
+
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a tool's `main` and leave the process with its exit code.
 
-    Input that cannot be used, and a file system that refuses, end in one line on stderr and exit code 2.
+    Input that cannot be used, a file system that refuses, and an extra that is not installed end in one line on stderr
+    and exit code 2.
     """
     # What takes its time without a bar of its own says so here; elsewhere information is for whoever asks for it.
     logging.basicConfig(format="%(message)s")
@@ -30,6 +41,11 @@ def run_command(main: Callable[[], int | None]) -> None:
         code = main()
     except InputError as error:
         sys.exit(_report(str(error)))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in _EXTRAS:
+            raise
+        sys.exit(_report(f"this needs the package {package}: pip install 'streamtrack[{_EXTRAS[package]}]'"))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:

@@ -18,6 +18,7 @@ ALLOWED = {
     "evaluation": {"scenes"},
     "visualization": {"scenes", "evaluation"},
     "detection": {"scenes", "evaluation"},
+    "streamtrack": {"scenes"},
 }
 ROOMS = set(ALLOWED)
 

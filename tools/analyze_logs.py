@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=f"curves of {what}")
         command.add_argument("files", type=Path, nargs="+", help=what)
         picture = "picture: .png, .svg or .pdf" + ("; default: curves.png beside the log" if name == _TRAINING else "")
-        command.add_argument("--out", type=Path, required=name != _TRAINING, help=picture)
+        command.add_argument("--out", type=Path, metavar="FILE", required=name != _TRAINING, help=picture)
         command.set_defaults(draw=draw)
         if name == _TRAINING:
             command.add_argument("--keys", nargs="+", default=[], help="draw these (default: losses, scores, speed)")

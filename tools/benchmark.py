@@ -1,10 +1,10 @@
 """Measure how fast parts of the project are.
 
-    python tools/benchmark.py evaluation [--scenes 15 50 150] [--devkit-scenes 15]
-    python tools/benchmark.py tracker [--boxes 10 30 120 300 1000]
-    python tools/benchmark.py offline [--minutes 4 15 60] [--hertz 10] [--tracks 60]
-    python tools/benchmark.py detector --config CONFIG [--compile] [--dtype bfloat16] [--flops]
-    python tools/benchmark.py dynamic --config CONFIG --checkpoint CHECKPOINT [--random-seeds 3]
+    streamtrack benchmark evaluation [--scenes 15 50 150] [--devkit-scenes 15]
+    streamtrack benchmark tracker [--boxes 10 30 120 300 1000]
+    streamtrack benchmark offline [--minutes 4 15 60] [--hertz 10] [--tracks 60]
+    streamtrack benchmark detector --config CONFIG [--compile] [--dtype bfloat16] [--flops]
+    streamtrack benchmark dynamic --config CONFIG --checkpoint CHECKPOINT [--random-seeds 3]
 
 One sub-command a benchmark; each is a module with `add_arguments(parser)` and `run(arguments)`. One of them measures
 tracks as well: its `run` also takes the tracker, which its room must not import.
@@ -30,7 +30,7 @@ _WITH_TRACKS = ("dynamic",)
 def main() -> None:
     """Run the benchmark that is asked for; the others are not imported, so that two of them need no torch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", choices=_MODULES)
+    parser.add_argument("benchmark", choices=tuple(_MODULES))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="BENCHMARK --help lists them")
     chosen = parser.parse_args()
     benchmark = import_module(_MODULES[chosen.benchmark])

@@ -16,7 +16,7 @@ from tracking.camera_evidence_worth import worth_table
 def main() -> None:
     """Parse the command line, track with every seed, print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataroot", type=Path, required=True, help="a city, see tools/make_city.py")
+    parser.add_argument("--dataroot", type=Path, required=True, help="a city, see `streamtrack make_city`")
     parser.add_argument("--version", default="v1.0-city", help="folder of tables in it (default: %(default)s)")
     parser.add_argument("--split", default="city_val", help="default: %(default)s")
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")

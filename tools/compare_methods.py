@@ -1,6 +1,6 @@
 """Print how methods differ over seeds: mean and standard deviation of each, and of the difference from the first.
 
-    python tools/compare_methods.py plain=a_0.json,a_1.json new=b_0.json,b_1.json --dataroot D --version V --split S
+    streamtrack compare_methods plain=a_0.json,a_1.json new=b_0.json,b_1.json --dataroot D --version V --split S
 
 The files are detections, one a seed, in the same order of seeds for every method. Tracks are made by the tracker's
 built-in settings. `ray duplicates` are those of an annotation beyond 30 m, see `evaluation.analysis.ray_duplicates`.

@@ -1,7 +1,7 @@
 """Write the weights of a checkpoint alone, under this project's names.
 
-    python tools/convert_checkpoint.py CHECKPOINT OUT.safetensors
-    python tools/convert_checkpoint.py CHECKPOINT OUT.pth --config configs/streampetr/CONFIG.py
+    streamtrack convert_checkpoint CHECKPOINT OUT.safetensors
+    streamtrack convert_checkpoint CHECKPOINT OUT.pth --config configs/streampetr/CONFIG.py
 
 CHECKPOINT is a .pth of a published model, of a training run or of a wrapped model (`module.`, `student.`), or a
 .safetensors file. Optimizer and schedule are left out. With --config the weights are first loaded into that model, and

@@ -20,10 +20,9 @@ from scenes.command import run_command
 from tracking import TrackerConfig, load_tracker_config, track_results
 from visualization import write_index, write_pages, write_videos
 
-_ROOT = Path(__file__).resolve().parents[1]
-_DETECTOR = _ROOT / "configs" / "repdetr3d" / "city_r18.py"
-_WEIGHTS = _ROOT / "detection" / "weights" / "repdetr3d_city_r18.safetensors"
-_BASELINE = _ROOT / "configs" / "tracking" / "centerpoint.py"
+_DETECTOR = "configs/repdetr3d/city_r18.py"
+_WEIGHTS = "detection/weights/repdetr3d_city_r18.safetensors"
+_BASELINE = "configs/tracking/centerpoint.py"
 _IMAGE_SIZE = (704, 396)
 _WORKERS = os.cpu_count() or 1
 
@@ -33,10 +32,10 @@ _console = Console(highlight=False, soft_wrap=True)
 def main() -> None:
     """Run the steps one after another, announce each, and end with a table and the paths."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder to write into")
-    parser.add_argument("--scenes", type=int, default=3, help="number of scenes")
-    parser.add_argument("--frames", type=int, default=40, help="key frames a scene, two a second")
-    parser.add_argument("--seed", type=int, default=0, help="of the city")
+    parser.add_argument("--out", type=Path, metavar="DIR", default=Path("out/demo"), help="default: %(default)s")
+    parser.add_argument("--scenes", type=int, default=3, help="number of scenes (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=40, help="of a scene, two a second (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the city (default: %(default)s)")
     arguments = parser.parse_args()
     out: Path = arguments.out
     city = out / f"city-{arguments.scenes}x{arguments.frames}-seed{arguments.seed}"

@@ -3,7 +3,7 @@
 Writes annotated images, or an annotated video, and `detections.json`: images, categories and boxes with scores in the
 COCO format, with file names, frame numbers and names of classes.
 
-    python tools/detect.py CONFIG CHECKPOINT --source drive.mp4 --out out/detect --hard-fraction 0.3
+    streamtrack detect CONFIG CHECKPOINT --source drive.mp4 --out out/detect --hard-fraction 0.3
 
 What cannot be read is named and counted, and the run goes on.
 """
@@ -65,7 +65,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("config", type=Path, help="configs/dynamic_yolo/*.py")
     parser.add_argument("checkpoint", help="weights of this model: .pth, .safetensors, or the address of such a file")
     parser.add_argument("--source", type=Path, required=True, help="an image, a folder of images or a video")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder to write to")
     parser.add_argument("--score", type=float, default=0.25, help="boxes have to be above it; default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=1, help="images at a time; default: %(default)s")
     parser.add_argument("--amp", action="store_true", help="run in bfloat16 where that keeps the results")
@@ -75,7 +75,7 @@ def _parse_arguments() -> argparse.Namespace:
         "--hard-fraction",
         type=float,
         metavar="F",
-        help="share of hard images, by the thresholds that tools/dynamic_thresholds.py has written",
+        help="share of hard images, by the thresholds that `streamtrack dynamic_thresholds` has written",
     )
     add_overrides(parser)
     return parser.parse_args()

@@ -1,7 +1,7 @@
-"""Write the student of a distillation as an ordinary detector, which `tools/test.py` and others load.
+"""Write the student of a distillation as an ordinary detector, which `streamtrack test` and others load.
 
-    python tools/distill_convert.py work_dirs/distill_raydn_r50_r18/iter_42000.pth student.safetensors
-    python tools/distill_convert.py CHECKPOINT student.pth --config configs/raydn/CONFIG.py
+    streamtrack distill_convert work_dirs/distill_raydn_r50_r18/iter_42000.pth student.safetensors
+    streamtrack distill_convert CHECKPOINT student.pth --config configs/raydn/CONFIG.py
 
 With --config the weights are first loaded into that model, and nothing is written where they do not fit.
 """

@@ -1,6 +1,6 @@
 """Find the thresholds at which a dynamic detector sends 0, 10, ..., 100% of the validation data to its second half.
 
-They are written beside the checkpoint, where `tools/test.py ... --hard-fraction 0.3` looks for them.
+They are written beside the checkpoint, where `streamtrack test ... --hard-fraction 0.3` looks for them.
 """
 
 from __future__ import annotations

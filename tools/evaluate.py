@@ -1,8 +1,8 @@
 """Evaluate detection or tracking result files with the nuScenes metrics.
 
-    python tools/evaluate.py tracking RESULTS --dataroot D --version V --split S --out DIR [--report]
-    python tools/evaluate.py detection RESULTS --dataroot D --version V --split S --out DIR [--report]
-    python tools/evaluate.py compare RESULTS RESULTS [...] [--task detection] --dataroot D --version V --split S
+    streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR [--report]
+    streamtrack evaluate detection RESULTS --dataroot D --version V --split S --out DIR [--report]
+    streamtrack evaluate compare RESULTS RESULTS [...] [--task detection] --dataroot D --version V --split S
 
 Prints a table and writes `metrics_summary.json` and `metrics_details.json`, in the schema of nuscenes-devkit, to DIR.
 """
@@ -39,7 +39,7 @@ def _parse_arguments() -> argparse.Namespace:
         command = commands.add_parser(task, help=f"evaluate a {task} result file")
         command.add_argument("results", type=Path, help="result file in the nuScenes submission format")
         _add_split(command)
-        command.add_argument("--out", type=Path, required=True, help="folder for the metrics")
+        command.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for the metrics")
         command.add_argument("--partial", action="store_true", help="leave out scenes that the results do not hold")
         how = command.add_mutually_exclusive_group()
         how.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default: %(default)s")

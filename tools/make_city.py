@@ -1,4 +1,4 @@
-"""Write the synthetic city, a nuScenes-format data root: `tools/make_city.py OUT`."""
+"""Write the synthetic city, a nuScenes-format data root: `streamtrack make_city OUT`."""
 
 import argparse
 from pathlib import Path
@@ -14,11 +14,13 @@ def main() -> None:
     """Parse the arguments, write the city, say where it is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", metavar="OUT", type=Path, help="folder to create")
-    parser.add_argument("--train-scenes", type=int, default=20, help=f"scenes of the split {TRAIN_SPLIT}")
-    parser.add_argument("--val-scenes", type=int, default=5, help=f"scenes of the split {VAL_SPLIT}")
-    parser.add_argument("--frames", type=int, default=40, help="key frames of a scene, two a second")
-    parser.add_argument("--image-size", default="704x396", metavar="WIDTHxHEIGHT", help="of the images, pixels")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
+    parser.add_argument(
+        "--train-scenes", type=int, default=20, help=f"of the split {TRAIN_SPLIT} (default: %(default)s)"
+    )
+    parser.add_argument("--val-scenes", type=int, default=5, help=f"of the split {VAL_SPLIT} (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=40, help="of a scene, two a second (default: %(default)s)")
+    parser.add_argument("--image-size", default="704x396", metavar="WIDTHxHEIGHT", help="pixels (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="the same gives the same bytes (default: %(default)s)")
     parser.add_argument("--no-images", action="store_true", help="tables and map masks only")
     add_workers(parser, None, "processes (default: one for each core)")
     arguments = parser.parse_args()

@@ -1,10 +1,10 @@
 """Run a trained detector over the data of its config; write a result file, print the official metrics.
 
-3D detectors write nuScenes' format; the boxes carry `query_id`, so that tools/track.py can follow the queries. 2D
-detectors write COCO's, which tools/track.py takes as evidence. Another data set is a matter of options:
+3D detectors write nuScenes' format; the boxes carry `query_id`, so that `streamtrack track` can follow the queries. 2D
+detectors write COCO's, which it takes as evidence. Another data root with scenes is a matter of options; its info files
+come from `streamtrack create_data`:
 
-    python tools/test.py CONFIG CHECKPOINT --out results_nusc.json --eval \\
-        --cfg-options val_dataloader.dataset.dataroot=D val_evaluator.dataroot=D val_evaluator.split=val
+    streamtrack test CONFIG CHECKPOINT --out results_nusc.json --eval --dataroot D --version V --split S
 
 A dynamic detector runs at any speed: --hard-fraction 0.3 sends about that share through its second half.
 """
@@ -18,6 +18,7 @@ from mmengine.dist import is_main_process
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import add_overrides, read_config
+from detection.data.create_infos import info_file_name
 from detection.processes import LAUNCHERS, joined_processes
 from detection.running.operating_point import set_hard_share, set_threshold
 from detection.running.tasks import task_of
@@ -30,7 +31,7 @@ def main() -> None:
     arguments = _parse_arguments()
     if not (arguments.out or arguments.eval):
         raise InputError("nothing to do: say --out FILE, --eval or both")
-    config = read_config(arguments.config, arguments.cfg_options)
+    config = read_config(arguments.config, {**_data_set(arguments), **arguments.cfg_options})
     if arguments.dynamic_threshold is not None:
         set_threshold(config, arguments.dynamic_threshold)
     if arguments.hard_fraction is not None:
@@ -56,8 +57,11 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="configs/*/*.py")
     parser.add_argument("checkpoint", help="weights of this model: .pth, .safetensors, or the address of such a file")
-    parser.add_argument("--out", type=Path, help="result file to write, nuScenes submission format or COCO results")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="results to write, in the nuScenes or the COCO format")
     parser.add_argument("--eval", action="store_true", help="print mAP, NDS and their parts, or COCO's AP")
+    parser.add_argument("--dataroot", help="nuScenes data root with its info files (default: the config's)")
+    parser.add_argument("--version", help="folder of tables in it, such as v1.0-trainval (default: the config's)")
+    parser.add_argument("--split", help="of which there is an info file: val, mini_val, ... (default: the config's)")
     parser.add_argument("--amp", action="store_true", help="run in bfloat16 where that keeps the results")
     speed = parser.add_mutually_exclusive_group()
     speed.add_argument(
@@ -67,11 +71,25 @@ def _parse_arguments() -> argparse.Namespace:
         "--hard-fraction",
         type=float,
         metavar="F",
-        help="dynamic detector: share that is hard, by the thresholds that tools/dynamic_thresholds.py has written",
+        help="dynamic detector: share that is hard, by the thresholds of `streamtrack dynamic_thresholds`",
     )
-    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who has started several processes")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="of several processes (default: none)")
     add_overrides(parser)
     return parser.parse_args()
+
+
+def _data_set(arguments: argparse.Namespace) -> dict[str, str]:
+    """What --dataroot, --version and --split say, by the dotted keys of a config for scenes."""
+    said: dict[str, str] = {}
+    for name in ("dataroot", "version", "split"):
+        value = getattr(arguments, name)
+        if value is not None:
+            said[f"val_evaluator.{name}"] = value
+    if arguments.dataroot is not None:
+        said["val_dataloader.dataset.dataroot"] = arguments.dataroot
+    if arguments.split is not None:
+        said["val_dataloader.dataset.ann_file"] = info_file_name(arguments.split)
+    return said
 
 
 def _progress_bar() -> Progress:

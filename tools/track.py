@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
     parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
-    parser.add_argument("--out", type=Path, required=True, help="tracking result file to write")
+    parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="tracking result file to write")
     add_workers(parser, os.cpu_count() or 1, "processes (default: all cores)")
     parser.add_argument(
         "--offline", action="store_true", help="look at each drive as a whole: better, not causal, not for a live car"

@@ -24,7 +24,7 @@ def main() -> None:
         nargs="+",
         default=FACTORS,
         action=between(0, 1e6),
-        help="what each setting is scaled by",
+        help="what each setting is scaled by (default: 0.5 to 1.5)",
     )
     add_workers(parser, None, "processes (default: all cores)")
     arguments = parser.parse_args()

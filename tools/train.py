@@ -24,7 +24,7 @@ def main() -> None:
         help="go on from a checkpoint; without a name from the newest in the work directory, if there is one",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision: bfloat16, or float16 on GPUs without it")
-    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who has started several processes")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="of several processes (default: none)")
     add_overrides(parser, "schedule.epochs=12 ...")
     arguments = parser.parse_args()
     config = read_config(arguments.config, arguments.cfg_options)

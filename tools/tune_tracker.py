@@ -33,11 +33,15 @@ def main() -> None:
         "--split", required=True, help="train, mini_train, ..., a custom split, or a file of scene names"
     )
     parser.add_argument("--config", type=Path, help="where to start; default: the built-in settings")
-    parser.add_argument("--trials", type=int, default=100, action=between(1), help="trials of this run")
+    parser.add_argument(
+        "--trials", type=int, default=100, action=between(1), help="trials of this run (default: %(default)s)"
+    )
     parser.add_argument("--held-out", type=int, help="scenes to check the result on; default: every third")
-    parser.add_argument("--out", type=Path, required=True, help="folder for tuned.py and the journal of trials")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="for tuned.py and the journal of trials")
     add_workers(parser, os.cpu_count() or 1, "processes (default: all cores)")
-    parser.add_argument("--seed", type=int, default=0, action=between(0, 2**32 - 1), help="of the search")
+    parser.add_argument(
+        "--seed", type=int, default=0, action=between(0, 2**32 - 1), help="of the search (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     base = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
     root = (arguments.dataroot, arguments.version, arguments.split)

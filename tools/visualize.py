@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", required=True, help="folder of the tables, such as v1.0-mini")
     parser.add_argument("--split", help="read the scenes of this split only (quicker on a large data root)")
     parser.add_argument("--scene", nargs="+", default=[], metavar="NAME", help="draw these scenes only")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder to write into")
     parser.add_argument(
         "--format",
         choices=sorted({**_WRITERS, **_JUDGING_WRITERS}),
@@ -166,12 +166,12 @@ def _parser() -> argparse.ArgumentParser:
     drawing = parser.add_argument_group("video, pictures and rerun")
     drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
     drawing.add_argument("--classes", nargs="+", default=[], choices=TRACKING_CLASSES, help="draw these classes only")
-    drawing.add_argument("--min-score", type=float, default=0.0, help="leave out boxes with a lower score")
+    drawing.add_argument("--min-score", type=float, default=0.0, help="leave out boxes below it (default: 0)")
     drawing.add_argument("--color-by", choices=sorted(COLORINGS), default="identity", help="default: identity")
     drawing.add_argument("--compare", metavar="FILE", help="other tracks, or the word 'annotations', side by side")
     drawing.add_argument("--smooth", action="store_true", help="60 pictures a second, moving evenly from above")
     pictures = parser.add_argument_group("png, svg, pdf")
-    pictures.add_argument("--frames", type=int, nargs="+", default=[1], metavar="N", help="which frames, from 1")
+    pictures.add_argument("--frames", type=int, nargs="+", default=[1], metavar="N", help="from 1 (default: the first)")
     layers = parser.add_argument_group("html and rerun")
     layers.add_argument("--detections", type=Path, help="detection result file, shown as a layer of its own")
     pages = parser.add_argument_group("html")
@@ -181,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     pages.add_argument(
         "--analysis", type=Path, help="analysis.json of the evaluation: lists and links the worst tracks"
     )
-    pages.add_argument("--images", choices=["embed", "beside"], default="embed", help="in the page, or in a folder")
+    pages.add_argument("--images", choices=["embed", "beside"], default="embed", help="default: embed, in the page")
     return parser
 
 

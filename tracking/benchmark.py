@@ -11,7 +11,6 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from rich.table import Table
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D, InputError
 from scenes.command import between
 from scenes.geometry import rotation_from_yaw
+from scenes.shipped import shipped_path
 from tracking.config import TrackerConfig
 from tracking.config_file import load_tracker_config
 from tracking.tracker import Tracker
@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frames", type=int, action=between(1), default=80, help="frames of a run")
     parser.add_argument("--rounds", type=int, action=between(1), default=3, help="runs of which the fastest counts")
-    parser.add_argument("--configs", type=Path, default=Path("configs/tracking"), help="folder of presets")
+    presets = shipped_path("configs/tracking")
+    parser.add_argument("--configs", type=shipped_path, default=presets, help="folder of presets")
 
 
 def run(arguments: argparse.Namespace) -> None:

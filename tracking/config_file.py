@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from mmengine.config import Config
 
 from scenes import TRACKING_CLASSES, InputError
+from scenes.shipped import shipped_path
 from tracking.config import DEFAULT_CLASSES, CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
 
 _SettingsT = TypeVar("_SettingsT", CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig)
@@ -23,7 +24,7 @@ def load_tracker_config(path: Path | str) -> TrackerConfig:
         InputError: no such file, not a config, a key that does not exist, a value of the wrong type or outside its
             choices.
     """
-    path = Path(path)
+    path = shipped_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such config file")
     try:

@@ -73,8 +73,7 @@ def create_infos(
     if not splits and splits_of_version(dataroot, version):
         raise InputError(f"{dataroot / version}: holds no scene of {', '.join(splits_of_version(dataroot, version))}")
     splits = splits or [None]
-    names = [(split or "all").removeprefix("mini_") for split in splits]
-    paths = [Path(out_dir or dataroot) / f"{tag}_temporal_infos_{name}.pkl" for name in names]
+    paths = [Path(out_dir or dataroot) / info_file_name(split, tag) for split in splits]
     written = {}
     with atomic_paths(paths) as temporaries:
         for split, path, temporary in zip(splits, paths, temporaries, strict=True):
@@ -82,6 +81,12 @@ def create_infos(
             write_infos(temporary, infos, {"version": version, "dataroot": str(dataroot)})
             written[path] = len(infos)
     return written
+
+
+def info_file_name(split: str | None, tag: str = "nuscenes2d") -> str:
+    """The name of the info file of a split; None: of a data root that knows no splits."""
+    name = (split or "all").removeprefix("mini_")
+    return f"{tag}_temporal_infos_{name}.pkl"
 
 
 def _infos_of_split(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from evaluation import devkit, evaluate_detection
+from evaluation import evaluate_detection
 from evaluation.check import first_difference
 from evaluation.detection import detection_metrics
 from evaluation.inputs import Split, read_inputs
@@ -42,6 +42,7 @@ def test_recorded_detections(detector, recorded, mini_val) -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(world=WORLDS)
 def test_random_worlds(world, random_world) -> None:
+    devkit = pytest.importorskip("evaluation.devkit")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "world")
         path = random_world(**world, faulty_identities=False).write(root, "detection")

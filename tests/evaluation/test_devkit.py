@@ -8,6 +8,8 @@ from evaluation import evaluate_detection, evaluate_tracking
 from evaluation.check import first_difference
 from scenes import InputError, read_detections, read_tracks, write_tracks
 
+pytest.importorskip("nuscenes")
+
 
 @pytest.mark.parametrize("detector", ["fastbev", "cc3dt"])
 def test_recorded_detections(detector, recorded, mini_val, capsys) -> None:

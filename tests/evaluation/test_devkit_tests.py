@@ -9,11 +9,6 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from nuscenes.eval.detection.data_classes import DetectionMetricData
-from nuscenes.eval.detection.tests import test_algo as detection_tests
-from nuscenes.eval.detection.tests import test_utils as error_tests
-from nuscenes.eval.tracking.data_classes import TrackingBox, TrackingMetricData
-from nuscenes.eval.tracking.tests import test_algo as tracking_tests
 
 from evaluation.detection import (
     ClassDetections,
@@ -28,6 +23,14 @@ from evaluation.engine.track_table import TrackTable, build_tracks, number_track
 from evaluation.engine.tracked_scenes import EvaluatedTracks, TrackedScenes, tracked_class
 from evaluation.tracking import class_curves
 from scenes import LABEL_OF_CLASS, Boxes3D
+
+pytest.importorskip("nuscenes")
+
+from nuscenes.eval.detection.data_classes import DetectionMetricData
+from nuscenes.eval.detection.tests import test_algo as detection_tests
+from nuscenes.eval.detection.tests import test_utils as error_tests
+from nuscenes.eval.tracking.data_classes import TrackingBox, TrackingMetricData
+from nuscenes.eval.tracking.tests import test_algo as tracking_tests
 
 
 def boxes_from_devkit(boxes) -> Boxes3D:

@@ -89,6 +89,7 @@ def test_partial_results_without_a_whole_scene_are_refused(recorded, mini_val, t
 
 
 def test_check_compares_both_engines(recorded, mini_val, tmp_path) -> None:
+    pytest.importorskip("nuscenes")
     done = run("detection", recorded("fastbev", "detections")[0], *where(mini_val, tmp_path / "out"), "--check")
     assert done.returncode == 0 and "both engines agree within 1e-09" in done.stdout
 

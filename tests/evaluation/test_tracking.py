@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from evaluation import devkit, evaluate_tracking
+from evaluation import evaluate_tracking
 from evaluation.check import first_difference
 from evaluation.engine.box_table import BoxTable
 from evaluation.engine.track_table import build_tracks
@@ -44,6 +44,7 @@ def test_recorded_tracks(detector, tracks, recorded, mini_val) -> None:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(world=WORLDS, faulty=st.booleans())
 def test_random_worlds(world, faulty, random_world) -> None:
+    devkit = pytest.importorskip("evaluation.devkit")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "world")
         path = random_world(**world, faulty_identities=faulty).write(root, "tracking")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nuscenes import NuScenes
 
 from scenes import InputError, read_scenes
 from scenes.classes import CLASS_OF_CATEGORY, DETECTION_CLASSES
@@ -31,7 +30,7 @@ def damaged(mini_val: Path, tmp_path: Path) -> Callable[[str, Callable[[list[dic
 
 
 def test_equals_the_devkit(mini_val) -> None:
-    nusc = NuScenes(VERSION, str(mini_val), verbose=False)
+    nusc = pytest.importorskip("nuscenes").NuScenes(VERSION, str(mini_val), verbose=False)
     for scene in read_scenes(mini_val, VERSION, "mini_val"):
         for frame in scene.frames[::10]:
             rows = [nusc.get("sample_annotation", token) for token in nusc.get("sample", frame.token)["anns"]]

@@ -9,10 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from nuscenes.eval.common.config import config_factory
-from nuscenes.eval.common.loaders import load_prediction
-from nuscenes.eval.detection.data_classes import DetectionBox
-from nuscenes.eval.tracking.data_classes import TrackingBox
 
 from scenes import (
     DETECTION_CLASSES,
@@ -99,14 +95,18 @@ def one_box(**columns: object) -> Boxes3D:
 
 
 def test_devkit_reads_what_is_written(tmp_path: Path) -> None:
+    config, loaders, detection, tracking = (
+        pytest.importorskip(f"nuscenes.eval.{name}")
+        for name in ("common.config", "common.loaders", "detection.data_classes", "tracking.data_classes")
+    )
     write_detections(tmp_path / "d.json", Results({"a": one_box(query_id=[7]), "b": Boxes3D.empty()}))
     write_tracks(tmp_path / "t.json", Results({"a": one_box(track_id=["x"])}))
-    detections, meta = load_prediction(str(tmp_path / "d.json"), 500, DetectionBox)
+    detections, meta = loaders.load_prediction(str(tmp_path / "d.json"), 500, detection.DetectionBox)
     assert meta["use_camera"] is True
     assert detections["a"][0].translation == (1.0, 2.0, 0.5)
     assert detections.boxes["b"] == []
-    config_factory("tracking_nips_2019")  # the devkit knows no tracking classes before its configuration is made
-    tracks, _ = load_prediction(str(tmp_path / "t.json"), 500, TrackingBox)
+    config.config_factory("tracking_nips_2019")  # the devkit knows no tracking classes before its configuration is made
+    tracks, _ = loaders.load_prediction(str(tmp_path / "t.json"), 500, tracking.TrackingBox)
     assert tracks["a"][0].tracking_id == "x"
 
 

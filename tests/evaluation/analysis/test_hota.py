@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import motmetrics
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -64,6 +63,7 @@ def trackeval_data(annotated: list, predicted: list, tracks: int) -> dict:
 
 
 def motmetrics_idf1(scenes: list[dict]) -> float:
+    motmetrics = pytest.importorskip("motmetrics")
     host = motmetrics.metrics.create()
     accumulators = []
     for data in scenes:

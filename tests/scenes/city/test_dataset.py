@@ -7,11 +7,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from nuscenes import NuScenes
-from nuscenes.eval.common.config import config_factory as tracking_config
-from nuscenes.eval.detection.config import config_factory as detection_config
-from nuscenes.eval.detection.evaluate import DetectionEval
-from nuscenes.eval.tracking.evaluate import TrackingEval
 from scipy.spatial.transform import Rotation
 
 from scenes import (
@@ -49,7 +44,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def test_devkit_opens_it_and_its_tables_hang_together(pictured_city: Path) -> None:
-    nusc = NuScenes(VERSION, str(pictured_city), verbose=False)
+    nusc = pytest.importorskip("nuscenes").NuScenes(VERSION, str(pictured_city), verbose=False)
     assert len(nusc.scene) == 2
     assert len(nusc.sample) == 6
     assert len(nusc.sample_data) == 6 * 7
@@ -71,7 +66,7 @@ def test_devkit_opens_it_and_its_tables_hang_together(pictured_city: Path) -> No
 
 
 def test_devkit_renders_it(pictured_city: Path, tmp_path: Path) -> None:
-    nusc = NuScenes(VERSION, str(pictured_city), verbose=False)
+    nusc = pytest.importorskip("nuscenes").NuScenes(VERSION, str(pictured_city), verbose=False)
     sample = nusc.sample[1]
     shown = [nusc.get("sample_annotation", token) for token in sample["anns"]]
     visible = next(row for row in shown if row["visibility_token"] == "4")
@@ -82,7 +77,7 @@ def test_devkit_renders_it(pictured_city: Path, tmp_path: Path) -> None:
 
 
 def test_ego_vehicle_stays_on_the_map(plain_city: Path) -> None:
-    nusc = NuScenes(VERSION, str(plain_city), verbose=False)
+    nusc = pytest.importorskip("nuscenes").NuScenes(VERSION, str(plain_city), verbose=False)
     mask_of_log = {log: row["mask"] for row in nusc.map for log in row["log_tokens"]}
     for scene in nusc.scene:
         sample = nusc.get("sample", scene["first_sample_token"])
@@ -200,9 +195,10 @@ def test_annotations_as_detections_are_perfect(plain_city: Path, plain_scenes: l
     frames = [frame for scene in plain_scenes[1:] for frame in scene.frames]
     truth = {frame.token: observed_boxes(frame) for frame in frames}
     write_detections(tmp_path / "detections.json", Results(truth, CAMERA_META))
-    nusc = NuScenes(VERSION, str(plain_city), verbose=False)
-    config = detection_config("detection_cvpr_2019")
-    evaluation = DetectionEval(
+    nusc = pytest.importorskip("nuscenes").NuScenes(VERSION, str(plain_city), verbose=False)
+    config = pytest.importorskip("nuscenes.eval.detection.config").config_factory("detection_cvpr_2019")
+    devkit = pytest.importorskip("nuscenes.eval.detection.evaluate")
+    evaluation = devkit.DetectionEval(
         nusc, config, str(tmp_path / "detections.json"), VAL_SPLIT, str(tmp_path / "out"), verbose=False
     )
     metrics, _ = evaluation.evaluate()
@@ -223,8 +219,9 @@ def test_annotations_as_tracks_are_perfect(plain_city: Path, plain_scenes: list[
         boxes = observed_boxes(frame)
         truth[frame.token] = boxes.select(np.isin(boxes.label, tracked))
     write_tracks(tmp_path / "tracks.json", Results(truth, CAMERA_META))
-    config = tracking_config("tracking_nips_2019")
-    evaluation = TrackingEval(
+    config = pytest.importorskip("nuscenes.eval.common.config").config_factory("tracking_nips_2019")
+    devkit = pytest.importorskip("nuscenes.eval.tracking.evaluate")
+    evaluation = devkit.TrackingEval(
         config, str(tmp_path / "tracks.json"), VAL_SPLIT, str(tmp_path / "out"), VERSION, str(plain_city), verbose=False
     )
     evaluation.main(render_curves=False)

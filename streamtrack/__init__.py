@@ -1,0 +1,1 @@
+"""The installed command: `streamtrack NAME` runs `tools/NAME.py`."""
