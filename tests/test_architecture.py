@@ -106,7 +106,7 @@ def test_no_circle_between_the_units_of_a_folder(folder: Path) -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-@pytest.mark.parametrize("room", ["scenes", "tracking", "evaluation", "visualization"])
+@pytest.mark.parametrize("room", ["scenes", "tracking", "evaluation", "visualization", "detection"])
 def test_room_is_imported_without_torch(room: str) -> None:
     program = (
         "import sys\n"
@@ -114,6 +114,17 @@ def test_room_is_imported_without_torch(room: str) -> None:
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.split('.')[0] == 'torch': raise ImportError('no torch here')\n"
         f"sys.meta_path.insert(0, NoTorch())\nimport {room}\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_detectors_are_loaded_when_they_are_asked_for() -> None:
+    program = (
+        "import sys, detection\n"
+        "assert 'torch' not in sys.modules\n"
+        "from detection import Detector, ImageDetector\n"
+        "assert 'torch' in sys.modules and Detector.from_config and ImageDetector.from_config\n"
+        "assert not hasattr(detection, 'Nothing')\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
