@@ -108,7 +108,7 @@ def test_no_circle_between_the_units_of_a_folder(folder: Path) -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-@pytest.mark.parametrize("room", ["scenes", "tracking", "evaluation", "visualization"])
+@pytest.mark.parametrize("room", ["scenes", "tracking", "evaluation", "visualization", "detection"])
 def test_room_is_imported_without_torch(room: str) -> None:
     program = (
         "import sys\n"
@@ -126,6 +126,17 @@ def test_programs_run_the_code_that_lies_beside_the_tests(tmp_path: Path) -> Non
         program = f"import {room}; print({room}.__file__)"
         done = subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, capture_output=True, text=True)
         assert Path(done.stdout.strip()).parent == ROOT / room == Path(import_module(room).__file__ or "").parent
+
+
+def test_detectors_are_loaded_when_they_are_asked_for() -> None:
+    program = (
+        "import sys, detection\n"
+        "assert 'torch' not in sys.modules\n"
+        "from detection import Detector, ImageDetector\n"
+        "assert 'torch' in sys.modules and Detector.from_config and ImageDetector.from_config\n"
+        "assert not hasattr(detection, 'Nothing')\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 def test_tracking_needs_no_slow_import() -> None:

@@ -12,7 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from detection.data.frame_record import CameraAnnotations, FrameRecord, IntArray
+from detection.data.image_reading import read_image
+from detection.data.infos import in_published_order
 from detection.frames import CameraTargets, FrameBatch, FrameTargets
+from scenes import Frame
 from scenes.geometry import FloatArray
 
 
@@ -83,6 +86,34 @@ class FrameSample:
             labels=record.labels if annotated else None,
         )
 
+    @classmethod
+    def from_frame(cls, frame: Frame, scene_token: str) -> FrameSample:
+        """The sample of a key frame, with its images read and without annotations.
+
+        Args:
+            frame: as `scenes.read_scenes` gives it.
+            scene_token: of its scene.
+
+        Raises:
+            InputError: an image is missing or broken.
+        """
+        ego_from_lidar = np.eye(4) if frame.ego_from_lidar is None else frame.ego_from_lidar
+        global_from_lidar = frame.global_from_ego @ ego_from_lidar
+        cameras = {camera.name: camera for camera in frame.cameras}
+        views = tuple(
+            CameraView(
+                name=name,
+                image_path=cameras[name].image_path,
+                size_px=None,
+                image=read_image(cameras[name].image_path),
+                image_from_camera=_homogeneous(cameras[name].intrinsic),
+                camera_from_lidar=cameras[name].camera_from_global @ global_from_lidar,
+                annotations=None,
+            )
+            for name in in_published_order(cameras)
+        )
+        return cls(frame.token, scene_token, frame.timestamp_us, global_from_lidar, views, None, None)
+
     def with_views(self, views: Sequence[CameraView]) -> FrameSample:
         """The same frame with other views."""
         return replace(self, views=tuple(views))
@@ -149,3 +180,10 @@ def _camera_targets(annotations: CameraAnnotations | None) -> CameraTargets:
 
 def _float32(array: FloatArray) -> torch.Tensor:
     return torch.from_numpy(array.astype(np.float32))
+
+
+def _homogeneous(intrinsic: FloatArray) -> FloatArray:
+    """(4, 4) of a pinhole matrix (3, 3)."""
+    image_from_camera = np.eye(4)
+    image_from_camera[:3, :3] = intrinsic
+    return image_from_camera

@@ -10,7 +10,7 @@ from detection.config import read_config
 from detection.models.detectors import DynamicDetector
 from detection.registry import MODELS
 
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PAIRS = {"city": "repdetr3d/city_r18_light", "raydn_r18_r50_704": "raydn/raydn_r18_704_bs2_seq_428q_nui_24e"}
 
 

@@ -13,6 +13,7 @@ from detection.models.box_overlap import corners_from_center_size, intersection_
 from scenes.errors import InputError
 
 _MOST_CANDIDATES = 30_000  # of an image, the best ones: a network that was never trained finds millions
+_BLOCK = 512  # boxes that are compared at once
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,23 @@ def best_of_each_object(boxes_px: Tensor, labels: Tensor, iou_threshold: float, 
         iou_threshold: overlap from which two boxes are one object.
         most: indices at most; the rest is not looked at.
     """
-    left = torch.arange(len(labels))
-    kept: list[int] = []
-    while len(left) and len(kept) < most:
-        best = int(left[0])
-        kept.append(best)
-        left = left[1:]
-        same = labels[left] == labels[best]
-        overlaps = intersection_over_union(boxes_px[best], boxes_px[left])
-        left = left[~same | (overlaps <= iou_threshold)]
-    return torch.tensor(kept, dtype=torch.int64)
+    kept = torch.zeros(0, dtype=torch.int64)
+    for start in range(0, len(labels), _BLOCK):
+        if len(kept) >= most:
+            break
+        block = torch.arange(start, min(start + _BLOCK, len(labels)))
+        new = block[~_overlapping(boxes_px, labels, kept, block, iou_threshold).any(0)]
+        # Whether a box is kept depends on better boxes alone: each round settles at least one more of them for good.
+        covers = _overlapping(boxes_px, labels, new, new, iou_threshold).triu(diagonal=1)
+        free, settled = torch.ones(len(new), dtype=torch.bool), False
+        while not settled:
+            before, free = free, ~(covers & free[:, None]).any(0)
+            settled = bool((before == free).all())
+        kept = torch.cat([kept, new[free]])
+    return kept[:most]
+
+
+def _overlapping(boxes_px: Tensor, labels: Tensor, ones: Tensor, others: Tensor, iou_threshold: float) -> Tensor:
+    """(K, L) which of the boxes with indices (K,) and (L,) are one object."""
+    overlaps = intersection_over_union(boxes_px[ones, None], boxes_px[None, others])
+    return (labels[ones, None] == labels[None, others]) & ~(overlaps <= iou_threshold)

@@ -26,6 +26,18 @@ def test_agrees_with_opencv(count: int, seed: int, iou_threshold: float) -> None
     assert kept.tolist() == sorted(int(index) for index in expected)
 
 
+@pytest.mark.parametrize("most", [50, 400, 3000])
+def test_many_boxes_agree_with_opencv(most: int) -> None:
+    random = np.random.default_rng(1)
+    low, size = random.uniform(0, 300, (3000, 2)), random.uniform(20, 80, (3000, 2))
+    labels = random.integers(0, 3, 3000)
+    boxes = torch.from_numpy(np.concatenate([low, low + size], axis=1)).float()
+    kept = best_of_each_object(boxes, torch.from_numpy(labels), 0.5, most)
+    scores = np.linspace(1.0, 0.1, 3000)
+    expected = cv2.dnn.NMSBoxesBatched(np.concatenate([low, size], axis=1), scores, labels.astype(np.int32), 0.0, 0.5)
+    assert kept.tolist() == sorted(int(index) for index in expected)[:most]
+
+
 def test_a_box_is_found_as_each_class_above_the_threshold() -> None:
     box = [20.0, 30.0, 10.0, 20.0, 0.5, 0.9, 0.1, 0.02]
     found = Postprocessing(score_threshold=0.02).detections(torch.tensor([box]))
