@@ -14,7 +14,7 @@ DEVKIT = [
     f"{package}; python_version < '3.13'" for package in ("nuscenes-devkit==1.2.0", "motmetrics==1.4.0", "pandas<3.1")
 ]
 # What tests compare with, besides the kit.
-ORACLES = ["filterpy>=1.4.5", "pyquaternion>=0.9.9", "scikit-learn>=1.5", "shapely>=2"]
+ORACLES = ["filterpy>=1.4.5", "pandas>=2", "pyquaternion>=0.9.9", "scikit-learn>=1.5", "shapely>=2"]
 DOCS = ["mkdocs>=1.6", "mkdocstrings-python>=2"]
 TEST = [
     *RERUN,
