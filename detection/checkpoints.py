@@ -164,6 +164,7 @@ _DETECTORS = {
     "StreamPETR": ("pts_bbox_head.pseudo_reference_points.weight",),
     "Focal-PETR": ("pts_bbox_head.reference_points.weight", "img_roi_head.cls.weight"),
     "PETR": ("pts_bbox_head.reference_points.weight",),
+    "perspective detector": ("img_roi_head.heat_map.0.weight", "img_roi_head.box_branch.0.weight"),
 }
 _YOLO_ANCHORS = 3  # of a cell
 _YOLO_OUTPUTS_BEFORE_CLASSES = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,9 +22,9 @@ def suppress_neighbours(centers_m: Tensor, scores: Tensor, labels: Tensor, radii
     centers, classes = centers_m[order], labels[order]
     near = torch.cdist(centers.double(), centers.double()) < radii_m[classes].unsqueeze(1)
     near &= classes.unsqueeze(1) == classes
-    near = near.cpu().numpy()
-    kept = torch.ones(len(order), dtype=torch.bool).numpy()
+    rivals = near.cpu().numpy()
+    kept = np.ones(len(order), dtype=np.bool_)
     for index in range(len(order)):
         if kept[index]:
-            kept[index + 1 :] &= ~near[index, index + 1 :]
+            kept[index + 1 :] &= ~rivals[index, index + 1 :]
     return order[torch.from_numpy(kept).to(order.device)]

@@ -34,8 +34,9 @@ _SHARED: Final = (  # what makes queries of points and of memory, and boxes of q
     "ego_pose_memory",
     "cls_branches",
     "reg_branches",
+    "proposal_embedding",
 )
-_ALIKE: Final = ("num_classes", "num_query", "pc_range", "embed_dims", "memory")  # settings of both heads
+_ALIKE: Final = ("num_classes", "num_query", "pc_range", "embed_dims", "memory", "proposals")  # settings of both heads
 
 
 @MODELS.register_module()

@@ -67,7 +67,8 @@ class Cameras:
     def rays(self, points_px: Tensor) -> Tensor:
         """(K, 3) rays of points (K, 2) of the image."""
         homogeneous = torch.cat((points_px, torch.ones_like(points_px[:, :1])), dim=1)
-        return torch.linalg.solve(self.image_from_camera, homogeneous.unsqueeze(-1)).squeeze(-1)
+        rays: Tensor = torch.linalg.solve(self.image_from_camera, homogeneous.unsqueeze(-1)).squeeze(-1)
+        return rays
 
     def project(self, points_m: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (K, 2) and depths (K,) of points (K, 3) of the lidar frame; pixels mean nothing behind the camera."""

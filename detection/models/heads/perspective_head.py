@@ -14,7 +14,8 @@ Geometry, CVPR 2017 (yaw relative to the line of sight, in bins).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,7 @@ from detection.models.heads.perspective_targets import PerspectiveTargets, persp
 from detection.models.layers.precision import full_precision
 from detection.models.losses.gaussian_focal import gaussian_focal_loss
 from detection.models.losses.positives import mean_positives
+from detection.models.proposals import Proposals
 from detection.models.suppression_3d import suppress_neighbours
 from detection.registry import MODELS
 
@@ -91,14 +93,14 @@ class LiftedPeaks:
         streams: (K,) int64.
         boxes: (K, 9) in the lidar frame, as in `FrameTargets.boxes`.
         scores: (K,) in [0, 1].
-        features: (K, F) of the levels at the peaks.
+        log_deviations: (K,) logarithm of the mean relative error that the depth is expected to have.
     """
 
     peaks: Peaks
     streams: Tensor
     boxes: Tensor
     scores: Tensor
-    features: Tensor
+    log_deviations: Tensor
 
 
 @MODELS.register_module()
@@ -202,7 +204,9 @@ class PerspectiveHead(nn.Module):
             return self._boxes_from(self.box_branch(told), points_px, peaks.labels, cameras)
 
     def _boxes_from(self, said: Tensor, points_px: Tensor, labels: Tensor, cameras: Cameras) -> PeakBoxes:
-        offset, ends, sizes, depth, weights, deviations, yaw, yaw_offsets, velocities = said.split(self._splits(), 1)
+        offset, ends, sizes, depth, weights, deviations, yaw, yaw_offsets, velocities = torch.split(
+            said, self._splits(), dim=1
+        )
         centers_px = points_px + offset * self.strides_px[0]
         below_px, above_px = (_TYPICAL_END_PX * ends.clamp(-_LARGEST_LOG, _LARGEST_LOG).exp()).unbind(1)
         sizes_m = self.mean_sizes[labels] * sizes.clamp(-_LARGEST_LOG, _LARGEST_LOG).exp()
@@ -263,7 +267,7 @@ class PerspectiveHead(nn.Module):
                 streams=peaks.images // num_cameras,
                 boxes=self.lidar_boxes(found, cameras),
                 scores=(heat_scores * agreed).sqrt() * certainty,
-                features=cell_features,
+                log_deviations=found.log_deviations[:, -1],
             )
 
     def detect(self, features: Sequence[Tensor], frame: FrameBatch) -> list[Detections]:
@@ -276,6 +280,51 @@ class PerspectiveHead(nn.Module):
             kept = suppress_neighbours(boxes[:, :2], scores, labels, self.merge_radii)[: self.max_num]
             detections.append(Detections(boxes[kept], scores[kept], labels[kept], query_ids=None))
         return detections
+
+    @property
+    def proposal_channels(self) -> int:
+        """Features of a proposal: those of the levels at its peak, its class as a share of its score, size, yaw, motion
+        and how far off it may be."""
+        return self.feature_channels + self.num_classes + _BOX_FEATURES
+
+    def propose(self, features: Sequence[Tensor], frame: FrameBatch, count: int) -> Proposals:
+        """The `count` best boxes of B streams, those that several cameras see once.
+
+        Gradients pass to the feature maps, not to this head: it learns by its own losses alone. Where there are fewer
+        boxes, those that were taken for others' neighbours follow, then all of them again.
+        """
+        with torch.no_grad(), _at_rest(self):
+            found = self.candidates(features, frame)
+        with full_precision(found.scores):
+            told = torch.cat((self.cell_features(features, found.peaks), self._told_of_boxes(found)), dim=1)
+        rows = []
+        for stream in range(len(frame.images)):
+            mine = (found.streams == stream).nonzero().squeeze(1)
+            scores, labels = found.scores[mine], found.peaks.labels[mine]
+            kept = mine[suppress_neighbours(found.boxes[mine, :2], scores, labels, self.merge_radii)]
+            suppressed = torch.ones(len(found.streams), dtype=torch.bool, device=kept.device)
+            suppressed[kept] = False
+            others = mine[scores.argsort(descending=True, stable=True)]
+            ranked = torch.cat((kept, others[suppressed[others]]))
+            rows.append(ranked[torch.arange(count, device=ranked.device) % len(ranked)])
+        chosen = torch.stack(rows)
+        return Proposals(points_m=found.boxes[chosen, :3], features=told[chosen])
+
+    def _told_of_boxes(self, found: LiftedPeaks) -> Tensor:
+        """(K, classes + 8) what is known of candidates beside the features at their peaks."""
+        classes = functional.one_hot(found.peaks.labels, self.num_classes) * found.scores.unsqueeze(1)
+        yaws = found.boxes[:, 6:7]
+        return torch.cat(
+            (
+                classes,
+                (found.boxes[:, 3:6] / self.mean_sizes[found.peaks.labels]).log(),
+                yaws.sin(),
+                yaws.cos(),
+                found.boxes[:, 7:9] / _TYPICAL_SPEED_MPS,
+                found.log_deviations.unsqueeze(1),
+            ),
+            dim=1,
+        )
 
     def select_tokens(self, features: Sequence[Tensor], frame: FrameBatch) -> None:
         """The 3D head sees all of the image."""
@@ -340,6 +389,18 @@ _MISTAKES_PER_IMAGE = 16
 _SHIFTED_COPIES = 1
 _SIGHT_CHANNELS = 5
 _TYPICAL_SPEED_MPS = 5.0
+_BOX_FEATURES = 3 + 2 + 2 + 1  # size, yaw, velocity, expected error
+
+
+@contextmanager
+def _at_rest(module: nn.Module) -> Iterator[None]:
+    """A module in evaluation, whose running means nothing moves."""
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)
 
 
 def highest_peaks(scores: Tensor, count: int) -> tuple[Tensor, Peaks]:
