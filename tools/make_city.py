@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from scenes import InputError
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
+from scenes.city.mix import MIXES
 from scenes.command import run_command
 
 
@@ -19,6 +20,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40, help="key frames of a scene, two a second")
     parser.add_argument("--image-size", default="704x396", metavar="WIDTHxHEIGHT", help="of the images, pixels")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
+    parser.add_argument(
+        "--mix",
+        choices=tuple(MIXES),
+        default="natural",
+        help="balanced: rare classes often, weather, another rig in every scene",
+    )
     parser.add_argument("--no-images", action="store_true", help="tables and map masks only")
     parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
     arguments = parser.parse_args()
@@ -35,6 +42,7 @@ def main() -> None:
             seed=arguments.seed,
             images=not arguments.no_images,
             workers=arguments.workers,
+            mix=arguments.mix,
             progress=lambda done: bar.update(task, completed=done),
         )
     print(f"wrote {arguments.out}: version {VERSION}, splits {TRAIN_SPLIT} and {VAL_SPLIT}")

@@ -46,7 +46,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         self,
         img_backbone: dict[str, Any],
         img_neck: dict[str, Any] | None,
-        pts_bbox_head: dict[str, Any] | None,
+        pts_bbox_head: dict[str, Any] | None = None,
         img_roi_head: dict[str, Any] | None = None,
         grid_mask: dict[str, Any] | None = None,
         num_frame_losses: int = 1,

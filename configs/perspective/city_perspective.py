@@ -7,7 +7,6 @@ model = dict(
     channels_last=True,
     img_backbone=dict(type="ResNet", depth=18, base_channels=48, norm_eval=False),
     img_neck=dict(type="FPN", in_channels=[48, 96, 192, 384], out_channels=64, num_outs=4),
-    pts_bbox_head=None,
     img_roi_head=dict(
         type="PerspectiveHead",
         num_classes=10,

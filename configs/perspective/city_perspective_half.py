@@ -1,6 +1,6 @@
-# The first stage of city_r18: half the resolution, where a crop costs a fifth. Depths relate to the focal length in
-# pixels, so that the weights go on at full resolution (load_from).
-_base_ = ["city_r18.py"]
+# The first stage of city_perspective: half the resolution, where a crop costs a fifth. Depths relate to the focal
+# length in pixels, so that the weights go on at full resolution (load_from).
+_base_ = ["city_perspective.py"]
 
 _normalize = dict(type="NormalizeImages", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 train_dataloader = dict(
