@@ -90,6 +90,24 @@ def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
             save_file({name: value.contiguous().clone() for name, value in weights.items()}, temporary)
 
 
+def in_half_precision(weights: Mapping[str, Tensor], path: Path | str) -> dict[str, Tensor]:
+    """The weights with their numbers as float16, which keeps three digits; counts stay integers.
+
+    A model loads them like any others, in its own precision.
+
+    Args:
+        weights: by name.
+        path: where they come from, for messages.
+
+    Raises:
+        InputError: a number is too great for float16.
+    """
+    halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    if lost := [name for name in weights if not torch.equal(weights[name].isfinite(), halved[name].isfinite())]:
+        raise InputError(f"{path}: {lost[0]} holds numbers that float16 cannot hold")
+    return halved
+
+
 def load_weights(model: nn.Module, path: Path | str) -> None:
     """Load a checkpoint of the very same model.
 
