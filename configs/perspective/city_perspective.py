@@ -27,8 +27,18 @@ model = dict(
             (0.4, 0.4, 1.05),  # traffic_cone
         ],
         merge_radii_m=(2.0, 2.5, 2.5, 4.0, 4.0, 0.8, 0.8, 0.8, 0.5, 0.4),
+        weights=dict(yaw_bin=1.0),
     ),
 )
 optim_wrapper = dict(paramwise_cfg=dict(_delete_=True), clip_grad=dict(max_norm=35))
-schedule = dict(epochs=4, reference_lr=2e-3, reference_batch=8, warmup_iterations=300, min_lr_ratio=0.01)
+# Goes on from city_perspective_half (load_from).
+schedule = dict(
+    epochs=2,
+    reference_lr=1e-3,
+    reference_batch=8,
+    warmup_iterations=100,
+    min_lr_ratio=0.01,
+    validation_epochs=2,
+    checkpoint_epochs=0.1,
+)
 custom_hooks = [dict(type="WeightAverageHook", decay=0.998, ramp_iterations=500)]

@@ -24,4 +24,13 @@ val_dataloader = dict(
         ]
     )
 )
-schedule = dict(epochs=3, reference_batch=16, min_lr_ratio=0.1, validation_epochs=3, checkpoint_epochs=0.5)
+model = dict(img_roi_head=dict(weights=dict(yaw_bin=0.5)))
+schedule = dict(
+    epochs=3,
+    reference_lr=2e-3,
+    reference_batch=16,
+    warmup_iterations=300,
+    min_lr_ratio=0.1,
+    validation_epochs=3,
+    checkpoint_epochs=0.5,
+)
