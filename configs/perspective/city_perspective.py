@@ -33,12 +33,12 @@ model = dict(
 optim_wrapper = dict(paramwise_cfg=dict(_delete_=True), clip_grad=dict(max_norm=35))
 # Goes on from city_perspective_half (load_from).
 schedule = dict(
-    epochs=2,
+    epochs=1,
     reference_lr=1e-3,
     reference_batch=8,
     warmup_iterations=100,
     min_lr_ratio=0.01,
-    validation_epochs=2,
+    validation_epochs=1,
     checkpoint_epochs=0.1,
 )
 custom_hooks = [dict(type="WeightAverageHook", decay=0.998, ramp_iterations=500)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
@@ -66,13 +67,14 @@ class CameraCropDataset(TemporalFrameDataset):
 
     def _objects_by_class(self) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
         """For each class that there is (n, 3): number of an image, and the centre of an object that it shows."""
-        by_class: list[list[tuple[float, float, float]]] = [[] for _ in self.classes]
+        by_class: defaultdict[int, list[tuple[float, float, float]]] = defaultdict(list)
         for image, (index, camera) in enumerate(self._images):
-            record = self.record(index).cameras[camera]
-            annotations = record.annotations
-            if annotations is None or record.size_px is None:
+            annotations = self.record(index).cameras[camera].annotations
+            if annotations is None:
                 continue
-            inside = (annotations.centers_px >= 0).all(axis=1) & (annotations.centers_px < record.size_px).all(axis=1)
+            centers_px, boxes_px = annotations.centers_px, annotations.boxes_px
+            # The boxes end at the edges of the image.
+            inside = ((centers_px >= boxes_px[:, :2]) & (centers_px <= boxes_px[:, 2:])).all(axis=1)
             for which in np.flatnonzero(inside & (annotations.depths_m > _NEAREST_M)):
-                by_class[annotations.labels[which]].append((image, *annotations.centers_px[which]))
-        return [np.array(objects) for objects in by_class if objects]
+                by_class[int(annotations.labels[which])].append((image, *centers_px[which]))
+        return [np.array(by_class[label]) for label in sorted(by_class)]

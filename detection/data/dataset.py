@@ -118,7 +118,7 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
     @property
     def sample_tokens(self) -> list[str]:
         """The tokens of all frames, in order."""
-        return [self.record(index).sample_token for index in range(len(self))]
+        return [self.record(index).sample_token for index in range(len(self._records))]
 
     def record(self, index: int) -> FrameRecord:
         """What the info file says of a frame."""

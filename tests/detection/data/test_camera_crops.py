@@ -1,7 +1,9 @@
 """Crops of single cameras: rare classes come often, and the object that was drawn is there."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from detection.data import CameraCropDataset, FrameRequest, TemporalFrameDataset
 from scenes import InputError
 
+EditInfos = Callable[[Callable[[list[dict[str, Any]]], None]], Path]
 PIPELINE = [
     dict(type="LoadImages"),
     dict(type="CropAroundHorizon", output_size=(96, 160), scale_range=(0.9, 1.1)),
@@ -34,6 +37,19 @@ def test_every_camera_of_every_frame_is_an_item(
         np.testing.assert_allclose(
             frame.camera_from_lidar[0, 0], frames.record(1).cameras[camera].camera_from_lidar, atol=1e-5
         )
+
+
+def test_files_that_do_not_tell_the_size_of_images_have_the_same_objects(
+    small_city: Path, edited_infos: EditInfos, dataset: CameraCropDataset
+) -> None:
+    def forget_sizes(infos: list[dict[str, Any]]) -> None:
+        for info in infos:
+            for camera in info["cams"].values():
+                camera["width"] = None
+
+    without = CameraCropDataset(small_city, edited_infos(forget_sizes), PIPELINE)
+    assert [len(objects) for objects in without._objects] == [len(objects) for objects in dataset._objects]
+    assert without.sample_tokens == dataset.sample_tokens
 
 
 def test_the_same_request_gives_the_same_crop(dataset: CameraCropDataset) -> None:
