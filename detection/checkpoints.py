@@ -102,6 +102,24 @@ def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
             save_file({name: value.contiguous().clone() for name, value in weights.items()}, temporary)
 
 
+def in_half_precision(weights: Mapping[str, Tensor], path: Path | str) -> dict[str, Tensor]:
+    """The weights with their numbers as float16, which keeps three digits; counts stay integers.
+
+    A model loads them like any others, in its own precision.
+
+    Args:
+        weights: by name.
+        path: where they come from, for messages.
+
+    Raises:
+        InputError: a number is too great for float16.
+    """
+    halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    if lost := [name for name in weights if not torch.equal(weights[name].isfinite(), halved[name].isfinite())]:
+        raise InputError(f"{path}: {lost[0]} holds numbers that float16 cannot hold")
+    return halved
+
+
 def load_weights(model: nn.Module, path: Path | str) -> None:
     """Load a checkpoint of the very same model.
 
@@ -176,6 +194,7 @@ _DETECTORS = {
     "StreamPETR": ("pts_bbox_head.pseudo_reference_points.weight",),
     "Focal-PETR": ("pts_bbox_head.reference_points.weight", "img_roi_head.cls.weight"),
     "PETR": ("pts_bbox_head.reference_points.weight",),
+    "perspective detector": ("img_roi_head.heat_map.0.weight", "img_roi_head.box_branch.0.weight"),
 }
 _YOLO_ANCHORS = 3  # of a cell
 _YOLO_OUTPUTS_BEFORE_CLASSES = 5

@@ -84,8 +84,8 @@ def traced(detector: MultiViewDetector) -> Iterator[list[FrameTrace]]:
 
     make_queries = head.query_tokens
 
-    def keep_queries(points: Tensor) -> QueryTokens:
-        on_the_way["queries"] = make_queries(points)
+    def keep_queries(points: Tensor, content: Tensor | None = None) -> QueryTokens:
+        on_the_way["queries"] = make_queries(points, content)
         queries: QueryTokens = on_the_way["queries"]
         return queries
 

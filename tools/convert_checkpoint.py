@@ -11,7 +11,7 @@ nothing is written where they do not fit.
 import argparse
 from pathlib import Path
 
-from detection.checkpoints import describe, load_weights, read_checkpoint, write_weights
+from detection.checkpoints import describe, in_half_precision, load_weights, read_checkpoint, write_weights
 from detection.config import read_config
 from detection.registry import MODELS
 from scenes.command import run_command
@@ -23,10 +23,13 @@ def main() -> None:
     parser.add_argument("checkpoint", help="file, or address (https://...)")
     parser.add_argument("out", type=Path, help="ends in .safetensors or .pth")
     parser.add_argument("--config", type=Path, help="the model that the weights have to fit")
+    parser.add_argument("--half", action="store_true", help="write float16: half the size, three digits")
     arguments = parser.parse_args()
     weights = read_checkpoint(arguments.checkpoint)
     if arguments.config:
         load_weights(MODELS.build(read_config(arguments.config)["model"]), arguments.checkpoint)
+    if arguments.half:
+        weights = in_half_precision(weights, arguments.checkpoint)
     write_weights(weights, arguments.out)
     print(f"{arguments.out}: {len(weights)} tensors, {describe(weights)}")
 

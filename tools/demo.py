@@ -20,8 +20,8 @@ from scenes.command import run_command
 from tracking import TrackerConfig, load_tracker_config, track_results
 from visualization import write_index, write_pages, write_videos
 
-_DETECTOR = "configs/repdetr3d/city_r18.py"
-_WEIGHTS = "detection/weights/repdetr3d_city_r18.safetensors"
+_DETECTOR = "configs/perspective/city_perspective.py"
+_WEIGHTS = "detection/weights/perspective_city_r18.safetensors"
 _BASELINE = "configs/tracking/centerpoint.py"
 _IMAGE_SIZE = (704, 396)
 _WORKERS = os.cpu_count() or 1
@@ -46,10 +46,10 @@ def main() -> None:
         else:
             _make(city, arguments.scenes, arguments.frames, arguments.seed)
         scenes = read_scenes(city, VERSION, VAL_SPLIT)
-    with _step("detections: a small RepDETR3D, trained on another such town, looks at the images"):
+    with _step("detections: a small detector, trained on another such town, looks at each image"):
         detections = _detect(city)
         write_detections(out / "results_nusc.json", detections)
-    with _step("tracks: query identity, Kalman filters, assignment; and the greedy baseline"):
+    with _step("tracks: Kalman filters, assignment; and the greedy baseline"):
         tracks = track_results(detections, scenes, TrackerConfig(), _WORKERS)
         write_tracks(out / "tracking_result.json", tracks)
         baseline = track_results(detections, scenes, load_tracker_config(_BASELINE), _WORKERS)

@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 
 from scenes import InputError
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
+from scenes.city.mix import MIXES
 from scenes.command import add_workers, progress_bar, run_command
 
 
@@ -21,6 +22,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40, help="of a scene, two a second (default: %(default)s)")
     parser.add_argument("--image-size", default="704x396", metavar="WIDTHxHEIGHT", help="pixels (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="the same gives the same bytes (default: %(default)s)")
+    parser.add_argument(
+        "--mix",
+        choices=tuple(MIXES),
+        default="natural",
+        help="balanced: rare classes often, weather, another rig in every scene (default: %(default)s)",
+    )
     parser.add_argument("--no-images", action="store_true", help="tables and map masks only")
     add_workers(parser, None, "processes (default: one for each core)")
     arguments = parser.parse_args()
@@ -37,6 +44,7 @@ def main() -> None:
             seed=arguments.seed,
             images=not arguments.no_images,
             workers=arguments.workers,
+            mix=arguments.mix,
             progress=lambda done: bar.update(task, completed=done),
         )
     print(f"wrote {arguments.out}: version {VERSION}, splits {TRAIN_SPLIT} and {VAL_SPLIT}")

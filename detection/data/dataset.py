@@ -118,7 +118,7 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
     @property
     def sample_tokens(self) -> list[str]:
         """The tokens of all frames, in order."""
-        return [self.record(index).sample_token for index in range(len(self))]
+        return [self.record(index).sample_token for index in range(len(self._records))]
 
     def record(self, index: int) -> FrameRecord:
         """What the info file says of a frame."""
@@ -153,9 +153,13 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
 
     def _frame(self, index: int, continues_scene: bool, random: np.random.Generator) -> FrameBatch:
         sample = FrameSample.from_record(self.record(index), annotated=not self._test_mode)
+        return self._transformed(sample, random).to_batch(continues_scene)
+
+    def _transformed(self, sample: FrameSample, random: np.random.Generator) -> FrameSample:
+        """A sample after the steps of the pipeline."""
         for transform in self._transforms:
             sample = transform(sample, random)
-        return sample.to_batch(continues_scene)
+        return sample
 
 
 def path_below(dataroot: Path, ann_file: Path) -> Path:

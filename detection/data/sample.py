@@ -51,6 +51,7 @@ class FrameSample:
         global_from_lidar: (4, 4). After an augmentation of the lidar frame its inverse is part of it, so that a point
             of the world keeps its global position; with a scale it is no rigid pose any more.
         views: the cameras in the order in which the network sees them.
+        focus_px: (2,) point of the only view's image that a crop has to show; None for no such point.
     """
 
     sample_token: str
@@ -60,6 +61,7 @@ class FrameSample:
     views: tuple[CameraView, ...]
     boxes: FloatArray | None
     labels: IntArray | None
+    focus_px: FloatArray | None = None
 
     @classmethod
     def from_record(cls, record: FrameRecord, annotated: bool = True) -> FrameSample:

@@ -177,6 +177,8 @@ def _check_classes(student: Config, teacher: Config) -> None:
         list(config.get("train_dataloader", {}).get("dataset", {}).get("classes", DETECTION_CLASSES))
         for config in (student, teacher)
     ]
+    if any(config.model.get("pts_bbox_head") is None for config in (student, teacher)):
+        raise InputError("distillation: student and teacher need a pts_bbox_head, whose queries are compared")
     counts = [config.model.pts_bbox_head.num_classes for config in (student, teacher)]
     if lists[0] != lists[1]:
         raise InputError(

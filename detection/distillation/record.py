@@ -99,8 +99,8 @@ def map_channels(head: QueryHead) -> int:
 
 
 def num_queries(head: QueryHead) -> int:
-    """Ordinary queries of a head: learned ones and those that its memory carries."""
-    return head.num_query + (0 if head.memory is None else head.memory.num_propagated)
+    """Ordinary queries of a head: new ones and those that its memory carries."""
+    return head.num_new + (0 if head.memory is None else head.memory.num_propagated)
 
 
 def _encoded_maps(head: QueryHead, features: Sequence[Tensor], context: Any) -> dict[int, Tensor]:

@@ -32,7 +32,7 @@ class HeadOutputs:
     """What a head makes of one frame.
 
     Attributes:
-        predictions: of the ordinary queries: the learned ones, then the carried ones.
+        predictions: of the ordinary queries: the learned ones, the proposals, then the carried ones.
         query_ids: (B, Q) int64, their names; None without memory.
         pushed: (B, topk) int64, the queries put into memory, best first; None without memory.
         denoising: the denoising queries of a training frame; None where there are none.

@@ -37,6 +37,8 @@ def compile_for_inference(model: MultiViewDetector, backend: str = "inductor") -
     options = {"freezing": True, "triton.cudagraphs": on_gpu} if backend == "inductor" else None
     compiled = partial(torch.compile, dynamic=False, backend=backend, options=options)
     head = model.pts_bbox_head
-    for owner, name in ((model, "extract_features"), *((head, name) for name in _PARTS_OF_THE_HEAD)):
+    parts_of_the_head = () if head is None else tuple((head, name) for name in _PARTS_OF_THE_HEAD)
+    for owner, name in ((model, "extract_features"), *parts_of_the_head):
         setattr(owner, name, compiled(getattr(owner, name)))
-    head.transformer["decoder"].compile(dynamic=False, backend=backend, options=options)
+    if head is not None:
+        head.transformer["decoder"].compile(dynamic=False, backend=backend, options=options)

@@ -14,6 +14,7 @@ import cv2
 import msgspec
 
 from scenes.city.ground import draw_map_mask
+from scenes.city.mix import MIXES
 from scenes.city.nuscenes_rows import Tables, empty_tables, merge_tables, token_of, vocabulary_tables
 from scenes.city.recording import SceneJob, record_scene
 from scenes.city.town import build_town
@@ -38,6 +39,7 @@ def make_city(
     seed: int = 0,
     images: bool = True,
     workers: int | None = None,
+    mix: str = "natural",
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Write a synthetic city as a nuScenes-format data root.
@@ -54,16 +56,19 @@ def make_city(
         seed: everything is drawn from it.
         images: whether to write images and lidar sweeps; the tables are the same without.
         workers: processes; None takes one for each core.
+        mix: `natural`, or `balanced`: rare classes often, weather, another rig in every scene; to train on.
         progress: called with the number of finished scenes, 0 at the start.
 
     Raises:
         InputError: `out` is not empty, or an argument is out of range.
     """
     _check(out, train_scenes, val_scenes, frames, image_size, seed, workers)
+    if mix not in MIXES:
+        raise InputError(f"mix {mix}: expected {' or '.join(MIXES)}")
     width, height = image_size
     count = train_scenes + val_scenes
     with _new_folder(out) as root:
-        jobs = [SceneJob(seed, index, frames, width, height, root, images) for index in range(count)]
+        jobs = [SceneJob(seed, index, frames, width, height, root, images, mix) for index in range(count)]
         tables = [vocabulary_tables(seed, width, height)]
         report = progress or _silent
         report(0)

@@ -194,7 +194,7 @@ def fill_polygons(canvas: NDArray[np.uint8], polygons: GroundPolygons, view: Vie
 
 
 _FARTHEST_PIXEL: Final = 20000.0
-"""Corners are pulled in to here: OpenCV's fixed-point coordinates overflow beyond."""
+"""Polygons are cut off here: OpenCV's fixed-point coordinates overflow beyond."""
 
 
 class _Packed(NamedTuple):
@@ -211,7 +211,8 @@ def _project_polygons(
     polygons: _Packed, camera_from_global: FloatArray, intrinsic: FloatArray, width_px: int, reach_m: float
 ) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
     """Image corners of the polygons in view, cut at the near plane: (Q, 2) pixels, starts, indices."""
-    out = np.empty((2 * len(polygons.points) + 2, 2))
+    # The near plane and four borders: each cut at most doubles the corners. What is not written costs nothing.
+    out = np.empty((2**5 * len(polygons.points), 2))
     out_starts = np.zeros(len(polygons.radius) + 1, dtype=np.int64)
     which = np.empty(len(polygons.radius), dtype=np.int64)
     drawn = 0
@@ -223,6 +224,8 @@ def _project_polygons(
         first = out_starts[drawn]
         corners = polygons.points[polygons.starts[index] : polygons.starts[index + 1]]
         count = _project_polygon(corners, camera_from_global, intrinsic, out[first:])
+        if count and np.abs(out[first : first + count]).max() > _FARTHEST_PIXEL:
+            count = _cut_far_pixels(out[first:], count)
         if count >= 3:
             which[drawn] = index
             drawn += 1
@@ -283,5 +286,26 @@ def _project_point(
     depth = max(pose[2, 0] * x_m + pose[2, 1] * y_m + pose[2, 3], NEAR_M)
     for axis in range(2):
         position = pose[axis, 0] * x_m + pose[axis, 1] * y_m + pose[axis, 3]
-        pixel = intrinsic[axis, axis] * position / depth + intrinsic[axis, 2] - 0.5
-        out[axis] = min(max(pixel, -_FARTHEST_PIXEL), _FARTHEST_PIXEL)
+        out[axis] = intrinsic[axis, axis] * position / depth + intrinsic[axis, 2] - 0.5
+
+
+@compiled(error_model="numpy")
+def _cut_far_pixels(corners: FloatArray, count: int) -> int:
+    """Cut the polygon of the first `count` corners (., 2) at the farthest pixels, in place; returns how many remain.
+
+    One border after the other (Sutherland and Hodgman, Reentrant polygon clipping, CACM 1974).
+    """
+    for axis in range(2):
+        for sign in (-1.0, 1.0):
+            whole = corners[:count].copy()
+            count = 0
+            for k in range(len(whole)):
+                a, b = whole[k], whole[(k + 1) % len(whole)]
+                a_room, b_room = _FARTHEST_PIXEL - sign * a[axis], _FARTHEST_PIXEL - sign * b[axis]
+                if a_room >= 0.0:
+                    corners[count] = a
+                    count += 1
+                if (a_room >= 0.0) != (b_room >= 0.0):
+                    corners[count] = a + a_room / (a_room - b_room) * (b - a)
+                    count += 1
+    return count

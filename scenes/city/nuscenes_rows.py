@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 from scenes.city.catalog import KINDS
-from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M, lidar_rotation_wxyz
+from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M, CameraMount, lidar_rotation_wxyz
 from scenes.classes import ATTRIBUTES
 from scenes.table_rows import TABLE_NAMES
 
@@ -67,27 +68,39 @@ def vocabulary_tables(seed: int, width_px: int, height_px: int) -> Tables:
         {"token": token_of(seed, "sensor", channel), "channel": channel, "modality": modality}
         for channel, modality in channels
     ]
-    tables["calibrated_sensor"] = [
-        _calibration(seed, LIDAR_CHANNEL, LIDAR_TRANSLATION_M, lidar_rotation_wxyz().tolist(), []),
-        *(
-            _calibration(
-                seed,
-                mount.channel,
-                mount.translation_m,
-                mount.rotation_wxyz().tolist(),
-                mount.intrinsic(width_px, height_px).tolist(),
-            )
-            for mount in CAMERAS
-        ),
-    ]
+    lidar = _calibration(seed, LIDAR_CHANNEL, (), LIDAR_TRANSLATION_M, lidar_rotation_wxyz().tolist(), [])
+    tables["calibrated_sensor"] = [lidar, *camera_calibrations(seed, CAMERAS, width_px, height_px)]
     return tables
 
 
+def camera_calibrations(
+    seed: int, mounts: Sequence[CameraMount], width_px: int, height_px: int, scene: str | None = None
+) -> list[Row]:
+    """Rows of calibrated_sensor for cameras: those of every scene, or of the one named."""
+    owner = () if scene is None else (scene,)
+    return [
+        _calibration(
+            seed,
+            mount.channel,
+            owner,
+            mount.translation_m,
+            mount.rotation_wxyz().tolist(),
+            mount.intrinsic(width_px, height_px).tolist(),
+        )
+        for mount in mounts
+    ]
+
+
 def _calibration(
-    seed: int, channel: str, translation_m: tuple[float, float, float], rotation: list[float], intrinsic: list[Any]
+    seed: int,
+    channel: str,
+    owner: tuple[str, ...],
+    translation_m: tuple[float, float, float],
+    rotation: list[float],
+    intrinsic: list[Any],
 ) -> Row:
     return {
-        "token": token_of(seed, "calibrated_sensor", channel),
+        "token": token_of(seed, *owner, "calibrated_sensor", channel),
         "sensor_token": token_of(seed, "sensor", channel),
         "translation": list(translation_m),
         "rotation": rotation,

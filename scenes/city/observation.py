@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from scenes.city.catalog import KINDS, MOVING_SPEED_MPS
 from scenes.city.lidar import Sweep, cast_sweep
 from scenes.city.meshes import MESH_INDEX, mesh_library, mesh_of
 from scenes.city.rasterizer import Instances, View, rasterize
-from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M
+from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M, CameraMount
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
 
 _VISIBILITY_WIDTH_PX: Final = 320
@@ -64,6 +65,7 @@ def observe(
     scenery: Instances,
     global_from_ego: FloatArray,
     rng: np.random.Generator,
+    mounts: Sequence[CameraMount] = CAMERAS,
 ) -> Observation:
     """What one key frame shows of the actors.
 
@@ -73,6 +75,7 @@ def observe(
         scenery: what may hide them.
         global_from_ego: (4, 4) ego pose.
         rng: draws lost returns and radar points.
+        mounts: the cameras.
     """
     distance = np.linalg.norm(scenery.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
     around = scenery.select(distance < _SCENERY_REACH_M)
@@ -81,7 +84,7 @@ def observe(
     ranges = np.linalg.norm(actors.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
     mean = np.where(is_vehicle, 2.2, 0.35) * np.exp(-ranges / 45.0)
     radar_points = np.where(lidar_points > 0, rng.poisson(mean), 0)
-    return Observation(lidar_points, radar_points, _visibility(actors, around, global_from_ego), sweep)
+    return Observation(lidar_points, radar_points, _visibility(actors, around, global_from_ego, mounts), sweep)
 
 
 def _sweep(actors: Instances, scenery: Instances, global_from_ego: FloatArray, rng: np.random.Generator) -> Sweep:
@@ -102,12 +105,14 @@ def _sweep(actors: Instances, scenery: Instances, global_from_ego: FloatArray, r
     )
 
 
-def _visibility(actors: Instances, scenery: Instances, global_from_ego: FloatArray) -> NDArray[np.int64]:
+def _visibility(
+    actors: Instances, scenery: Instances, global_from_ego: FloatArray, mounts: Sequence[CameraMount]
+) -> NDArray[np.int64]:
     """(N,) level of the share of an actor's pixels in all cameras that nothing else hides."""
     everything = Instances.concatenate([actors, scenery])
     seen = np.zeros(len(everything), dtype=np.int64)
     covered = np.zeros(len(everything), dtype=np.int64)
-    for mount in CAMERAS:
+    for mount in mounts:
         view = View(
             invert_pose(global_from_ego @ pose_matrix(mount.translation_m, mount.rotation_wxyz().tolist())),
             mount.intrinsic(_VISIBILITY_WIDTH_PX, _VISIBILITY_HEIGHT_PX),

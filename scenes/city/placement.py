@@ -10,6 +10,7 @@ import numpy as np
 
 from scenes.city.actors import Actor, moving_actor, resting_actor
 from scenes.city.catalog import KIND_INDEX, KINDS, Activity, draw_size
+from scenes.city.mix import Mix
 from scenes.city.polyline import Polyline
 from scenes.city.town_plan import DIRECTIONS, EAST, NORTH, SIDEWALK_WIDTH_M, STOP_LINE_M, Street, TownPlan
 from scenes.geometry import FloatArray
@@ -19,15 +20,6 @@ SLOT_M: Final = 6.2
 
 _LONG_SLOTS: Final = 2
 _ZONE_SLOTS: Final = 4
-
-_PARKED_KINDS: Final = {
-    "sedan": 0.32,
-    "hatchback": 0.27,
-    "suv": 0.25,
-    "van": 0.07,
-    "pickup": 0.06,
-    "box_truck": 0.03,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +82,9 @@ def _kerb(plan: TownPlan, node: tuple[int, int], direction: int, side: int) -> K
     return Kerb(plan, plan.street_along(*node, direction), start, along, aside, slots)
 
 
-def furnish(plan: TownPlan, near: Callable[[FloatArray], bool], times: int, rng: np.random.Generator) -> list[Actor]:
+def furnish(
+    plan: TownPlan, near: Callable[[FloatArray], bool], times: int, rng: np.random.Generator, mix: Mix
+) -> list[Actor]:
     """All resting actors of a scene.
 
     Args:
@@ -98,6 +92,7 @@ def furnish(plan: TownPlan, near: Callable[[FloatArray], bool], times: int, rng:
         near: whether one of some global positions (N, 2) is close enough to the drive to matter.
         times: recorded positions of actors that move about.
         rng: draws everything.
+        mix: how often what is met.
     """
     actors: list[Actor] = []
     for kerb in kerbs(plan):
@@ -105,40 +100,37 @@ def furnish(plan: TownPlan, near: Callable[[FloatArray], bool], times: int, rng:
         own = np.random.default_rng(rng.integers(2**63))
         middle = 0.5 * kerb.length_m
         if near(np.array([kerb.at(place, 0.0) for place in (0.0, middle, 2.0 * middle)])):
-            actors += _furnish_kerb(kerb, times, own)
+            actors += _furnish_kerb(kerb, times, own, mix)
     return [actor for actor in actors if near(actor.position_m[:1])]
 
 
-def _furnish_kerb(kerb: Kerb, times: int, rng: np.random.Generator) -> list[Actor]:
+def _furnish_kerb(kerb: Kerb, times: int, rng: np.random.Generator, mix: Mix) -> list[Actor]:
     density = rng.beta(1.3, 1.9)
-    zone_at = int(rng.integers(1, max(kerb.slots - _ZONE_SLOTS, 2))) if rng.random() < _WORK_ZONE_PROBABILITY else None
+    zone_at = int(rng.integers(1, max(kerb.slots - _ZONE_SLOTS, 2))) if rng.random() < mix.work_zone else None
     actors: list[Actor] = []
     slot = 0
     while slot < kerb.slots:
         if zone_at is not None and zone_at <= slot < zone_at + _ZONE_SLOTS and slot + _ZONE_SLOTS <= kerb.slots:
-            actors += _work_zone(kerb, slot * SLOT_M, times, rng)
+            actors += _work_zone(kerb, slot * SLOT_M, times, rng, mix)
             zone_at = None
             slot += _ZONE_SLOTS
         else:
-            placed, used = _occupy_slot(kerb, slot, density, rng)
+            placed, used = _occupy_slot(kerb, slot, density, rng, mix)
             actors += placed
             slot += used
-    return actors + _sidewalk_life(kerb, rng)
+    return actors + _sidewalk_life(kerb, rng, mix)
 
 
-_WORK_ZONE_PROBABILITY: Final = 0.2
-
-
-def _occupy_slot(kerb: Kerb, slot: int, density: float, rng: np.random.Generator) -> tuple[list[Actor], int]:
+def _occupy_slot(kerb: Kerb, slot: int, density: float, rng: np.random.Generator, mix: Mix) -> tuple[list[Actor], int]:
     """What parks from this slot on, and how many slots it takes."""
     chance = rng.random()
-    if chance < 0.015 and slot + _LONG_SLOTS <= kerb.slots:
+    if chance < mix.parked_trailer and slot + _LONG_SLOTS <= kerb.slots:
         return [_parked(kerb, "trailer", (slot + 0.5 * _LONG_SLOTS) * SLOT_M, rng)], _LONG_SLOTS
-    if chance < 0.02:
+    if chance < mix.parked_trailer + mix.parked_motorcycles:
         return _parked_motorcycles(kerb, slot, rng), 1
     if rng.random() > density:
         return [], 1
-    name = str(rng.choice(list(_PARKED_KINDS), p=list(_PARKED_KINDS.values())))
+    name = str(rng.choice(list(mix.parked), p=list(mix.parked.values())))
     if name == "box_truck" and slot + _LONG_SLOTS <= kerb.slots:
         return [_parked(kerb, name, (slot + 0.5 * _LONG_SLOTS) * SLOT_M, rng)], _LONG_SLOTS
     return [_parked(kerb, "sedan" if name == "box_truck" else name, (slot + 0.5) * SLOT_M, rng)], 1
@@ -170,7 +162,7 @@ def _parked_motorcycles(kerb: Kerb, slot: int, rng: np.random.Generator) -> list
     ]
 
 
-def _work_zone(kerb: Kerb, start_m: float, times: int, rng: np.random.Generator) -> list[Actor]:
+def _work_zone(kerb: Kerb, start_m: float, times: int, rng: np.random.Generator, mix: Mix) -> list[Actor]:
     """A closed stretch of the parking lane: barriers to the traffic, cones at its ends, a machine, workers."""
     length = _ZONE_SLOTS * SLOT_M
     inner = kerb.street.parking_offset_m - 1.0
@@ -195,7 +187,7 @@ def _work_zone(kerb: Kerb, start_m: float, times: int, rng: np.random.Generator)
     for _ in range(int(rng.integers(0, 3))):
         spot = kerb.at(start_m + rng.uniform(0.0, length), yard + 0.5 * SIDEWALK_WIDTH_M + rng.uniform(0.2, 0.8))
         actors.append(resting_actor("cone", Activity.INERT, spot, rng.uniform(-np.pi, np.pi), rng))
-    if rng.random() < 0.55:
+    if rng.random() < mix.machine:
         actors.append(_machine(kerb, start_m + 0.5 * length, times, rng))
     return actors
 
@@ -214,12 +206,12 @@ def _machine(kerb: Kerb, along_m: float, times: int, rng: np.random.Generator) -
     return moving_actor(name, Activity.DRIVEN, size, path, 9.0 + 0.5 * size[1] + swing, rng)
 
 
-def _sidewalk_life(kerb: Kerb, rng: np.random.Generator) -> list[Actor]:
+def _sidewalk_life(kerb: Kerb, rng: np.random.Generator, mix: Mix) -> list[Actor]:
     """A bicycle rack, and people who stand about or sit, between the sidewalk and the houses."""
     length = kerb.length_m
     front = kerb.street.half_width_m + SIDEWALK_WIDTH_M
     actors: list[Actor] = []
-    if rng.random() < 0.06 and length > 20.0:
+    if rng.random() < mix.bicycle_rack and length > 20.0:
         actors += _bicycle_rack(kerb, rng.uniform(6.0, length - 6.0), front + 1.4, rng)
     for _ in range(rng.poisson(0.7)):
         actors += _standing_group(kerb, rng.uniform(0.0, length), front - 0.3, rng)
@@ -227,7 +219,7 @@ def _sidewalk_life(kerb: Kerb, rng: np.random.Generator) -> list[Actor]:
         place = rng.uniform(0.0, length)
         yaw = kerb.yaw_rad(place) + 0.5 * np.pi
         actors.append(resting_actor("sitter", Activity.SITTING, kerb.at(place, front + 0.7), yaw, rng))
-    if rng.random() < 0.15:
+    if rng.random() < mix.lone_bicycle:
         place = rng.uniform(0.0, length)
         spot = kerb.at(place, front + rng.uniform(0.4, 1.2))
         yaw = kerb.yaw_rad(place) + rng.uniform(-0.3, 0.3)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +15,20 @@ from scenes.city.actors import Cast
 from scenes.city.catalog import KINDS, attribute_name
 from scenes.city.lidar import GROUND, Sweep
 from scenes.city.meshes import mesh_library
-from scenes.city.nuscenes_rows import LIDAR_CHANNEL, Row, Tables, empty_tables, link_chain, token_of
+from scenes.city.mix import MIXES
+from scenes.city.nuscenes_rows import (
+    LIDAR_CHANNEL,
+    Row,
+    Tables,
+    camera_calibrations,
+    empty_tables,
+    link_chain,
+    token_of,
+)
 from scenes.city.observation import Observation, actor_instances, observe
 from scenes.city.rasterizer import Instances, View
 from scenes.city.render import Light, draw_light, render
-from scenes.city.rig import CAMERAS
+from scenes.city.rig import CAMERAS, CameraMount, draw_rig
 from scenes.city.scenery import signal_instances
 from scenes.city.simulation import Drive, simulate_drive
 from scenes.city.town import TOWNS, Town, build_town
@@ -33,9 +43,9 @@ _SCENE_INTERVAL_US: Final = 60_000_000
 _ANNOTATION_RANGE_M: Final = 65.0
 _BRIDGED_FRAMES: Final = 2
 """Annotators keep following somebody who is out of sight for no longer than this."""
-_DUSK_SHARE: Final = 0.3
 _JPEG_QUALITY: Final = 88
 _SCENE_STREAM: Final = 2
+_WEATHER_STREAM: Final = 3
 _GROUND_RETURNS_KEPT: Final = 12
 """One in so many of the returns that belong to no actor is written."""
 
@@ -51,6 +61,7 @@ class SceneJob:
         width_px, height_px: of the images.
         root: data root to write images and sweeps to.
         images: whether to write them at all.
+        mix: name of the mix, see `MIXES`.
     """
 
     seed: int
@@ -60,6 +71,7 @@ class SceneJob:
     height_px: int
     root: Path
     images: bool
+    mix: str = "natural"
 
     @property
     def name(self) -> str:
@@ -83,17 +95,24 @@ def record_scene(job: SceneJob) -> Tables:
     rng = np.random.default_rng([job.seed, _SCENE_STREAM, job.index])
     town = build_town(job.seed, job.town)
     times_s = _key_frame_times(job.frames, rng)
-    drive = simulate_drive(town, float(times_s[-1]), rng)
-    dusk = bool(rng.random() < _DUSK_SHARE)
-    light = draw_light(rng, dusk)
-    observations = [_observe(town, drive, time_s, rng) for time_s in times_s.tolist()]
-    recorder = _Recorder(job, town, drive, light, times_s)
+    mix = MIXES[job.mix]
+    drive = simulate_drive(town, float(times_s[-1]), rng, mix)
+    dusk = bool(rng.random() < mix.dusk)
+    light = draw_light(rng, dusk, mix.most_overcast)
+    weather = np.random.default_rng([job.seed, _WEATHER_STREAM, job.index])
+    if weather.random() < mix.fog:
+        light = replace(light, haze_m=weather.uniform(*mix.fog_m))
+    mounts = CAMERAS if mix.rig is None else draw_rig(mix.rig, weather)
+    observations = [_observe(town, drive, time_s, rng, mounts) for time_s in times_s.tolist()]
+    recorder = _Recorder(job, town, drive, light, times_s, mounts)
     tables = empty_tables()
     tables["sample"] = recorder.samples()
     tables["sample_data"], tables["ego_pose"] = recorder.sample_data()
     tables["instance"], tables["sample_annotation"] = recorder.annotations(observations)
     tables["scene"] = [recorder.scene(dusk)]
     tables["log"] = [recorder.log()]
+    if mix.rig is not None:
+        tables["calibrated_sensor"] = camera_calibrations(job.seed, mounts, job.width_px, job.height_px, job.name)
     if job.images:
         recorder.write_images()
         recorder.write_sweeps([observation.sweep for observation in observations])
@@ -108,22 +127,33 @@ def _key_frame_times(frames: int, rng: np.random.Generator) -> FloatArray:
     return times
 
 
-def _observe(town: Town, drive: Drive, time_s: float, rng: np.random.Generator) -> Observation:
+def _observe(
+    town: Town, drive: Drive, time_s: float, rng: np.random.Generator, mounts: Sequence[CameraMount]
+) -> Observation:
     categories = [KINDS[kind].category for kind in drive.cast.kind.tolist()]
     is_vehicle = np.array([category.startswith("vehicle") for category in categories], dtype=np.bool_)
     actors = actor_instances(drive.cast, drive.cast.at(time_s))
-    return observe(actors, is_vehicle, town.scenery, drive.ego.pose_at(time_s), rng)
+    return observe(actors, is_vehicle, town.scenery, drive.ego.pose_at(time_s), rng, mounts)
 
 
 class _Recorder:
     """One simulated scene on its way into tables and files."""
 
-    def __init__(self, job: SceneJob, town: Town, drive: Drive, light: Light, times_s: FloatArray) -> None:
+    def __init__(
+        self,
+        job: SceneJob,
+        town: Town,
+        drive: Drive,
+        light: Light,
+        times_s: FloatArray,
+        mounts: Sequence[CameraMount],
+    ) -> None:
         self._job = job
         self._town = town
         self._drive = drive
         self._light = light
         self._times_s = times_s
+        self._mounts = mounts
         start_us = _EPOCH_US + job.index * _SCENE_INTERVAL_US
         self._timestamps_us = [start_us + round(1e6 * time_s) for time_s in times_s.tolist()]
         self._start_us = start_us
@@ -181,7 +211,7 @@ class _Recorder:
             "token": token,
             "sample_token": self._job.token("sample", frame),
             "ego_pose_token": token,
-            "calibrated_sensor_token": token_of(self._job.seed, "calibrated_sensor", channel),
+            "calibrated_sensor_token": self._calibration_token(channel),
             "timestamp": self._timestamp_us(channel, frame),
             "fileformat": "pcd" if is_lidar else "jpg",
             "is_key_frame": True,
@@ -191,6 +221,12 @@ class _Recorder:
             "prev": "",
             "next": "",
         }
+
+    def _calibration_token(self, channel: str) -> str:
+        """Of the scene's own calibration, where it has a rig of its own."""
+        if channel == LIDAR_CHANNEL or MIXES[self._job.mix].rig is None:
+            return token_of(self._job.seed, "calibrated_sensor", channel)
+        return self._job.token("calibrated_sensor", channel)
 
     def _pose_row(self, data: Row) -> Row:
         pose = self._drive.ego.pose_at(self._seconds(data["timestamp"]))
@@ -261,7 +297,7 @@ class _Recorder:
         return annotated
 
     def write_images(self) -> None:
-        for mount in CAMERAS:
+        for mount in self._mounts:
             for frame in range(len(self._times_s)):
                 time_s = self._seconds(self._timestamp_us(mount.channel, frame))
                 global_from_camera = self._drive.ego.pose_at(time_s) @ pose_matrix(

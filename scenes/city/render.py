@@ -30,6 +30,7 @@ class Light:
         zenith, horizon, glow: (3,) colours of the sky above, at the horizon, and around the sun.
         lamps_on: whether lights and windows shine.
         shadow: what is left of the light in a shadow on the ground.
+        haze_m: distance at which half of what is seen is haze.
     """
 
     sun_direction: FloatArray
@@ -40,10 +41,11 @@ class Light:
     glow: FloatArray
     lamps_on: bool
     shadow: float
+    haze_m: float = 420.0
 
 
-def draw_light(rng: np.random.Generator, dusk: bool) -> Light:
-    """The light of a day, clear or overcast, or of a dusk."""
+def draw_light(rng: np.random.Generator, dusk: bool, most_overcast: float = 0.6) -> Light:
+    """The light of a day, clear or overcast up to a share in [0, 1], or of a dusk."""
     azimuth = rng.uniform(0.0, 2.0 * np.pi)
     elevation = np.radians(rng.uniform(4.0, 9.0) if dusk else rng.uniform(32.0, 58.0))
     direction = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
@@ -58,7 +60,7 @@ def draw_light(rng: np.random.Generator, dusk: bool) -> Light:
             lamps_on=True,
             shadow=0.86,
         )
-    overcast = rng.uniform(0.0, 0.6)
+    overcast = rng.uniform(0.0, most_overcast)
     return Light(
         sun_direction=direction,
         sun=np.array([0.62, 0.59, 0.52]) * (1.0 - 0.6 * overcast),
@@ -159,7 +161,7 @@ def render(
             faces.face_instance,
         ),
         _Ground(surface, shaded, _SURFACES * _ground_light(light), _GRAIN, light.shadow),
-        _Sky(light.zenith, light.horizon, light.glow, light.sun_direction, light.lamps_on),
+        _Sky(light.zenith, light.horizon, light.glow, light.sun_direction, light.lamps_on, light.haze_m),
     )
     return np.asarray(cv2.resize(image, (view.width_px, view.height_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
@@ -226,7 +228,6 @@ def _shadows(instances: Instances, view: View, light: Light) -> GroundPolygons:
     return GroundPolygons.of([(Surface.KERB, hull) for hull in hulls])
 
 
-_HAZE_M: Final = 420.0
 _GRAIN_REACH_M: Final = 90.0
 _FLOOR_M: Final = 3.1
 
@@ -263,13 +264,14 @@ class _Ground(NamedTuple):
 
 
 class _Sky(NamedTuple):
-    """Colours of the sky, the direction of the sun, and whether lamps are lit below it."""
+    """Colours of the sky, the direction of the sun, whether lamps are lit below it, and how far one sees."""
 
     zenith: FloatArray
     horizon: FloatArray
     glow: FloatArray
     sun_direction: FloatArray
     lamps_on: bool
+    haze_m: float
 
 
 @compiled(error_model="numpy")
@@ -296,7 +298,7 @@ def _shade(image: NDArray[np.uint8], camera: _Camera, faces: _Faces, ground: _Gr
             else:
                 depth = 0.0
                 red, green, blue = _sky_color(sky, dx, dy, dz)
-            haze = depth / _HAZE_M
+            haze = depth / sky.haze_m
             haze = haze * haze / (1.0 + haze * haze)
             image[row, column, 0] = _byte(blue + haze * (sky.horizon[2] - blue))
             image[row, column, 1] = _byte(green + haze * (sky.horizon[1] - green))

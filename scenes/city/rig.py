@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from scenes.city.mix import RigSpread
 from scenes.geometry import FloatArray
 
 _NATIVE_WIDTH_PX: Final = 1600
@@ -61,6 +62,27 @@ CAMERAS: Final = (
 LIDAR_TRANSLATION_M: Final = (0.95, 0.0, 1.84)
 LIDAR_YAW_DEG: Final = -90.0
 """The lidar's x axis points to the right of the vehicle, its y axis forward."""
+
+
+def draw_rig(spread: RigSpread, rng: np.random.Generator) -> tuple[CameraMount, ...]:
+    """The usual cameras, each mounted a little elsewhere, all of them higher or lower and with other lenses."""
+    lift = rng.uniform(*spread.height_m)
+    zoom = rng.uniform(*spread.focal)
+    return tuple(
+        replace(
+            mount,
+            translation_m=(mount.translation_m[0], mount.translation_m[1], round(mount.translation_m[2] + lift, 3)),
+            yaw_deg=mount.yaw_deg + rng.uniform(-spread.yaw_deg, spread.yaw_deg),
+            pitch_deg=mount.pitch_deg + rng.uniform(-spread.pitch_deg, spread.pitch_deg),
+            roll_deg=mount.roll_deg + rng.uniform(-spread.roll_deg, spread.roll_deg),
+            focal_px=zoom * mount.focal_px,
+            center_px=(
+                mount.center_px[0] + rng.uniform(-spread.center_px, spread.center_px),
+                mount.center_px[1] + rng.uniform(-spread.center_px, spread.center_px),
+            ),
+        )
+        for mount in CAMERAS
+    )
 
 
 def lidar_rotation_wxyz() -> FloatArray:

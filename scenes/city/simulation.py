@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from scenes.city.actors import LEAD_S, STEP_S, Actor, Cast, moving_actor, recorded_times
 from scenes.city.catalog import KIND_INDEX, KINDS, Activity, draw_size
 from scenes.city.lane_graph import BIKE_LANE, LaneGraph
+from scenes.city.mix import NATURAL, Mix
 from scenes.city.placement import furnish
 from scenes.city.polyline import Polyline
 from scenes.city.signals import Signals
@@ -30,18 +31,6 @@ _EGO_REAR_AXLE_M: Final = 3.3
 _EGO_FRONT_AXLE_M: Final = 0.75
 """Distances of the ego vehicle's axles from its front; its frame sits on the rear one."""
 
-_DRIVEN_KINDS: Final = {
-    "sedan": 0.28,
-    "hatchback": 0.19,
-    "suv": 0.22,
-    "van": 0.06,
-    "pickup": 0.05,
-    "box_truck": 0.065,
-    "bus": 0.065,
-    "tractor": 0.025,
-    "motorcyclist": 0.025,
-    "loader": 0.01,
-}
 _EGO_KINDS: Final = frozenset({"sedan", "hatchback", "suv"})
 _SLUGGISH: Final = {"box_truck": 1.1, "bus": 1.0, "tractor": 0.8, "loader": 0.7}
 _TOP_SPEED_MPS: Final = {"loader": 5.5, "cyclist": 5.5, "tractor": 12.0}
@@ -86,16 +75,17 @@ class _Vehicle:
     activity: Activity
 
 
-def simulate_drive(town: Town, duration_s: float, rng: np.random.Generator) -> Drive:
+def simulate_drive(town: Town, duration_s: float, rng: np.random.Generator, mix: Mix = NATURAL) -> Drive:
     """Simulate one scene.
 
     Args:
         town: where it is set.
         duration_s: time from the first to the last key frame.
         rng: draws everything.
+        mix: how often what is met.
     """
     signals = Signals(town.graph.signalled, rng)
-    vehicles = _draw_vehicles(town.graph, rng)
+    vehicles = _draw_vehicles(town.graph, mix, rng)
     traffic = Traffic(town.graph, signals, [vehicle.driver for vehicle in vehicles], rng)
     pace = np.clip(rng.normal(1.3, 0.2, int(rng.integers(110, 230))), 0.7, 1.7)
     walkers = Walkers(town.sidewalks, town.graph, signals, pace, rng)
@@ -116,7 +106,7 @@ def simulate_drive(town: Town, duration_s: float, rng: np.random.Generator) -> D
     ]
     actors += [person for index in range(len(pace)) for person in _people(walkers.path(index), walked[:, index], rng)]
     nearby = [actor for actor in actors if near(actor.position_m[::10])]
-    return Drive(ego, Cast([*nearby, *furnish(town.plan, near, times, rng)], times), signals)
+    return Drive(ego, Cast([*nearby, *furnish(town.plan, near, times, rng, mix)], times), signals)
 
 
 def _run(traffic: Traffic, walkers: Walkers, times: int) -> tuple[FloatArray, FloatArray]:
@@ -134,7 +124,7 @@ def _run(traffic: Traffic, walkers: Walkers, times: int) -> tuple[FloatArray, Fl
     return driven, walked
 
 
-def _draw_vehicles(graph: LaneGraph, rng: np.random.Generator) -> list[_Vehicle]:
+def _draw_vehicles(graph: LaneGraph, mix: Mix, rng: np.random.Generator) -> list[_Vehicle]:
     """Vehicles on all lanes, with gaps that depend on how busy the scene is."""
     mean_gap_m = rng.uniform(32.0, 85.0)
     vehicles = []
@@ -142,18 +132,18 @@ def _draw_vehicles(graph: LaneGraph, rng: np.random.Generator) -> list[_Vehicle]
         if lane.is_connector:
             continue
         bike_lane = lane.number == BIKE_LANE
-        front = lane.path.length_m - rng.exponential(250.0 if bike_lane else 0.5 * mean_gap_m)
+        front = lane.path.length_m - rng.exponential(mix.cyclist_gap_m / 1.2 if bike_lane else 0.5 * mean_gap_m)
         while True:
-            vehicle = _draw_vehicle(index, front, bike_lane, rng)
+            vehicle = _draw_vehicle(index, front, bike_lane, mix, rng)
             if front - vehicle.driver.length_m < 1.0:
                 break
             vehicles.append(vehicle)
-            front -= vehicle.driver.length_m + 5.0 + rng.exponential(300.0 if bike_lane else mean_gap_m)
+            front -= vehicle.driver.length_m + 5.0 + rng.exponential(mix.cyclist_gap_m if bike_lane else mean_gap_m)
     return vehicles
 
 
-def _draw_vehicle(lane: int, front_m: float, bike_lane: bool, rng: np.random.Generator) -> _Vehicle:
-    name = "cyclist" if bike_lane else _draw_name(_DRIVEN_KINDS, rng)
+def _draw_vehicle(lane: int, front_m: float, bike_lane: bool, mix: Mix, rng: np.random.Generator) -> _Vehicle:
+    name = "cyclist" if bike_lane else _draw_name(mix.driven, rng)
     parts = [(name, draw_size(KINDS[KIND_INDEX[name]], rng))]
     length = float(parts[0][1][1])
     if name == "tractor":

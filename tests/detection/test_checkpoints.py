@@ -11,7 +11,15 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 
-from detection.checkpoints import describe, load_part, load_weights, read_checkpoint, read_saved, write_weights
+from detection.checkpoints import (
+    describe,
+    in_half_precision,
+    load_part,
+    load_weights,
+    read_checkpoint,
+    read_saved,
+    write_weights,
+)
 from detection.models.backbones import ResNet
 from detection.models.yolo import DynamicYoloDetector
 from scenes import InputError
@@ -56,6 +64,23 @@ def test_written_weights_are_read_back(tmp_path: Path, suffix: str) -> None:
         name: value.tolist() for name, value in shared.items()
     }
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_weights_in_half_precision_load_like_others(tmp_path: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    whole = {"a.weight": torch.randn(2, 3), "a.bias": torch.randn(2)}
+    write_weights(in_half_precision(whole, "here"), path)
+    assert all(value.dtype == torch.float16 for value in read_checkpoint(path).values())
+    model = _model()
+    load_weights(model, path)
+    for name, value in model.state_dict().items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, whole[name], rtol=1e-3, atol=1e-4)
+
+
+def test_numbers_that_half_precision_cannot_hold_are_named() -> None:
+    with pytest.raises(InputError, match=r"w\.pth: b holds numbers that float16 cannot hold"):
+        in_half_precision({"a": torch.ones(2), "n": torch.tensor(7), "b": torch.tensor([1.0, 7e4])}, "w.pth")
 
 
 def test_other_file_names_are_refused(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ _SMALLEST_BOX_PX = 2.0
 
 
 @dataclass(frozen=True)
-class _Draw:
+class CropDraw:
     """What one frame draws, the same for all its cameras."""
 
     zoom: float
@@ -71,14 +71,14 @@ class ResizeCropFlipRotate:
 
     def __call__(self, sample: FrameSample, random: np.random.Generator) -> FrameSample:
         draw = self._drawn(random) if self._training else self._still
-        return sample.with_views([self._transformed(view, draw) for view in sample.views])
+        return sample.with_views([self.transformed(view, draw) for view in sample.views])
 
     @property
-    def _still(self) -> _Draw:
-        return _Draw(1.0, 0.5, float(np.mean(self._bottom_crop_range)), False, 0.0)
+    def _still(self) -> CropDraw:
+        return CropDraw(1.0, 0.5, float(np.mean(self._bottom_crop_range)), False, 0.0)
 
-    def _drawn(self, random: np.random.Generator) -> _Draw:
-        return _Draw(
+    def _drawn(self, random: np.random.Generator) -> CropDraw:
+        return CropDraw(
             zoom=drawn_between(self._zoom_range, random),
             left=random.uniform(),
             bottom=drawn_between(self._bottom_crop_range, random),
@@ -86,7 +86,8 @@ class ResizeCropFlipRotate:
             angle_rad=drawn_between(self._rotation_range_rad, random),
         )
 
-    def _transformed(self, view: CameraView, draw: _Draw) -> CameraView:
+    def transformed(self, view: CameraView, draw: CropDraw) -> CameraView:
+        """A view with a loaded image, after what was drawn."""
         image = view.image
         assert image is not None and image.dtype == np.uint8
         height, width = image.shape[:2]

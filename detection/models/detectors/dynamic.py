@@ -34,8 +34,9 @@ _SHARED: Final = (  # what makes queries of points and of memory, and boxes of q
     "ego_pose_memory",
     "cls_branches",
     "reg_branches",
+    "proposal_embedding",
 )
-_ALIKE: Final = ("num_classes", "num_query", "pc_range", "embed_dims", "memory")  # settings of both heads
+_ALIKE: Final = ("num_classes", "num_query", "pc_range", "embed_dims", "memory", "proposals")  # settings of both heads
 
 
 @MODELS.register_module()
@@ -99,7 +100,7 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         if not 0 <= hysteresis < 1:
             raise InputError(f"dynamic detector: hysteresis is {hysteresis}, expected at least 0 and less than 1")
         for name in _ALIKE:
-            of_easy, of_hard = (path["pts_bbox_head"].get(name) for path in (easy, hard))
+            of_easy, of_hard = ((path.get("pts_bbox_head") or {}).get(name) for path in (easy, hard))
             if of_easy != of_hard:
                 raise InputError(f"dynamic detector: pts_bbox_head.{name} is {of_easy} in easy and {of_hard} in hard")
         self.easy: MultiViewDetector = MODELS.build(easy)

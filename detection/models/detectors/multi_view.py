@@ -13,9 +13,11 @@ from torch import Tensor
 from detection.checkpoints import load_part
 from detection.frames import FrameBatch
 from detection.models.box_coder import Detections
+from detection.models.heads.perspective_head import PerspectiveHead
 from detection.models.layers.grid_mask import GridMask
 from detection.models.memory import TemporalMemory
 from detection.models.predictions import HeadOutputs
+from detection.models.proposals import Proposals
 from detection.registry import MODELS
 from scenes.errors import InputError
 
@@ -44,7 +46,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         self,
         img_backbone: dict[str, Any],
         img_neck: dict[str, Any] | None,
-        pts_bbox_head: dict[str, Any],
+        pts_bbox_head: dict[str, Any] | None = None,
         img_roi_head: dict[str, Any] | None = None,
         grid_mask: dict[str, Any] | None = None,
         num_frame_losses: int = 1,
@@ -58,8 +60,9 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
 
         Args:
             img_backbone, img_neck: images (B, 3, H, W) to feature maps; None for a backbone that needs no neck.
-            pts_bbox_head: feature maps to 3D boxes.
-            img_roi_head: feature maps to 2D boxes, an auxiliary task of training that may also rank image tokens.
+            pts_bbox_head: feature maps to 3D boxes; None where `img_roi_head` alone finds them, a `PerspectiveHead`.
+            img_roi_head: feature maps to boxes in the images, an auxiliary task of training that may also rank image
+                tokens.
             grid_mask: settings of the `GridMask` of training; None for none.
             num_frame_losses: frames at the end of a window that have losses.
             num_frame_backbone_grads: frames at the end of a window through whose backbone gradients pass.
@@ -71,7 +74,8 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
             data_preprocessor: config of the preprocessor; by default a `FramePreprocessor`.
 
         Raises:
-            InputError: losses are asked of frames without gradients, or a part is named that there is not.
+            InputError: losses are asked of frames without gradients, a part is named that there is not, or the heads
+                do not fit each other.
         """
         super().__init__(data_preprocessor=data_preprocessor or dict(type="streamtrack.FramePreprocessor"))
         if not 0 < num_frame_losses <= num_frame_head_grads:
@@ -85,8 +89,9 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         for convolutions in (self.img_backbone, self.img_neck):
             if convolutions is not None:
                 convolutions.to(memory_format=self.image_format)
-        self.pts_bbox_head = MODELS.build(pts_bbox_head)
-        self.img_roi_head = None if img_roi_head is None else MODELS.build(img_roi_head)
+        self.pts_bbox_head: Any = None if pts_bbox_head is None else MODELS.build(pts_bbox_head)
+        self.img_roi_head: Any = None if img_roi_head is None else MODELS.build(img_roi_head)
+        self._check_heads()
         self.grid_mask = None if grid_mask is None else GridMask(**grid_mask)
         self.num_frame_losses = num_frame_losses
         self.num_frame_backbone_grads = num_frame_backbone_grads
@@ -109,7 +114,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
     @property
     def memory(self) -> TemporalMemory | None:
         """What the head remembers of the streams; None for a detector of single frames."""
-        memory: TemporalMemory | None = self.pts_bbox_head.memory
+        memory: TemporalMemory | None = None if self.pts_bbox_head is None else self.pts_bbox_head.memory
         return memory
 
     def forward(self, frames: Sequence[FrameBatch], mode: str = "predict") -> dict[str, Tensor] | list[Detections]:
@@ -139,15 +144,43 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
 
     def _predict(self, frame: FrameBatch) -> list[Detections]:
         """Detections of the B streams of a frame."""
-        outputs = self.frame_outputs(self.extract_features(frame.images), frame)
-        detections: list[Detections] = self.pts_bbox_head.decode(outputs)
+        features = self.extract_features(frame.images)
+        detections: list[Detections]
+        if self.pts_bbox_head is None:
+            detections = self.img_roi_head.detect(features, frame)
+        else:
+            detections = self.pts_bbox_head.decode(self.frame_outputs(features, frame))
         return detections
 
     def frame_outputs(self, features: Features, frame: FrameBatch) -> HeadOutputs:
         """What the head makes of a frame in inference."""
         tokens = None if self.img_roi_head is None else self.img_roi_head.select_tokens(features, frame)
-        outputs: HeadOutputs = self.pts_bbox_head(features, frame, tokens)
+        outputs: HeadOutputs = self.pts_bbox_head(features, frame, tokens, self._proposals(features, frame))
         return outputs
+
+    def _proposals(self, features: Features, frame: FrameBatch) -> Proposals | None:
+        """Where the head's queries begin, besides the learned ones; None for a head that takes none."""
+        count = 0 if self.pts_bbox_head is None else self.pts_bbox_head.num_proposals
+        proposals: Proposals | None = self.img_roi_head.propose(features, frame, count) if count else None
+        return proposals
+
+    def _check_heads(self) -> None:
+        """Refuse heads that do not find boxes together."""
+        perspective = self.img_roi_head if isinstance(self.img_roi_head, PerspectiveHead) else None
+        if self.pts_bbox_head is None:
+            if perspective is None:
+                raise InputError("detector: without pts_bbox_head, img_roi_head has to be a PerspectiveHead")
+            return
+        if not self.pts_bbox_head.num_proposals:
+            return
+        if perspective is None:
+            raise InputError("detector: pts_bbox_head.proposals need a PerspectiveHead as img_roi_head")
+        taken = self.pts_bbox_head.proposal_embedding.in_features
+        if taken != perspective.proposal_channels:
+            raise InputError(
+                f"detector: pts_bbox_head.proposals.in_channels is {taken}, img_roi_head gives "
+                f"{perspective.proposal_channels}"
+            )
 
     def _loss(self, frames: Sequence[FrameBatch]) -> dict[str, Tensor]:
         """Losses of a window."""
@@ -157,9 +190,9 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         first_with_loss = len(frames) - self.num_frame_losses
         first_with_grads = len(frames) - self.num_frame_head_grads
         for index, (frame, features) in enumerate(zip(frames, self._window_features(frames), strict=True)):
-            if index < first_with_grads:
+            if index < first_with_grads and self.pts_bbox_head is not None:
                 with self._history():
-                    self.pts_bbox_head(features, frame)
+                    self.pts_bbox_head(features, frame, proposals=self._proposals(features, frame))
                 continue
             frame_losses = self.frame_losses(features, frame)
             if index >= first_with_loss:
@@ -171,7 +204,9 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         tokens, image_losses = None, {}
         if self.img_roi_head is not None:
             image_losses, tokens = self.img_roi_head.loss(features, frame)
-        outputs = self.pts_bbox_head(features, frame, tokens)
+        if self.pts_bbox_head is None:
+            return image_losses
+        outputs = self.pts_bbox_head(features, frame, tokens, self._proposals(features, frame))
         return {**self.pts_bbox_head.loss(outputs, frame), **image_losses}
 
     def _window_features(self, frames: Sequence[FrameBatch]) -> Iterator[Features]:

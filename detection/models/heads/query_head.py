@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from detection.frames import FrameBatch
 from detection.models.box_coder import CODE_SIZE, Detections
@@ -27,6 +28,7 @@ from detection.models.layers.position import (
 from detection.models.layers.precision import full_precision
 from detection.models.memory import TemporalMemory
 from detection.models.predictions import HeadOutputs, Predictions
+from detection.models.proposals import Proposals
 from detection.registry import MODELS
 
 _INITIAL_SCORE = 0.01  # of every class, Lin et al., Focal Loss, 2017, section 4.1
@@ -75,6 +77,7 @@ class QueryHead(nn.Module):
         embed_dims: int = 256,
         memory: dict[str, Any] | None = None,
         denoising: dict[str, Any] | None = None,
+        proposals: dict[str, Any] | None = None,
         loss: dict[str, Any] | None = None,
         code_weights: Sequence[float] = (2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     ) -> None:
@@ -89,12 +92,15 @@ class QueryHead(nn.Module):
             embed_dims: channels of the queries, a multiple of 4.
             memory: `length`, `topk` and `num_propagated` of the `TemporalMemory`; None for a detector of single frames.
             denoising: config of the denoising strategy of training; None for no denoising.
+            proposals: `count` and `in_channels` of the `Proposals` that are new queries beside the learned ones, with
+                the linear map of their features for content; None for none.
             loss: config of the loss; by default `SetPredictionLoss` with its defaults.
             code_weights: (10,) weights of the numbers of a box code in loss and matching.
         """
         super().__init__()
         self.num_classes = num_classes
         self.num_query = num_query
+        self.num_proposals = 0 if proposals is None else proposals["count"]
         self.embed_dims = embed_dims
         self.register_buffer("code_weights", torch.tensor(tuple(code_weights), dtype=torch.float32))
         self.register_buffer("match_costs", self.code_weights.clone())
@@ -118,6 +124,12 @@ class QueryHead(nn.Module):
         self.bbox_coder = MODELS.build(bbox_coder)
         self.denoising = None if denoising is None else MODELS.build(denoising)
         self.criterion = MODELS.build(loss or dict(type="SetPredictionLoss"))
+        self.proposal_embedding = None if proposals is None else _proposal_embedding(**proposals, embed_dims=embed_dims)
+
+    @property
+    def num_new(self) -> int:
+        """New queries of a frame: learned ones and proposals."""
+        return self.num_query + self.num_proposals
 
     @abstractmethod
     def make_decoder(self, *args: Any, **settings: Any) -> Decoder:
@@ -136,13 +148,20 @@ class QueryHead(nn.Module):
             tokens: (B, T, 1) int64 tokens to keep, counted by camera, row, column; None for all.
         """
 
-    def forward(self, features: Sequence[Tensor], frame: FrameBatch, tokens: Tensor | None = None) -> HeadOutputs:
+    def forward(
+        self,
+        features: Sequence[Tensor],
+        frame: FrameBatch,
+        tokens: Tensor | None = None,
+        proposals: Proposals | None = None,
+    ) -> HeadOutputs:
         """Predicts the boxes of a frame and remembers its best queries.
 
         Args:
             features: feature maps (B, N, C, H, W), the finest first.
             frame: the frame they show, with targets in training.
             tokens: (B, T, 1) int64 tokens to look at, counted by camera, row, column; None for all.
+            proposals: as many as the head is made for.
         """
         denoising = None
         if self.training and self.denoising is not None:
@@ -150,12 +169,14 @@ class QueryHead(nn.Module):
         if self.memory is not None:
             self.memory.align(frame, to_metres(self.pseudo_reference_points.weight, self.pc_range))
 
-        points = self.reference_points.weight.expand(len(frame.images), -1, -1)
+        points, content = self._new_queries(len(frame.images), proposals)
         num_slots = 0
         if denoising is not None:
             num_slots = denoising.reference_points.shape[1]
             points = torch.cat((denoising.reference_points, points), dim=1)
-        queries = self.query_tokens(points)
+            if content is not None:
+                content = functional.pad(content, (0, 0, num_slots, 0))
+        queries = self.query_tokens(points, content)
         decoded = self.transformer["decoder"](
             queries.content,
             queries.position,
@@ -187,10 +208,15 @@ class QueryHead(nn.Module):
             losses |= {name.replace("loss", "dn_loss"): value.detach() for name, value in losses.items()}
         return losses
 
-    def query_tokens(self, points: Tensor) -> QueryTokens:
-        """The queries of a frame: new ones at reference points (B, Q, 3), then those that memory carries on."""
+    def query_tokens(self, points: Tensor, content: Tensor | None = None) -> QueryTokens:
+        """The queries of a frame: new ones at reference points (B, Q, 3), then those that memory carries on.
+
+        Args:
+            points: in shares of the detection range.
+            content: (B, Q, C) of the new queries; None for zeros.
+        """
         position = self._encoded_points(points)
-        content = torch.zeros_like(position)
+        content = torch.zeros_like(position) if content is None else content
         if self.memory is None:
             return QueryTokens(content, position, points)
 
@@ -220,6 +246,23 @@ class QueryHead(nn.Module):
             shares = (codes[..., :3] + inverse_sigmoid(reference_points)).sigmoid()
             return Predictions(logits, torch.cat((to_metres(shares, self.pc_range), codes[..., 3:]), dim=-1))
 
+    def _new_queries(self, streams: int, proposals: Proposals | None) -> tuple[Tensor, Tensor | None]:
+        """Reference points (B, Q, 3) of the learned queries and the proposals, and content (B, Q, C) if there is any.
+
+        Raises:
+            ValueError: proposals are missing, or other than the head is made for.
+        """
+        points = self.reference_points.weight.expand(streams, -1, -1)
+        given = 0 if proposals is None else proposals.points_m.shape[1]
+        if given != self.num_proposals:
+            raise ValueError(f"the head takes {self.num_proposals} proposals, it was given {given}")
+        if proposals is None or self.proposal_embedding is None:
+            return points, None
+        with full_precision(points):
+            proposed = to_shares(proposals.points_m, self.pc_range).clamp(0, 1)
+        content = functional.pad(self.proposal_embedding(proposals.features), (0, 0, self.num_query, 0))
+        return torch.cat((points, proposed), dim=1), content
+
     def _encoded_points(self, points: Tensor) -> Tensor:
         """Position features (..., C) of points (..., 3) in shares of the detection range."""
         encoded: Tensor = self.query_embedding(sine_encoding_3d(points, self.embed_dims // 2))
@@ -245,7 +288,7 @@ class QueryHead(nn.Module):
         if self.memory is None:
             return None, None
         carried = self.memory.read().query_ids[:, : self.memory.num_propagated]
-        query_ids = torch.cat((self.memory.name_queries(self.num_query), carried), dim=1)
+        query_ids = torch.cat((self.memory.name_queries(self.num_new), carried), dim=1)
         codes = predictions.codes[-1]
         scores = predictions.logits[-1].amax(dim=-1).sigmoid()
         return query_ids, self.memory.push(scores, decoded, codes[..., :3], codes[..., -2:], query_ids)
@@ -282,6 +325,17 @@ def _box_branch(embed_dims: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(embed_dims, CODE_SIZE),
     )
+
+
+def _proposal_embedding(count: int, in_channels: int, embed_dims: int) -> nn.Linear:
+    """Features of a proposal to the content of its query.
+
+    Raises:
+        ValueError: no proposals.
+    """
+    if count < 1:
+        raise ValueError(f"proposals.count is {count}, expected at least 1")
+    return nn.Linear(in_channels, embed_dims)
 
 
 def _uniform_points(count: int) -> nn.Embedding:

@@ -1,5 +1,6 @@
 """Pictures that agree with the annotations."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from scenes import read_scenes
 from scenes.boxes import Boxes3D
 from scenes.city import VERSION
+from scenes.city.ground import GroundPolygons, Surface, fill_polygons
 from scenes.city.meshes import MESH_INDEX, mesh_library
 from scenes.city.observation import actor_instances
 from scenes.city.rasterizer import NO_FACE, Instances, View, rasterize
@@ -107,6 +109,27 @@ def test_nearer_face_hides_the_farther() -> None:
     visible = np.bincount(shown[shown >= 0], minlength=count)
     assert visible[1] == seen.covered[1]
     assert visible[0] < seen.covered[0]
+
+
+@pytest.mark.parametrize(("pitch_deg", "roll_deg"), [(0.0, 0.0), (2.5, 1.5), (-2.0, 4.0), (1.0, -12.0)])
+def test_a_wide_polygon_covers_the_ground_however_the_camera_leans(pitch_deg: float, roll_deg: float) -> None:
+    """The oracle is a ray through each pixel. Corners that pass beside the camera lie very far outside the image."""
+    square = np.array([[-90.0, -130.0], [110.0, -130.0], [110.0, 70.0], [-90.0, 70.0]])
+    view = view_of(replace(CAMERAS[0], pitch_deg=pitch_deg, roll_deg=roll_deg), np.eye(4))
+    canvas = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    fill_polygons(canvas, GroundPolygons.of([(Surface.GRASS, square)]), view, 140.0)
+    columns, rows = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
+    rays = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ np.linalg.inv(view.intrinsic).T
+    global_from_camera = invert_pose(view.camera_from_global)
+    rays, eye = rays @ global_from_camera[:3, :3].T, global_from_camera[:3, 3]
+    reach = -eye[2] / np.minimum(rays[..., 2], -1e-6)
+    place = eye[:2] + reach[..., None] * rays[..., :2]
+    inside = (
+        (rays[..., 2] < -1e-6) & (place > square.min(axis=0)).all(axis=-1) & (place < square.max(axis=0)).all(axis=-1)
+    )
+    wrong = (canvas == int(Surface.GRASS)) != inside
+    assert inside.mean() > 0.2
+    assert wrong.mean() < 0.01  # the border itself
 
 
 def test_day_is_brighter_than_dusk(drive: Drive) -> None:

@@ -85,6 +85,28 @@ def test_easy_path_is_the_light_detector(build: Build, make_frame: MakeFrame) ->
     _assert_same(found, _detections(_plain(model.easy), frames))
 
 
+def test_paths_with_proposals_share_their_queries(build: Build, make_frame: MakeFrame) -> None:
+    image_head = dict(
+        type="PerspectiveHead",
+        num_classes=10,
+        mean_sizes_m=[(4.0, 2.0, 1.6)] * 10,
+        merge_radii_m=(1.0,) * 10,
+        in_channels=32,
+        strides_px=(16, 32),
+        peaks_per_camera=6,
+    )
+    proposals = dict(count=5, in_channels=MODELS.build(image_head).proposal_channels)
+    path = dict(img_roi_head=image_head, head=dict(proposals=proposals))
+    frames = [make_frame(t, continues) for t, continues in enumerate(SCRIPT)]
+    model = build(easy=dict(path), hard=dict(path), threshold=0.0).eval()
+    assert model.easy.pts_bbox_head.proposal_embedding is model.hard.pts_bbox_head.proposal_embedding
+    _assert_same(_detections(model, frames), _detections(_plain(model.easy), frames))
+    losses = model.train()([make_frame(0, [False, False], [3, 2])], mode="loss")
+    assert {"easy_loss_heat_map", "hard_loss_heat_map"} <= losses.keys()
+    with pytest.raises(InputError, match=r"pts_bbox_head\.proposals is .* in easy and None in hard"):
+        build(easy=dict(path))
+
+
 def test_hard_path_begins_as_the_heavy_detector(build: Build, make_frame: MakeFrame) -> None:
     frames = [make_frame(t, continues) for t, continues in enumerate(SCRIPT)]
     model = build(threshold=1.0).eval()

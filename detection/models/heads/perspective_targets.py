@@ -1,0 +1,130 @@
+"""What a `PerspectiveHead` should find in the images: which annotated boxes a camera sees, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from detection.frames import CameraTargets, FrameBatch
+from detection.models.heads.perspective_geometry import Cameras
+from detection.models.losses.gaussian_focal import center_heat_map
+
+_NEAREST_M = 0.5
+_SAME_PX = 2.0  # a box and what a camera is said to see of it agree so far
+_SAME_DEPTH = 0.02
+_NEARLY = 0.999  # a peak that is neither right nor wrong: only exactly 1 is a centre, and beside it nothing is punished
+_RADIUS_SHARE = 0.25  # of the smaller side of a box in the image
+_NEAR_CELLS = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class PerspectiveTargets:
+    """The K boxes that M images show, and the heat maps.
+
+    Attributes:
+        heat_map: (M, classes, rows, columns) in [0, 1].
+        images: (K,) int64.
+        cells: (K, 2) int64 column and row of the projected centres.
+        boxes: (K, 9) in the lidar frame.
+        labels: (K,) int64.
+    """
+
+    heat_map: Tensor
+    images: Tensor
+    cells: Tensor
+    boxes: Tensor
+    labels: Tensor
+
+    def classes_near(self, images: Tensor, cells: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+        """What cells (P, 2) of images (P,) are: (P, classes) in {0, 1}, and (P,) bool whether that is known.
+
+        A cell belongs to every box whose centre is less than two cells away. It is nothing where none is, unless
+        something may be there that is not annotated as seen.
+        """
+        true = torch.zeros(len(images), num_classes, device=images.device)
+        if len(self.labels):
+            apart = (cells.unsqueeze(1) - self.cells).float().norm(dim=2)
+            near = (apart <= _NEAR_CELLS) & (images.unsqueeze(1) == self.images)
+            point, box = near.nonzero(as_tuple=True)
+            true[point, self.labels[box]] = 1.0
+        doubtful = self.heat_map[images, :, cells[:, 1], cells[:, 0]].amax(dim=1) >= _NEARLY
+        return true, true.any(dim=1) | ~doubtful
+
+
+def perspective_targets(
+    frame: FrameBatch, stride_px: int, cells: Sequence[int], num_classes: int
+) -> PerspectiveTargets:
+    """The targets of an annotated frame.
+
+    A box counts where its centre lies in the image and a camera target says that it is seen; where only one of the two
+    is the case, nothing is learned there.
+
+    Args:
+        frame: with targets.
+        stride_px: of the heat map.
+        cells: rows and columns of the heat map.
+        num_classes: number of classes.
+    """
+    assert frame.targets is not None, "targets need annotated frames"
+    rows, columns = cells
+    num_cameras = frame.images.shape[1]
+    cameras = Cameras.of(frame)
+    maps, parts = [], []
+    for image, (stream, camera) in enumerate((s, c) for s in range(len(frame.images)) for c in range(num_cameras)):
+        annotated = frame.targets[stream]
+        calibration = cameras.select(torch.full_like(annotated.labels, image))
+        centers_px, depths_m = calibration.project(annotated.boxes[:, :3])
+        size_px = centers_px.new_tensor([columns, rows]) * stride_px
+        inside = (depths_m > _NEAREST_M) & (centers_px >= 0).all(dim=1) & (centers_px < size_px).all(dim=1)
+        shown = inside.nonzero().squeeze(1)
+        below, above = calibration.select(shown).ends_px(annotated.boxes[shown])
+        placed = _Placed(annotated.labels[shown], centers_px[shown], depths_m[shown], below + above)
+        seen = placed.among(annotated.cameras[camera])
+        maps.append(placed.heat_map(seen, stride_px, (rows, columns), num_classes))
+        chosen = shown[seen]
+        parts.append(
+            (
+                torch.full_like(chosen, image),
+                placed.cells(stride_px)[seen],
+                annotated.boxes[chosen],
+                placed.labels[seen],
+            )
+        )
+    images, places, boxes, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+    return PerspectiveTargets(torch.stack(maps), images, places, boxes, labels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Boxes whose centres lie in an image: classes, centres in pixels, depths in metres and heights in pixels."""
+
+    labels: Tensor
+    centers_px: Tensor
+    depths_m: Tensor
+    heights_px: Tensor
+
+    def cells(self, stride_px: int) -> Tensor:
+        return (self.centers_px / stride_px).long()
+
+    def among(self, targets: CameraTargets) -> Tensor:
+        """(n,) bool, which of the boxes the camera is said to see."""
+        if not len(targets.labels) or not len(self.labels):
+            return torch.zeros_like(self.labels, dtype=torch.bool)
+        apart_px = (self.centers_px.unsqueeze(1) - targets.centers_px).abs().amax(dim=2)
+        in_depth = (self.depths_m.unsqueeze(1) / targets.depths_m - 1).abs()
+        # By their place alone: the classes of camera targets may be numbered in an order of their own.
+        return ((apart_px < _SAME_PX) & (in_depth < _SAME_DEPTH)).any(dim=1)
+
+    def heat_map(self, seen: Tensor, stride_px: int, size: tuple[int, int], num_classes: int) -> Tensor:
+        """(classes, rows, columns): a Gaussian around each centre; of what is hidden, one that is no peak."""
+        radii = (_RADIUS_SHARE * self.heights_px / stride_px).round().clamp(min=1)
+        cells = self.cells(stride_px)
+        maps = []
+        for label in range(num_classes):
+            mine = self.labels == label
+            hidden = center_heat_map(cells[mine & ~seen], radii[mine & ~seen], size) * _NEARLY
+            maps.append(torch.maximum(center_heat_map(cells[mine & seen], radii[mine & seen], size), hidden))
+        return torch.stack(maps)
