@@ -11,6 +11,12 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 @pytest.fixture(scope="session")
+def golden(recordings: Path) -> Path:
+    """The recordings of the StreamPETR family."""
+    return recordings / "golden"
+
+
+@pytest.fixture(scope="session")
 def workshop(golden: Path) -> Workshop:
     """Makes the recorded models."""
     return Workshop(CONFIGS, Rule.find(golden))

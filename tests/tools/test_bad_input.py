@@ -458,7 +458,6 @@ CASES = [
     ),
     (DETECT.replace("{coco}/images", "/dev/zero"), "/dev/zero: neither a file nor a folder"),
     # The rest.
-    ("check_parity.py {nothing}", "nothing"),
     ("demo.py --scenes 0 --out {out}/demo", "a city needs a scene"),
     ("demo.py --frames 0 --out {out}/demo", "a scene needs a key frame"),
 ]

@@ -71,7 +71,8 @@ def test_image_stands_upright(tmp_path: Path) -> None:
         (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
         (lambda path: path.open("wb").truncate(2**29), "512 MB, too large for an image"),
         (lambda path: Image.new("1", (12_000, 12_000)).save(path, "png"), "12000x12000 pixels are too many"),
-        (lambda path: Image.new("1", (20_000, 20_000)).save(path, "png"), "decompression bomb"),
+        # Pillow's own limit, or ours where another library has lifted Pillow's.
+        (lambda path: Image.new("1", (20_000, 20_000)).save(path, "png"), "decompression bomb|pixels are too many"),
         (lambda path: path.write_bytes(cv2.imencode(".jpg", PIXELS)[1].tobytes()[:-60]), "truncated"),
         (lambda path: path.write_bytes(cv2.imencode(".png", PIXELS)[1].tobytes()[:-600]), "truncated"),
         (lambda path: Image.fromarray(GREY.astype(np.float32)).save(path, "tiff"), "floating-point"),
