@@ -64,11 +64,11 @@ def measure(
     """
     source = _in_fixed_order(boxes, np.flatnonzero(_usable(boxes, table)))
     boxes = boxes.select(source)
+    place_cov = ray_covariance(boxes.center_m[:, :2], config.noise, sensor_xy_m)
     if config.suppress_duplicates:
-        place_cov = ray_covariance(boxes.center_m[:, :2], config.noise, sensor_xy_m)
         single = np.flatnonzero(~_duplicates(boxes, place_cov, config))
-        source, boxes = source[single], boxes.select(single)
-    return measured_boxes(source, boxes, scale.of(boxes.score), config, table, sensor_xy_m)
+        source, boxes, place_cov = source[single], boxes.select(single), place_cov[single]
+    return measured_boxes(source, boxes, scale.of(boxes.score), config, table, place_cov)
 
 
 def measured_boxes(
@@ -77,19 +77,19 @@ def measured_boxes(
     log_odds: FloatArray,
     config: TrackerConfig,
     table: ClassTable,
-    sensor_xy_m: FloatArray,
+    place_cov: FloatArray,
 ) -> Measured:
     """Boxes as measurements, all of them, in their order.
 
     Args:
         source: (B,) see `Measured`. boxes: usable ones, in global coordinates. log_odds: (B,) of being true.
         config: settings. table: its class settings.
-        sensor_xy_m: where the viewing rays start, (2,) or for each box (B, 2).
+        place_cov: (B, 2, 2) how uncertain their places are, see `ray_covariance`.
     """
     noise = config.noise
     velocity, has_velocity = _believable_velocity(boxes, table)
     planar_cov = np.zeros((len(boxes), MEASUREMENT_SIZE, MEASUREMENT_SIZE))
-    planar_cov[:, :2, :2] = ray_covariance(boxes.center_m[:, :2], noise, sensor_xy_m)
+    planar_cov[:, :2, :2] = place_cov
     planar_cov[:, 2, 2] = noise.yaw_rad**2
     planar_cov[:, 3, 3] = planar_cov[:, 4, 4] = noise.velocity_mps**2
     return Measured(

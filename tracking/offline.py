@@ -23,7 +23,7 @@ from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.filtering import observe, rows_by_model
 from tracking.lifetime import evidence_score
-from tracking.measurement import Measured, measured_boxes
+from tracking.measurement import Measured, measured_boxes, ray_covariance
 from tracking.motion import STATE_SIZE, kalman_predict, solve_positive
 from tracking.score_scale import ScoreScale
 from tracking.smoothing import Spans, smooth
@@ -191,8 +191,8 @@ def _measured(histories: _Histories, rows: slice, drive: _Drive) -> Measured:
     back = np.empty(len(order), dtype=np.int64)
     back[order] = np.arange(len(order))
     boxes = Boxes3D.concatenate(parts).select(back)
-    sensor_xy_m = drive.sensor_xy_m[frame]
-    return measured_boxes(source, boxes, histories.log_odds[rows], drive.config, drive.table, sensor_xy_m)
+    place_cov = ray_covariance(boxes.center_m[:, :2], drive.config.noise, drive.sensor_xy_m[frame])
+    return measured_boxes(source, boxes, histories.log_odds[rows], drive.config, drive.table, place_cov)
 
 
 def _linked(histories: _Histories, paths: _Paths, drive: _Drive) -> _Histories:
