@@ -129,7 +129,7 @@ def track_events(results: Results, scenes: Sequence[Scene]) -> TrackEvents:
                 continue
             if np.isfinite(threshold):
                 points[name] = threshold
-            partners, switches, _ = zip(*match_scenes(tracked, class_, threshold), strict=True)
+            partners, switches, _ = zip(*match_scenes(tracked, class_, threshold, executor), strict=True)
             partner, switched = np.concatenate(partners), np.concatenate(switches)
             found = partner != NONE
             matched = class_.predicted.row[partner[found]]

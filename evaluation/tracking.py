@@ -32,7 +32,14 @@ import numpy as np
 from evaluation.engine.box_table import IntArray
 from evaluation.engine.clear_events import Count, count_events, match_scores
 from evaluation.engine.configuration import KEY_FRAME_PERIOD_S, TRACKING_CONFIG
-from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, prepare_tracks, tracked_class
+from evaluation.engine.tracked_scenes import (
+    GATE_M,
+    TrackedClass,
+    TrackedScenes,
+    match_scenes,
+    prepare_tracks,
+    tracked_class,
+)
 from evaluation.evaluation import Evaluation, Interpolation
 from scenes import TRACKING_CLASSES, InputError, Results, Scene
 from scenes.geometry import FloatArray
@@ -86,7 +93,9 @@ def class_curves(tracked: TrackedScenes, class_: TrackedClass, executor: Executo
     n_annotations = len(class_.annotated.track)
     if n_annotations == 0:
         return dict.fromkeys(("confidence", "recall_hypo", *CURVES), np.full(N_THRESHOLDS, np.nan))
-    thresholds, recalls = recall_thresholds(_match_scores(tracked, class_, executor), n_annotations)
+    thresholds, recalls = recall_thresholds(
+        match_scores(class_.predicted, match_scenes(tracked, class_, -np.inf, executor)), n_annotations
+    )
     reached, occurrence = np.unique(thresholds[~np.isnan(thresholds)], return_inverse=True)
     if len(reached) == 0:
         curves = _worst_curves(n_annotations, _count_instances(tracked, class_))
@@ -223,16 +232,6 @@ def _count_instances(tracked: TrackedScenes, class_: TrackedClass) -> int:
     identities = tracked.annotated.given.boxes.track_id
     assert identities is not None
     return len(np.unique(identities[rows]))
-
-
-def _match_scores(tracked: TrackedScenes, class_: TrackedClass, executor: Executor) -> FloatArray:
-    parts = executor.map(
-        lambda scenes: match_scores(
-            class_.annotated, class_.predicted, class_.pairs, *_scene_arguments(tracked, scenes), GATE_M
-        ),
-        _scene_blocks(tracked),
-    )
-    return np.concatenate(list(parts))
 
 
 def _count_events(tracked: TrackedScenes, class_: TrackedClass, thresholds: FloatArray, executor: Executor) -> Any:

@@ -18,7 +18,15 @@ from scenes import Results, Scene, read_scenes, write_detections, write_tracks
 from scenes.city import VAL_SPLIT, VERSION, make_city
 from scenes.command import run_command
 from tracking import TrackerConfig, load_tracker_config, track_results
-from visualization import write_index, write_pages, write_videos
+from visualization import (
+    DrawingOptions,
+    confidence_text,
+    confident_tracks,
+    find_events,
+    write_index,
+    write_pages,
+    write_videos,
+)
 
 _DETECTOR = "configs/perspective/city_perspective.py"
 _WEIGHTS = "detection/weights/perspective_city_r18.safetensors"
@@ -98,9 +106,12 @@ def _detect(city: Path) -> Results:
 
 
 def _draw(scenes: list[Scene], tracks: Results, detections: Results, metrics: Evaluation, out: Path) -> list[Path]:
-    pages = list(write_pages(scenes, tracks, out / "pages", detections=detections, workers=_WORKERS))
+    events = find_events(scenes, tracks)
+    pages = list(write_pages(scenes, tracks, out / "pages", detections=detections, workers=_WORKERS, events=events))
     write_index(out / "pages" / "index.html", pages, "demo", metrics.summary)
-    return [report.path for report in write_videos(scenes, tracks, out / "videos", workers=_WORKERS)]
+    options = DrawingOptions(shown=confidence_text(events))
+    shown = confident_tracks(scenes, tracks, events)
+    return [report.path for report in write_videos(scenes, shown, out / "videos", options, workers=_WORKERS)]
 
 
 def _report(detections: Evaluation, tracks: Evaluation, baseline: Evaluation) -> None:

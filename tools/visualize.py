@@ -13,8 +13,11 @@ from scenes.command import add_workers, run_command
 from scenes.short_names import short_names
 from visualization import (
     COLORINGS,
+    DEFAULT_SCORE,
     DrawingOptions,
     PageOptions,
+    confidence_text,
+    confident_tracks,
     find_events,
     read_metrics,
     read_worst_tracks,
@@ -38,23 +41,21 @@ def main() -> None:
     tracks = read_tracks(arguments.tracks)
     scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
     chosen = select_scenes(scenes, tracks, arguments.scene, arguments.tracks)
-    if arguments.format in _JUDGING_WRITERS:
-        # Tracks are judged where the MOTA over the whole file is best, whichever scenes are drawn.
-        judged = select_scenes(scenes, tracks, (), arguments.tracks)
-        _JUDGING_WRITERS[arguments.format](arguments, chosen, tracks, judged)
-    else:
-        _WRITERS[arguments.format](arguments, chosen, tracks)
+    # Tracks are judged where the MOTA over the whole file is best, whichever scenes are drawn.
+    judged = select_scenes(scenes, tracks, (), arguments.tracks)
+    _WRITERS[arguments.format](arguments, chosen, tracks, judged)
 
 
 def _write_videos(
     arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
 ) -> None:
+    shown, drawing = _shown(arguments, scenes, tracks, judged)
     reports = write_videos(
         scenes,
-        tracks,
+        shown,
         arguments.out,
-        _drawing(arguments),
-        compared=_compared_runs(arguments, scenes, tracks, judged) if arguments.compare else None,
+        drawing,
+        compared=_compared_runs(arguments, scenes, shown, judged) if arguments.compare else None,
         smooth_fps=_SMOOTH_FPS if arguments.smooth else None,
         workers=arguments.workers,
     )
@@ -62,12 +63,21 @@ def _write_videos(
         print(f"{report.path}  ({report.frames} frames{_grey_frames(report.unreadable_images)})")
 
 
-def _drawing(arguments: argparse.Namespace) -> DrawingOptions:
-    return DrawingOptions(
+def _shown(
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
+) -> tuple[Results, DrawingOptions]:
+    """The tracks that are drawn, all boxes from a score on or those that are worth a look, and how."""
+    if arguments.min_score is None:
+        events = _events(judged, tracks)
+        tracks, shown = confident_tracks(scenes, tracks, events), confidence_text(events)
+    else:
+        shown = f"boxes of score {arguments.min_score:g} or more" if arguments.min_score else ""
+    return tracks, DrawingOptions(
         annotations=arguments.annotations,
         classes=tuple(arguments.classes),
-        min_score=arguments.min_score,
+        min_score=arguments.min_score or 0.0,
         color_by=arguments.color_by,
+        shown=shown,
     )
 
 
@@ -83,6 +93,8 @@ def _compared_runs(
         }
     other = read_tracks(arguments.compare)
     select_scenes(scenes, other, [scene.name for scene in scenes], arguments.compare)
+    if arguments.min_score is None:
+        other = confident_tracks(scenes, other, _events(judged, other))
     names = short_names((arguments.compare, arguments.tracks))
     return lambda scene: dict(
         zip(names, (results_of_scene(scene, other), results_of_scene(scene, tracks)), strict=True)
@@ -114,17 +126,22 @@ def _events(scenes: Sequence[Scene], tracks: Results) -> TrackEvents:
         return TrackEvents({}, {}, {})
 
 
-def _write_figures(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
+def _write_figures(
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
+) -> None:
+    shown, drawing = _shown(arguments, scenes, tracks, judged)
     for scene in scenes:
         path = arguments.out / f"{scene_file_name(scene.name)}.{arguments.format}"
-        write_figure(scene, tracks, path, [number - 1 for number in arguments.frames], _drawing(arguments))
+        write_figure(scene, shown, path, [number - 1 for number in arguments.frames], drawing)
         print(path)
 
 
-def _write_recordings(arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results) -> None:
+def _write_recordings(
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
+) -> None:
     detections = read_detections(arguments.detections) if arguments.detections else None
-    options = _drawing(arguments)
-    for path in write_recordings(scenes, tracks, arguments.out, options, detections, arguments.workers):
+    shown, drawing = _shown(arguments, scenes, tracks, judged)
+    for path in write_recordings(scenes, shown, arguments.out, drawing, detections, arguments.workers):
         print(path)
 
 
@@ -140,8 +157,10 @@ _WRITERS = {
     "svg": _write_figures,
     "pdf": _write_figures,
     "rerun": _write_recordings,
+    "video": _write_videos,
+    "html": _write_pages,
+    "heat": _write_heat,
 }
-_JUDGING_WRITERS = {"video": _write_videos, "html": _write_pages, "heat": _write_heat}
 
 
 def _grey_frames(names: tuple[str, ...]) -> str:
@@ -158,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder to write into")
     parser.add_argument(
         "--format",
-        choices=sorted({**_WRITERS, **_JUDGING_WRITERS}),
+        choices=sorted(_WRITERS),
         default="video",
         help="what to write (default: video)",
     )
@@ -166,7 +185,12 @@ def _parser() -> argparse.ArgumentParser:
     drawing = parser.add_argument_group("video, pictures and rerun")
     drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
     drawing.add_argument("--classes", nargs="+", default=[], choices=TRACKING_CLASSES, help="draw these classes only")
-    drawing.add_argument("--min-score", type=float, default=0.0, help="leave out boxes below it (default: 0)")
+    drawing.add_argument(
+        "--min-score",
+        type=float,
+        help="leave out boxes below it (default: tracks that do not count where the MOTA of their class is best, "
+        f"without annotations those of a mean score below {DEFAULT_SCORE:g})",
+    )
     drawing.add_argument("--color-by", choices=sorted(COLORINGS), default="identity", help="default: identity")
     drawing.add_argument("--compare", metavar="FILE", help="other tracks, or the word 'annotations', side by side")
     drawing.add_argument("--smooth", action="store_true", help="60 pictures a second, moving evenly from above")

@@ -21,6 +21,7 @@ from visualization.colors import (
     single_color,
 )
 from visualization.comparison import ComparisonPainter
+from visualization.confidence import DEFAULT_SCORE, confidence_text, confident_tracks
 from visualization.events import find_events
 from visualization.figures import draw_figure, write_figure
 from visualization.heat import HeatAnnotator, error_positions, write_error_heat
@@ -37,6 +38,7 @@ from visualization.views import BirdsEyeView, CameraView, View
 
 __all__ = [
     "COLORINGS",
+    "DEFAULT_SCORE",
     "PALETTE",
     "BirdsEyeView",
     "BoxAnnotator",
@@ -61,6 +63,8 @@ __all__ = [
     "color_by_class",
     "color_by_identity",
     "color_by_score",
+    "confidence_text",
+    "confident_tracks",
     "draw_figure",
     "error_positions",
     "find_events",

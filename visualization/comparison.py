@@ -55,7 +55,7 @@ class ComparisonPainter:
         birds_eye = run.paint_birds_eye(index, width, height - cameras.shape[0], share)
         draw_title(birds_eye, f"{name}    {len(run.boxes[index])} boxes", size_px=18)
         corner = birds_eye[-26:, :]
-        draw_title(corner, f"{self._scene.name}    {frame_text(self._scene, index)}")
+        draw_title(corner, f"{self._scene.name}    {frame_text(self._scene, index)}    {run.options.shown}".rstrip())
         return np.vstack([cameras, birds_eye])
 
     def _paint_cameras(self, run: RunPainter, index: int) -> Image:

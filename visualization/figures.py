@@ -237,6 +237,8 @@ class _FigurePainter:
         if self._options.annotations:
             label = "annotated (white in cameras)"
             handles.append(Line2D([], [], color=_ANNOTATION_INK, lw=0.6, ls=_ANNOTATION_DASHES, label=label))
+        if self._options.shown:
+            handles.append(Line2D([], [], lw=0, label=self._options.shown))
         figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=6, frameon=False, borderpad=0.2)
 
 

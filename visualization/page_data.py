@@ -16,6 +16,7 @@ from evaluation.events import NO_MATCH, FrameEvents, JudgedBoxes, TrackEvents
 from scenes import DETECTION_CLASSES, NO_QUERY, Boxes3D, Camera, Frame, Results, Scene
 from scenes.geometry import FloatArray
 from visualization.colors import ANNOTATION_COLOR, DETECTION_COLOR, class_color, identity_color, score_color
+from visualization.confidence import DEFAULT_SCORE
 from visualization.selection import boxes_by_frame
 from visualization.views import shown_size_px
 
@@ -91,6 +92,7 @@ def page_data(
         "annotations": _annotation_paths(of_frames, origin_m),
         "detections": None if detections is None else _loose_boxes(boxes_by_frame(scene, detections), origin_m),
         "judged": is_judged,
+        "default_score": DEFAULT_SCORE,
         "operating_points": {name: round(score, 3) for name, score in events.operating_points.items()},
     }
 
@@ -134,7 +136,7 @@ def _track_paths(of_frames: Sequence[FrameEvents], is_judged: bool, origin_m: Fl
             "label": path.label,
             "color": identity_color(identity),
             "score": round(path.score, 4),
-            "judged": path.judged or not is_judged,
+            "judged": path.judged if is_judged else path.score >= DEFAULT_SCORE,
             "frames": path.frames,
             "boxes": path.rows,
             "gaps": path.gaps,

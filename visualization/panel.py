@@ -76,6 +76,7 @@ def _draw_legend(image: Image, options: DrawingOptions, left_px: int, top_px: in
         top = top_px + 28 * line
         draw_text(image, text, left_px + 36, top, 15, _FAINT_INK)
         draw_mark(image, left_px, top + 9)
+    draw_text(image, options.shown, left_px, top_px + 28 * len(entries), 15, _FAINT_INK)
 
 
 def _draw_identity_mark(image: Image, left_px: int, middle_px: int) -> None:

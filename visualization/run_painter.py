@@ -32,6 +32,7 @@ class DrawingOptions:
         color_by: a key of `colors.COLORINGS`.
         range_m: how far ahead and behind the bird's-eye view reaches.
         tail_s: how far back the tails reach.
+        shown: which tracks are shown, in words for the picture; see `confidence.confidence_text`.
     """
 
     annotations: bool = False
@@ -40,6 +41,7 @@ class DrawingOptions:
     color_by: str = "identity"
     range_m: float = 50.0
     tail_s: float = 4.0
+    shown: str = ""
 
     def chosen(self, boxes: Boxes3D) -> Boxes3D:
         """The boxes that are drawn."""

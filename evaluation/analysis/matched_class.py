@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,10 +61,10 @@ class MatchedClass:
         return matched
 
 
-def match_class(tracked: TrackedScenes, counter: ErrorCounter, threshold: float) -> MatchedClass:
+def match_class(tracked: TrackedScenes, counter: ErrorCounter, threshold: float, executor: Executor) -> MatchedClass:
     """Match all scenes of one class."""
     class_ = counter.class_
-    matches = match_scenes(tracked, class_, threshold)
+    matches = match_scenes(tracked, class_, threshold, executor)
     errors = [
         classify_errors(
             class_.annotated,

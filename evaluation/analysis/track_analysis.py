@@ -78,7 +78,7 @@ def _analyse_class(
         return {}
     class_ = tracked_class(tracked, name)
     counter = error_counter(tracked, class_)
-    matched = match_class(tracked, counter, threshold)
+    matched = match_class(tracked, counter, threshold, executor)
     tracks = (tracked.first_frame, tracked.annotated.n_tracks, tracked.predicted.n_tracks)
     return {
         "matched": matched,
@@ -91,7 +91,7 @@ def _analyse_class(
         "errors": _count_by_kind(matched),
         "oracles": _oracles(tracked, counter, curves, executor),
         "confusion": _confusion(tracked, matched),
-        "calibration": _calibration(match_class(tracked, counter, -np.inf)),
+        "calibration": _calibration(match_class(tracked, counter, -np.inf, executor)),
     }
 
 

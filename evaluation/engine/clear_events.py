@@ -6,6 +6,7 @@ above the threshold does not exist. An annotated track that was never matched ha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -87,48 +88,25 @@ def count_events(
     return counts, total_m
 
 
-@compiled(nogil=True)
-def match_scores(
-    annotated: ClassBoxes,
-    predicted: ClassBoxes,
-    pairs: Pairs,
-    first_frame: IntArray,
-    n_annotated_tracks: IntArray,
-    n_predicted_tracks: IntArray,
-    gate_m: float,
-) -> FloatArray:
-    """The scores of all matches, switches excepted, when every prediction takes part. Arguments as `count_events`.
+def match_scores(predicted: ClassBoxes, matches: Sequence[tuple[IntArray, BoolArray, FloatArray]]) -> FloatArray:
+    """The scores of all matches, switches excepted.
 
     Where a matched track has several boxes in a frame the devkit takes the score of each.
+
+    Args:
+        predicted: one class.
+        matches: of each scene what `matching.match_scene` found.
     """
     is_match = np.zeros(len(predicted.track), np.bool_)
-    for scene in range(len(n_annotated_tracks)):
-        partner, switched, _ = match_scene(
-            annotated,
-            predicted,
-            pairs,
-            first_frame[scene],
-            first_frame[scene + 1],
-            n_annotated_tracks[scene],
-            n_predicted_tracks[scene],
-            -np.inf,
-            gate_m,
-        )
+    for partner, switched, _ in matches:
         is_match[partner[(partner != NONE) & ~switched]] = True
-    _spread_to_repeated(predicted, is_match)
-    return predicted.score[is_match]
-
-
-@compiled(nogil=True)
-def _spread_to_repeated(predicted: ClassBoxes, is_match: BoolArray) -> None:
-    """Mark all boxes that a matched track has in the same frame."""
-    if not predicted.repeated.any():
-        return
-    for frame in range(len(predicted.first_box) - 1):
-        here = slice(predicted.first_box[frame], predicted.first_box[frame + 1])
-        matched_tracks = predicted.track[here][is_match[here]]
-        for box in range(here.start, here.stop):
-            is_match[box] = np.any(matched_tracks == predicted.track[box])
+    if predicted.repeated.any():
+        frame = np.repeat(np.arange(len(predicted.first_box) - 1), np.diff(predicted.first_box))
+        box_of_track = np.stack([frame, predicted.track])
+        _, occurrence = np.unique(box_of_track, axis=1, return_inverse=True)
+        is_match = np.isin(occurrence, occurrence[is_match])
+    scores: FloatArray = predicted.score[is_match]
+    return scores
 
 
 @compiled(nogil=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,11 +128,12 @@ def tracked_class(tracked: TrackedScenes, name: str) -> TrackedClass:
 
 
 def match_scenes(
-    tracked: TrackedScenes, class_: TrackedClass, threshold: float
+    tracked: TrackedScenes, class_: TrackedClass, threshold: float, executor: Executor
 ) -> list[tuple[IntArray, BoolArray, FloatArray]]:
     """Match one class in each scene at one threshold; see `matching.match_scene`."""
-    return [
-        match_scene(
+
+    def of_scene(scene: int) -> tuple[IntArray, BoolArray, FloatArray]:
+        matches: tuple[IntArray, BoolArray, FloatArray] = match_scene(
             class_.annotated,
             class_.predicted,
             class_.pairs,
@@ -142,8 +144,9 @@ def match_scenes(
             threshold,
             GATE_M,
         )
-        for scene in range(len(tracked.scenes))
-    ]
+        return matches
+
+    return list(executor.map(of_scene, range(len(tracked.scenes))))
 
 
 def _timestamps_us(scenes: Sequence[Scene]) -> IntArray:

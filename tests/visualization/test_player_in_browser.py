@@ -60,6 +60,7 @@ def test_every_frame_shows_as_many_boxes_as_the_file(open_page, mini_val, shared
     tracks = read_tracks(shared / "expected" / "fastbev" / "tracks_polymot.json")
     detections = read_detections(shared / "detections" / "fastbev.json")
     browser = open_page(scene, tracks, detections=detections)
+    browser.find_element(By.ID, "show-weak").click()
     browser.find_element(By.ID, "show-detections").click()
     browser.find_element(By.ID, "show-annotations").click()
     wait_for(browser, "annotations", len(scene.frames[0].annotations.boxes))
@@ -189,6 +190,9 @@ def test_filters_hide_boxes(open_page, small_scene):
     mixed = Boxes3D.concatenate([boxes_at([AHEAD], ["1"], score=0.9), boxes_at([LEFT], ["2"], score=0.2)])
     mixed = mixed.replace(label=np.array([0, 8]))
     browser = open_page(small_scene, Results(dict.fromkeys(small_scene.sample_tokens, mixed)))
+    # No pedestrian is annotated, so none counts.
+    wait_for(browser, "tracks", 1)
+    press(browser, "w")
     wait_for(browser, "tracks", 2)
     browser.find_element(By.ID, "min-score").send_keys(Keys.ARROW_RIGHT * 25)
     wait_for(browser, "tracks", 1)
@@ -198,6 +202,14 @@ def test_filters_hide_boxes(open_page, small_scene):
     browser.execute_script("document.activeElement.blur()")
     press(browser, "t")
     wait_for(browser, "tracks", 0)
+
+
+def test_a_link_to_a_track_too_low_to_count_shows_it(open_page, small_scene):
+    weak = boxes_at([AHEAD], ["1"]).replace(label=np.array([8]))
+    browser = open_page(small_scene, Results(dict.fromkeys(small_scene.sample_tokens, weak)), "#track=1")
+    wait_for(browser, "selected", "1")
+    wait_for(browser, "tracks", 1)
+    assert browser.find_element(By.ID, "show-weak").is_selected()
 
 
 def pixels(browser: WebDriver, canvas: str) -> np.ndarray:
@@ -261,6 +273,7 @@ def test_two_thousand_boxes_in_a_frame(open_page, small_scene):
     places = np.random.default_rng(0).uniform(-50, 50, (2000, 2))
     crowd = boxes_at([tuple(place) for place in places], [str(i) for i in range(2000)])
     browser = open_page(small_scene, Results(dict.fromkeys(small_scene.sample_tokens, crowd)))
+    press(browser, "w")
     press(browser, Keys.ARROW_RIGHT)
     wait_for(browser, "frame", 1)
     assert seen(browser, "tracks") == "2000"

@@ -37,7 +37,7 @@ function inspectorRows(path) {
   const rows = [["frames", `${path.frames[0] + 1} to ${path.frames.at(-1) + 1} (${path.frames.length - path.gaps.size} boxes)`]];
   if (path.gaps.size) rows.push(["gaps", `${path.gaps.size} boxes put in by the evaluation`]);
   if (path.kind === "track") {
-    rows.push(["mean score", `${path.score.toFixed(2)}${path.judged ? "" : " (not judged)"}`]);
+    rows.push(["mean score", `${path.score.toFixed(2)}${path.judged ? "" : " (too low to count)"}`]);
     if (data.judged) rows.push(["errors", `${path.switches.size} switches, ${path.falsePositives.size} false positives`]);
   } else {
     rows.push(["missed in", `${path.misses.size} frames`]);

@@ -9,7 +9,7 @@ function followLink() {
   const frame = frameOfLink(wanted) ?? path?.frames[0] ?? 0;
   state.selected = path;
   setFrame(frame);
-  if (path?.kind === "track") timeline.reveal(path);
+  reveal(path);
 }
 
 function frameOfLink(wanted) {

@@ -47,10 +47,17 @@ function goToEvent(kind, direction) {
 
 function select(path) {
   state.selected = path;
-  if (path?.kind === "track") timeline.reveal(path);
+  reveal(path);
   updateInspector();
   updateLink();
   requestDraw();
+}
+
+/** Bring a path into view that is looked for: its row, and its boxes where they are hidden for a low score. */
+function reveal(path) {
+  if (path?.kind !== "track") return;
+  if (!path.judged) setLayer("weak", true);
+  timeline.reveal(path);
 }
 
 /** The box under a point: of those that hold it the smallest on the screen. */

@@ -189,10 +189,10 @@ function fillPage() {
 }
 
 function judgementText() {
-  if (!data.judged) return "This scene is not annotated: nothing is judged.";
+  if (!data.judged) return `This scene is not annotated: nothing is judged. Tracks below a mean score of ${data.default_score} are hidden, and drawn faint with W.`;
   const points = Object.entries(data.operating_points).map(([name, score]) => `${name} ${score.toFixed(2)}`);
   return "Errors are those of the official tracking evaluation: a track and an annotation of the same class match below 2 m on the ground. " +
-    `Tracks count whose mean score reaches the point of best MOTA of their class (${points.join(", ") || "none does"}); others are drawn faint. ` +
+    `Tracks count whose mean score reaches the point of best MOTA of their class (${points.join(", ") || "none does"}); others are hidden, and drawn faint with W. ` +
     "Dashed boxes stand in no file: the evaluation puts them into the gaps of tracks and annotations, and counts them.";
 }
 

@@ -16,7 +16,7 @@ const state = {
   className: "",
   zoom: 1,
   pan: [0, 0],
-  layers: { tracks: true, weak: true, annotations: false, detections: false, tails: true, labels: true, events: true },
+  layers: { tracks: true, weak: false, annotations: false, detections: false, tails: true, labels: true, events: true },
 };
 
 /** The scene with boxes instead of rows, and for each frame what stands in it. */
