@@ -183,7 +183,7 @@ def recorded_path(dataroot: Path, table: Table[SampleDataRow], row: SampleDataRo
 
 
 class RowFault(NamedTuple):
-    """Why a row cannot be used: its token, whatever stands there, None without one, the key, "" for the row as a whole, and what is wrong."""
+    """Why a row cannot be used: what stands as its token, the key, "" for the row as a whole, and what is wrong."""
 
     token: Any
     key: str
@@ -211,7 +211,9 @@ def _fault(content: bytes, row: type[Row]) -> str | None:
     if found is None:
         return None
     index, fault = found
-    return f"row {shown(fault.token) if fault.token else index}{f', key {fault.key}' if fault.key else ''}: {fault.what}"
+    return (
+        f"row {shown(fault.token) if fault.token else index}{f', key {fault.key}' if fault.key else ''}: {fault.what}"
+    )
 
 
 def _token(raw: msgspec.Raw) -> Any:

@@ -10,9 +10,9 @@ import numpy as np
 
 from scenes.doctor.data_root import BoolArray, DataRoot, IntArray
 from scenes.doctor.findings import Example, Finding, Severity
+from scenes.errors import InputError
 from scenes.geometry import FloatArray
 from scenes.image_size import image_size_px
-from scenes.errors import InputError
 
 _OPTICAL_AXIS: Final = (0.0, 0.0, 1.0)
 _IMAGE_DOWN: Final = (0.0, 1.0, 0.0)
@@ -25,7 +25,13 @@ _FIELD_OF_VIEW_DEG: Final = (5.0, 150.0)
 """From a telephoto lens to where a pinhole's image would grow beyond any sensor."""
 _LARGEST_VEHICLE_M: Final = 30.0
 """No vehicle on a road carries a camera farther from its origin."""
-_DIRECTIONS: Final = {"FRONT": (1.0, 0.0), "BACK": (-1.0, 0.0), "REAR": (-1.0, 0.0), "LEFT": (0.0, 1.0), "RIGHT": (0.0, -1.0)}
+_DIRECTIONS: Final = {
+    "FRONT": (1.0, 0.0),
+    "BACK": (-1.0, 0.0),
+    "REAR": (-1.0, 0.0),
+    "LEFT": (0.0, 1.0),
+    "RIGHT": (0.0, -1.0),
+}
 """Where cameras of these names look in the ego frame, x ahead and y to the left."""
 
 
@@ -68,10 +74,14 @@ def check_intrinsics_fit_images(root: DataRoot) -> Iterator[Finding]:
             aside.append((index, text))
         elif not _FIELD_OF_VIEW_DEG[0] <= angle <= _FIELD_OF_VIEW_DEG[1]:
             angles.append((index, f"fx {matrix[0, 0]:.0f} at {size[0]:.0f} pixels: {angle:.0f} degrees"))
-    advice = "Scale fx, cx by the width's factor and fy, cy by the height's whenever images are resized; cropping shifts cx, cy."
+    advice = "Scale fx, cx with the width and fy, cy with the height at every resize; cropping shifts cx, cy."
     for severity, cases, what in (
         (Severity.ERROR, outside, "the principal point lies outside of the image: intrinsics of another image size"),
-        (Severity.ERROR, scaled, "the principal point is off the middle by one factor both ways: intrinsics of another image size"),
+        (
+            Severity.ERROR,
+            scaled,
+            "the principal point is off the middle by one factor both ways: intrinsics of another image size",
+        ),
         (Severity.WARNING, aside, "the principal point lies far from the middle of the image"),
         (Severity.WARNING, angles, "focal length and image width make an angle of view that no pinhole lens has"),
     ):
@@ -150,7 +160,7 @@ def check_mounting_units(root: DataRoot) -> Iterator[Finding]:
             Severity.ERROR,
             len(far),
             len(calibrations.tokens),
-            f"a sensor is mounted beyond {_LARGEST_VEHICLE_M:.0f} m from the vehicle's origin: {unit}, or a global position",
+            f"a sensor is more than {_LARGEST_VEHICLE_M:.0f} m from its vehicle's origin: {unit}, or a global position",
             _calibration_example(root, index, f"translation {_shown(calibrations.translation_m[index])}"),
             "Write calibrated_sensor.translation in metres, in the ego frame.",
         )

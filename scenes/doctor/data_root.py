@@ -20,6 +20,7 @@ from scenes.doctor.rows import (
     LooseAnnotation,
     LooseCalibration,
     LooseInstance,
+    LooseLog,
     LooseNamed,
     LoosePose,
     LooseSample,
@@ -200,7 +201,7 @@ class DataRoot:
             raise InputError(f"{self.folder}: holds no table")
         self.findings: list[Finding] = []
         self.scenes = self._read("scene", LooseScene)
-        self.logs = self._read("log", LooseNamed)
+        self.logs = self._read("log", LooseLog)
         self.samples_table = self._read("sample", LooseSample)
         self.sensors = self._read("sensor", LooseSensor)
         self.calibrations_table = self._read("calibrated_sensor", LooseCalibration)

@@ -183,7 +183,11 @@ def _static_steps(root: DataRoot) -> _StaticStep:
         second.append(still[1:])
     start, end = np.concatenate(first), np.concatenate(second)
     elapsed = samples.time_s[boxes.sample[end]] - samples.time_s[boxes.sample[start]]
-    close = (elapsed > 0) & (elapsed <= _LONGEST_STEP_S) & (samples.scene[boxes.sample[start]] == samples.scene[boxes.sample[end]])
+    close = (
+        (elapsed > 0)
+        & (elapsed <= _LONGEST_STEP_S)
+        & (samples.scene[boxes.sample[start]] == samples.scene[boxes.sample[end]])
+    )
     start, end = start[close], end[close]
     ego = root.poses.translation_m[pose][:, :2]
     return _StaticStep(

@@ -130,4 +130,6 @@ def _camera_example(root: DataRoot, calibration: int) -> Example:
     row = int(root.recording_of_calibration[calibration])
     text = f"{recordings.channel[row]}: rotation {np.round(root.calibrations.rotation[calibration], 3).tolist()}"
     sample = root.samples.tokens[recordings.sample[row]]
-    return Example(root.calibrations.tokens[calibration], "calibrated_sensor", text, sample, str(recordings.channel[row]))
+    return Example(
+        root.calibrations.tokens[calibration], "calibrated_sensor", text, sample, str(recordings.channel[row])
+    )

@@ -60,6 +60,10 @@ class LooseSampleData(LooseRow):
     width: int | None = None
 
 
+class LooseLog(LooseRow):
+    """The doctor asks a log for nothing but to be there."""
+
+
 class LooseNamed(LooseRow):
     name: str = ""
 
@@ -84,6 +88,7 @@ class LooseAnnotation(LooseRow):
 
 STRICT_OF_LOOSE: Final[dict[type[LooseRow], type[table_rows.Row]]] = {
     LooseScene: table_rows.SceneRow,
+    LooseLog: table_rows.LogRow,
     LooseSample: table_rows.SampleRow,
     LooseSensor: table_rows.SensorRow,
     LooseCalibration: table_rows.CalibrationRow,

@@ -94,9 +94,7 @@ def _broken_chain(table: RawTable[Any], faults: Iterable[_RowFault]) -> Iterator
         )
 
 
-def _chain_faults(
-    rows: Mapping[str, Any], owner: Callable[[Any], str], owner_name: str
-) -> Iterator[_RowFault]:
+def _chain_faults(rows: Mapping[str, Any], owner: Callable[[Any], str], owner_name: str) -> Iterator[_RowFault]:
     for row in rows.values():
         for forward, backward in (("next", "prev"), ("prev", "next")):
             neighbour = rows.get(getattr(row, forward))

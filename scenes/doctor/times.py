@@ -114,9 +114,7 @@ def _rates(root: DataRoot, medians: dict[int, float]) -> Iterator[Finding]:
         return
     usual = float(np.median(list(medians.values())))
     slow = [(frame, step) for frame, step in medians.items() if step > _LONGEST_STEP_S]
-    other = [
-        (frame, step) for frame, step in medians.items() if not usual / _OTHER_RATE <= step <= usual * _OTHER_RATE
-    ]
+    other = [(frame, step) for frame, step in medians.items() if not usual / _OTHER_RATE <= step <= usual * _OTHER_RATE]
     if slow:
         yield Finding(
             "frame-rate-low",
