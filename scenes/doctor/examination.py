@@ -20,7 +20,7 @@ from scenes.doctor.cameras import (
 from scenes.doctor.class_sizes import check_sizes
 from scenes.doctor.data_root import DataRoot
 from scenes.doctor.ego_motion import check_boxes_near_ego, check_ego_heading, check_ego_jumps, check_static_world
-from scenes.doctor.findings import Diagnosis, Finding, by_severity
+from scenes.doctor.findings import Diagnosis, Example, Finding, Severity, by_severity
 from scenes.doctor.ground import check_ground
 from scenes.doctor.identities import (
     check_box_headings,
@@ -35,6 +35,7 @@ from scenes.doctor.quaternions import check_camera_quaternion_order, check_quate
 from scenes.doctor.results import check_results
 from scenes.doctor.splits import check_split_overlap, check_splits
 from scenes.doctor.structure import (
+    check_attributes,
     check_chains,
     check_counts,
     check_files_inside,
@@ -52,6 +53,7 @@ from scenes.doctor.times import (
     check_time_units,
 )
 from scenes.errors import InputError
+from scenes.tables import read_scenes
 
 Check = Callable[[DataRoot], Iterator[Finding]]
 
@@ -59,6 +61,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_pointers,
     check_chains,
     check_counts,
+    check_attributes,
     check_scene_names,
     check_files_inside,
     check_recordings,
@@ -110,6 +113,8 @@ def examine(root: DataRoot, results: Path | None = None) -> Diagnosis:
     with np.errstate(all="ignore"):
         for check in CHECKS:
             findings += check(root)
+        if not any(finding.severity is Severity.ERROR for finding in findings):
+            findings += _refusal(root)
         if results is not None:
             findings += check_results(root, results)
     return Diagnosis(
@@ -121,6 +126,22 @@ def examine(root: DataRoot, results: Path | None = None) -> Diagnosis:
         boxes=len(root.boxes.tokens),
         findings=by_severity(findings),
     )
+
+
+def _refusal(root: DataRoot) -> Iterator[Finding]:
+    """What the readers refuse all the same: where the doctor finds no error, every command can begin."""
+    try:
+        read_scenes(root.path, root.version)
+    except InputError as error:
+        yield Finding(
+            "readers-refuse",
+            Severity.ERROR,
+            1,
+            0,
+            "the readers of every command refuse the data root",
+            Example(root.version, "tables", str(error)),
+            "Mend what the message names; docs/own_data.md says what each table needs.",
+        )
 
 
 def only_version(dataroot: Path) -> str:

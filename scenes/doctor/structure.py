@@ -145,6 +145,21 @@ def _miscounted(table: RawTable[Any], column: str, counts: Mapping[str, int]) ->
         )
 
 
+def check_attributes(root: DataRoot) -> Iterator[Finding]:
+    """Annotations with several attributes."""
+    several = [row for row in root.annotations_table.values() if len(row.attribute_tokens) > 1]
+    if several:
+        yield Finding(
+            "several-attributes",
+            Severity.ERROR,
+            len(several),
+            len(root.annotations_table),
+            "annotations have several attributes, which the readers refuse",
+            Example(several[0].token, "sample_annotation", f"attribute_tokens {several[0].attribute_tokens}"),
+            "Keep the one that the nuScenes task asks for.",
+        )
+
+
 def check_scene_names(root: DataRoot) -> Iterator[Finding]:
     """Scenes of one name: splits know scenes by name."""
     counts = Counter(row.name for row in root.scenes.values())
