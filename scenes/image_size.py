@@ -68,6 +68,7 @@ def read_image_header(path: Path) -> ImageHeader:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 orientation = image.getexif().get(_EXIF_ORIENTATION)
-                return ImageHeader(*image.size, orientation if isinstance(orientation, int) else _UPRIGHT)
+                width, height = image.size
+                return ImageHeader(width, height, orientation if isinstance(orientation, int) else _UPRIGHT)
     except (*_BROKEN, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not an image ({error})") from None

@@ -37,14 +37,14 @@ def draw_contact_sheet(root: DataRoot, sample_token: str) -> Image:
     sample = root.sample_index[sample_token]
     boxes = _boxes(root, sample)
     cells = [_camera_cell(camera, boxes) for camera in sorted_cameras(_cameras(root, sample))]
-    cells.append(_cell_from_above(root, sample, boxes))
     width, height = CELL_PX
-    rows = -(-len(cells) // _COLUMNS)
-    sheet = np.empty((rows * height, min(_COLUMNS, len(cells)) * width, 3), dtype=np.uint8)
-    sheet[:] = PANEL_COLOR
+    # The view from above takes what the cameras leave of the last row.
+    free = _COLUMNS - len(cells) % _COLUMNS
+    cells.append(_cell_from_above(root, sample, boxes, width_px=free * width))
+    sheet = np.empty((-(-len(cells) // _COLUMNS) * height, _COLUMNS * width, 3), dtype=np.uint8)
     for position, cell in enumerate(cells):
         row, column = divmod(position, _COLUMNS)
-        sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = cell
+        sheet[row * height : (row + 1) * height, column * width : column * width + cell.shape[1]] = cell
     return sheet
 
 
@@ -144,11 +144,13 @@ def _camera_cell(camera: Camera, boxes: Boxes3D) -> Image:
     return cell
 
 
-def _cell_from_above(root: DataRoot, sample: int, boxes: Boxes3D, suspects: Boxes3D | None = None) -> Image:
+def _cell_from_above(
+    root: DataRoot, sample: int, boxes: Boxes3D, suspects: Boxes3D | None = None, width_px: int = CELL_PX[0]
+) -> Image:
     """A key frame from above, boxes by class, or grey around red ones."""
     pose = int(root.frame_pose[sample])
     global_from_ego = root.poses.matrix(pose) if pose >= 0 else np.eye(4)
-    view = BirdsEyeView(global_from_ego, *CELL_PX, pixels_per_m=0.5 * CELL_PX[1] / _RANGE_M)
+    view = BirdsEyeView(global_from_ego, width_px, CELL_PX[1], pixels_per_m=0.5 * CELL_PX[1] / _RANGE_M)
     image = birds_eye_canvas(view)
     if suspects is None:
         by_class = BoxAnnotator(color_by_class, thickness_px=1, tinted_face=TOP_FACE, opacity=0.35, outlined=False)

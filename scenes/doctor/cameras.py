@@ -14,8 +14,8 @@ from scenes.errors import InputError
 from scenes.geometry import FloatArray
 from scenes.image_size import image_size_px
 
-_OPTICAL_AXIS: Final = (0.0, 0.0, 1.0)
-_IMAGE_DOWN: Final = (0.0, 1.0, 0.0)
+_DOWN, _AHEAD = 1, 2
+"""Of a camera's axes, the columns of its rotation, the one down its image and the optical axis."""
 
 _INNER: Final = (0.25, 0.75)
 """Lenses sit over the middle of a sensor; cropping moves the principal point, but hardly out of the inner half."""
@@ -100,7 +100,7 @@ def check_camera_axes(root: DataRoot) -> Iterator[Finding]:
     fallen = used[~_is_upright(root, used)]
     if len(fallen):
         index = int(fallen[0])
-        axis = calibrations.turn[index].apply(_OPTICAL_AXIS)
+        axis = calibrations.turn[index][:, _AHEAD]
         yield Finding(
             "camera-not-upright",
             Severity.ERROR,
@@ -194,15 +194,15 @@ def check_shared_mountings(root: DataRoot) -> Iterator[Finding]:
 
 def _used_cameras(root: DataRoot) -> IntArray:
     """Calibrations that cameras use."""
-    used = np.unique(root.recordings.calibration[root.recordings.cameras])
-    return used[used >= 0]
+    used: IntArray = np.unique(root.recordings.calibration[root.recordings.cameras])
+    return np.extract(used >= 0, used)
 
 
 def _image_size(root: DataRoot, calibration: int) -> FloatArray | None:
     row = int(root.recording_of_calibration[calibration])
-    stated = root.recordings.size_px[row]
+    stated: FloatArray = root.recordings.size_px[row].astype(np.float64)
     if stated.all():
-        return stated.astype(np.float64)
+        return stated
     path = root.image_path(row)
     try:
         return None if path is None else np.array(image_size_px(path), dtype=np.float64)
@@ -224,7 +224,7 @@ def _is_scaled(center: FloatArray) -> bool:
 
 def _is_upright(root: DataRoot, indices: IntArray) -> BoolArray:
     """(N,) whether the image's y axis points down, within 60 degrees."""
-    down = root.calibrations.turn[indices].apply(_IMAGE_DOWN).reshape(-1, 3)
+    down = root.calibrations.turn[indices][..., _DOWN]
     upright: BoolArray = down[:, 2] < -0.5
     return upright
 
@@ -240,13 +240,13 @@ def _named_direction(root: DataRoot, calibration: int) -> FloatArray | None:
 
 def _looks(root: DataRoot, calibration: int, direction: FloatArray) -> bool:
     """Whether a camera looks in a direction: within 60 degrees of one word, a right angle of two."""
-    axis = root.calibrations.turn[calibration].apply(_OPTICAL_AXIS)[:2]
+    axis = root.calibrations.turn[calibration][:2, _AHEAD]
     length = max(float(np.linalg.norm(axis)), 1e-9)
     return bool(axis @ direction / length > (0.5 if (direction == 0).any() else 0.0))
 
 
 def _direction_example(root: DataRoot, index: int) -> Example:
-    axis = root.calibrations.turn[index].apply(_OPTICAL_AXIS)
+    axis = root.calibrations.turn[index][:, _AHEAD]
     return _calibration_example(root, index, f"optical axis {_shown(axis)} in the ego frame")
 
 

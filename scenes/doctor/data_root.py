@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from scenes.boxes import Boxes3D
 from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS, NO_CLASS
@@ -30,7 +29,7 @@ from scenes.doctor.rows import (
 )
 from scenes.doctor.time_units import tick_s
 from scenes.errors import InputError
-from scenes.geometry import FloatArray, pose_matrix
+from scenes.geometry import FloatArray, pose_matrices, pose_matrix
 from scenes.scene import Camera
 
 IntArray = NDArray[np.int64]
@@ -110,9 +109,9 @@ class Poses:
     stamp: FloatArray
 
     @cached_property
-    def turn(self) -> Rotation:
-        """The rotations; that of an unusable row is the identity."""
-        return rotations(self.rotation, self.usable)
+    def turn(self) -> FloatArray:
+        """(P, 3, 3) rotation matrices, whose columns are a body's axes; that of an unusable row is the identity."""
+        return rotation_matrices(self.rotation, self.usable)
 
     def matrix(self, index: int) -> FloatArray:
         """(4, 4) one pose."""
@@ -146,9 +145,9 @@ class AnnotatedBoxes:
     points: IntArray
 
     @cached_property
-    def turn(self) -> Rotation:
-        """The rotations, global from body; that of an unusable row is the identity."""
-        return rotations(self.rotation, self.usable)
+    def turn(self) -> FloatArray:
+        """(N, 3, 3) rotation matrices, global from body; that of an unusable row is the identity."""
+        return rotation_matrices(self.rotation, self.usable)
 
     def of_instances(self) -> list[IntArray]:
         """For each instance its usable boxes in the order of time."""
@@ -167,7 +166,7 @@ class AnnotatedBoxes:
         return Boxes3D(
             center_m=self.center_m[which],
             size_wlh_m=self.size_wlh_m[which],
-            rotation=self.turn[which].as_quat(scalar_first=True).reshape(-1, 4),
+            rotation=self.rotation[which] / np.linalg.norm(self.rotation[which], axis=1, keepdims=True),
             velocity_mps=np.full((len(which), 2), np.nan),
             label=np.maximum(self.label[which], 0),
             score=np.ones(len(which)),
@@ -377,9 +376,10 @@ def is_inside(filename: str) -> bool:
     )
 
 
-def rotations(rotation: FloatArray, usable: BoolArray) -> Rotation:
-    """Rotations of quaternions wxyz; that of an unusable one is the identity."""
-    return Rotation.from_quat(np.where(usable[:, None], rotation, [1.0, 0.0, 0.0, 0.0]), scalar_first=True)
+def rotation_matrices(rotation: FloatArray, usable: BoolArray) -> FloatArray:
+    """(N, 3, 3) matrices of quaternions wxyz; that of an unusable one is the identity."""
+    quaternions = np.where(usable[:, None], rotation, [1.0, 0.0, 0.0, 0.0])
+    return pose_matrices(np.zeros((len(rotation), 3)), quaternions)[:, :3, :3]
 
 
 def groups_of(indices: IntArray, keys: NDArray[Any]) -> list[IntArray]:

@@ -109,7 +109,7 @@ def check_ego_heading(root: DataRoot) -> Iterator[Finding]:
         if length.sum() < _DRIVEN_M:
             continue
         scenes += 1
-        ahead = root.poses.turn[root.recordings.pose[drive.rows[:-1]]].apply([1.0, 0.0, 0.0])[:, :2]
+        ahead = root.poses.turn[root.recordings.pose[drive.rows[:-1]]][:, :2, 0]
         left = np.column_stack([-ahead[:, 1], ahead[:, 0]])
         along, aside = float((step * ahead).sum() / length.sum()), float((step * left).sum() / length.sum())
         if along < 0.5:
@@ -189,12 +189,12 @@ def _static_steps(root: DataRoot) -> _StaticStep:
         & (samples.scene[boxes.sample[start]] == samples.scene[boxes.sample[end]])
     )
     start, end = start[close], end[close]
-    ego = root.poses.translation_m[pose][:, :2]
+    before, after = (root.poses.translation_m[pose[boxes.sample[rows]], :2] for rows in (start, end))
     return _StaticStep(
         samples.scene[boxes.sample[end]],
         end,
         boxes.center_m[end, :2] - boxes.center_m[start, :2],
-        ego[boxes.sample[end]] - ego[boxes.sample[start]],
+        after - before,
     )
 
 
@@ -256,7 +256,9 @@ def _turned_rad(root: DataRoot, drive: _Drive) -> FloatArray:
     if len(drive.rows) < 2:
         return np.zeros(0)
     turn = root.poses.turn[root.recordings.pose[drive.rows]]
-    turned: FloatArray = (turn[:-1].inv() * turn[1:]).magnitude()
+    # The trace of the rotation from one to the next is 1 + 2 cos of its angle.
+    trace = np.einsum("nij,nij->n", turn[:-1], turn[1:])
+    turned: FloatArray = np.arccos(np.clip(0.5 * (trace - 1.0), -1.0, 1.0))
     return turned
 
 

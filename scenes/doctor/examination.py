@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from scenes.doctor.annotations import check_categories, check_empty_frames, check_points
@@ -124,8 +125,15 @@ def examine(root: DataRoot, results: Path | None = None) -> Diagnosis:
         frames=len(root.samples.tokens),
         images=len(root.recordings.cameras),
         boxes=len(root.boxes.tokens),
-        findings=by_severity(findings),
+        findings=by_severity(map(_printable, findings)),
     )
+
+
+def _printable(finding: Finding) -> Finding:
+    """A finding whose example can be written: JSON may hold halves of characters, which no encoding has."""
+    texts = {name: getattr(finding.example, name) for name in ("token", "text", "sample_token", "channel")}
+    plain = {name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()}
+    return msgspec.structs.replace(finding, example=msgspec.structs.replace(finding.example, **plain))
 
 
 def _refusal(root: DataRoot) -> Iterator[Finding]:

@@ -94,15 +94,14 @@ def _off_ground(root: DataRoot, pairs: _Pairs, bottom: FloatArray) -> Iterator[F
     slope = np.tile(_STEEPEST_SLOPE * pairs.distance_m, 2)
     difference = bottom[box] - bottom[other]
     excess = np.sign(difference) * np.maximum(np.abs(difference) - slope, 0.0)
-    order = np.argsort(box, kind="stable")
+    # Sorted by box, then by excess: the middle of each box's part is its median.
+    order = np.lexsort([excess, box])
     box, excess = box[order], excess[order]
     starts = np.flatnonzero(np.diff(box, prepend=-1))
-    groups = np.split(excess, starts[1:]) if len(box) else []
-    height = {
-        int(box[start]): float(np.median(group))
-        for start, group in zip(starts.tolist(), groups, strict=True)
-        if len(group) >= _FEWEST_NEIGHBOURS
-    }
+    counts = np.diff(starts, append=len(box))
+    judged = counts >= _FEWEST_NEIGHBOURS
+    medians = 0.5 * (excess[starts + (counts - 1) // 2] + excess[starts + counts // 2])
+    height = dict(zip(box[starts[judged]].tolist(), medians[judged].tolist(), strict=True))
     for name, sign, what in (
         ("box-floats", 1.0, "boxes float above the ground that their neighbours stand on"),
         ("box-under-ground", -1.0, "boxes lie under the ground that their neighbours stand on"),

@@ -160,7 +160,7 @@ def check_box_headings(root: DataRoot) -> Iterator[Finding]:
     if drives.sum() < _FEWEST_STEPS:
         return
     before, moved, length = before[drives], moved[drives], length[drives]
-    ahead = boxes.turn[before].apply([1.0, 0.0, 0.0])[:, :2]
+    ahead = boxes.turn[before][:, :2, 0]
     along = (moved * ahead).sum(axis=1) / length
     astray = np.flatnonzero(along < np.sqrt(0.5))
     if 2 * len(astray) > len(along):

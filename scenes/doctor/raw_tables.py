@@ -113,17 +113,21 @@ def _fill_slowly(
     if unknown:
         table.findings.append(_not_a_number(table.name, unknown, len(objects)))
     faults: list[RowFault] = []
-    rows = []
+    rows: list[LooseT] = []
     for row in objects:
-        if _is_finite(row):
-            rows += _row(msgspec.Raw(msgspec.json.encode(row)), loose, STRICT_OF_LOOSE[loose], faults)
-        else:
-            try:
-                rows.append(msgspec.convert(row, loose))
-            except msgspec.ValidationError as error:
-                faults.append(RowFault(row.get("token") if isinstance(row, dict) else None, "", str(error)))
+        rows += _row_of_object(row, loose, faults)
     _add(table, rows, keep)
     table.findings += _refusals(table.name, faults)
+
+
+def _row_of_object(row: Any, loose: type[LooseT], faults: list[RowFault]) -> Iterator[LooseT]:
+    try:
+        if _is_finite(row):
+            yield from _row(msgspec.Raw(msgspec.json.encode(row)), loose, STRICT_OF_LOOSE[loose], faults)
+        else:
+            yield msgspec.convert(row, loose)
+    except (msgspec.ValidationError, UnicodeEncodeError, OverflowError) as error:
+        faults.append(RowFault(None, "", str(error)))
 
 
 def _add(table: RawTable[LooseT], rows: Iterable[LooseT], keep: Callable[[LooseT], bool] | None) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,29 +108,41 @@ def _from_results(results: Mapping[str, Boxes3D]) -> _Columns:
     )
 
 
+class _Row(NamedTuple):
+    """One box of a file that is refused."""
+
+    sample: int
+    label: int
+    score: float
+    center_m: list[float]
+    size_wlh_m: list[float]
+    track_id: str
+
+
 def _from_rows(results: Mapping[str, Any]) -> _Columns:
     """Of a file that is refused the boxes with numbers for place, size and score."""
-    rows: list[tuple[int, int, float, list[float], list[float], str]] = []
-    for index, boxes in enumerate(results.values()):
-        for box in boxes if isinstance(boxes, list) else ():
-            key = next((key for key in _WORDS if isinstance(box, dict) and isinstance(box.get(key), str)), None)
-            if key is None:
-                continue
-            score, identity = (box.get(word) for word in _WORDS[key])
-            center, size = box.get("translation"), box.get("size")
-            if is_number(score) and _is_vector(center) and _is_vector(size) and min(size) > 0:
-                label = LABEL_OF_CLASS.get(box[key], NO_CLASS)
-                rows.append((index, label, score, center, size, str(identity or "")))
-    sample, label, score, center, size, identity = zip(*rows, strict=True) if rows else ((),) * 6
+    listed = ((index, box) for index, boxes in enumerate(results.values()) if isinstance(boxes, list) for box in boxes)
+    rows = [row for index, box in listed if (row := _row(index, box)) is not None]
     return _Columns(
         samples=list(results),
-        sample=np.array(sample, dtype=np.int64),
-        label=np.array(label, dtype=np.int64),
-        score=np.array(score, dtype=np.float64),
-        center_m=np.array(center, dtype=np.float64).reshape(-1, 3),
-        size_wlh_m=np.array(size, dtype=np.float64).reshape(-1, 3),
-        track_id=np.array(identity, dtype=np.str_),
+        sample=np.array([row.sample for row in rows], dtype=np.int64),
+        label=np.array([row.label for row in rows], dtype=np.int64),
+        score=np.array([row.score for row in rows], dtype=np.float64),
+        center_m=np.array([row.center_m for row in rows], dtype=np.float64).reshape(-1, 3),
+        size_wlh_m=np.array([row.size_wlh_m for row in rows], dtype=np.float64).reshape(-1, 3),
+        track_id=np.array([row.track_id for row in rows], dtype=np.str_),
     )
+
+
+def _row(index: int, box: Any) -> _Row | None:
+    key = next((key for key in _WORDS if isinstance(box, dict) and isinstance(box.get(key), str)), None)
+    if key is None:
+        return None
+    score, identity = (box.get(word) for word in _WORDS[key])
+    center, size = box.get("translation"), box.get("size")
+    if not (is_number(score) and _is_vector(center) and _is_vector(size) and min(size) > 0):
+        return None
+    return _Row(index, LABEL_OF_CLASS.get(box[key], NO_CLASS), float(score), center, size, str(identity or ""))
 
 
 def _is_vector(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ def _dangling(table: RawTable[Any], column: str, target: RawTable[Any]) -> Itera
 
 
 def _leading_nowhere(
-    table: RawTable[Any], column: str, target: RawTable[Any], strays: list[_RowFault]
+    table: RawTable[Any], column: str, target: RawTable[Any], strays: Sequence[_RowFault]
 ) -> Iterator[Finding]:
     if strays:
         row, token = strays[0]

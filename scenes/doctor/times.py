@@ -16,7 +16,7 @@ from scenes.geometry import FloatArray
 _GAP: Final = 2.5
 """So many usual steps: at least one frame is missing, and what is missing was not half of a jitter."""
 _JITTER: Final = 0.25
-"""Share of a step by which most frames come early or late; a quarter of a step either way still tells frames apart."""
+"""Half the range of the middle half of all steps, as a share of the usual one: frames a quarter of a step off."""
 _LONGEST_STEP_S: Final = 1.5
 """Beyond it the devkit gives annotations no velocity (`NuScenes.box_velocity`)."""
 _SWEEP_S: Final = 0.1
@@ -81,7 +81,7 @@ def check_steps(root: DataRoot) -> Iterator[Finding]:
         median = float(np.median(steps))
         medians[int(frames[0])] = median
         gaps += [(int(frames[at]), float(steps[at]), median) for at in np.flatnonzero(steps > _GAP * median).tolist()]
-        jitter = float(np.median(np.abs(steps - median)))
+        jitter = 0.5 * float(np.subtract(*np.percentile(steps, [75, 25])))
         if jitter > _JITTER * median:
             uneven.append((int(frames[0]), jitter, median))
     if gaps:
@@ -103,7 +103,7 @@ def check_steps(root: DataRoot) -> Iterator[Finding]:
             len(uneven),
             len(medians),
             "steps between the frames of a scene differ widely",
-            _sample_example(root, frame, f"usually {median:.3f} s, half of them off by {jitter:.3f} s or more"),
+            _sample_example(root, frame, f"usually {median:.3f} s, half of them off by some {jitter:.3f} s"),
             "Use times of exposure, not of arrival or of writing, and choose key frames at an even rate.",
         )
     yield from _rates(root, medians)
