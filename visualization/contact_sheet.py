@@ -62,9 +62,7 @@ def draw_example(root: DataRoot, example: Example) -> Image | None:
     camera = _camera_that_shows(cameras, suspects) if len(suspects) else next(iter(cameras), None)
     if camera is not None:
         image, view = _photo(camera)
-        BoxAnnotator(single_color(_SUSPECT_COLOR), thickness_px=3).annotate(
-            _OTHERS.annotate(image, others, view), suspects, view
-        )
+        BoxAnnotator(single_color(_SUSPECT_COLOR)).annotate(_OTHERS.annotate(image, others, view), suspects, view)
         draw_title(image, camera.name)
         return image
     return _cell_from_above(root, sample, others, suspects) if len(suspects) else None

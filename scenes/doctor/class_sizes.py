@@ -121,7 +121,9 @@ def check_sizes(root: DataRoot) -> Iterator[Finding]:
         text = f"size {boxes.size_wlh_m[rows[0]].tolist()}"
         yield reading_finding(reading, "sample_annotation.json", len(rows), box_example(root, int(rows[0]), text))
         return
-    outside = np.flatnonzero(outside_limits(size, label))
+    longer = np.isin(label, [LABEL_OF_CLASS[name] for name in _LONGER_THAN_WIDE])
+    wider = longer & (size[:, 0] > _WIDER * size[:, 1])
+    outside = np.flatnonzero(outside_limits(size, label) & ~wider)
     if len(outside):
         typical = np.array([TYPICAL_WLH_M[DETECTION_CLASSES[one]] for one in label[outside]])
         worst = int(rows[outside[np.argmax(np.abs(np.log(size[outside] / typical)).max(axis=1))]])
@@ -134,8 +136,7 @@ def check_sizes(root: DataRoot) -> Iterator[Finding]:
             box_example(root, worst, f"size {boxes.size_wlh_m[worst].tolist()}"),
             "Look at these boxes: a slip of the mouse, a wrong class, or sides in another order.",
         )
-    longer = np.isin(label, [LABEL_OF_CLASS[name] for name in _LONGER_THAN_WIDE])
-    lying = rows[longer & (size[:, 0] > _WIDER * size[:, 1])]
+    lying = rows[wider]
     if len(lying):
         yield Finding(
             "wider-than-long",

@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from scenes.doctor.data_root import DataRoot, IntArray
+from scenes.classes import LABEL_OF_CLASS
+from scenes.doctor.class_sizes import better_reading
+from scenes.doctor.data_root import BoolArray, DataRoot, IntArray
 from scenes.doctor.ego_motion import box_example
 from scenes.doctor.findings import Finding, Severity
 from scenes.geometry import FloatArray
@@ -23,6 +25,9 @@ _HIGHEST_ORIGIN_M: Final = 3.0
 _FEWEST_NEIGHBOURS: Final = 3
 _SAME_PLACE: Final = 0.25
 """Centres nearer than this share of the smaller width are those of one body: two do not pass through another."""
+_SAME_SIDE: Final = 0.02
+_SAME_HEADING: Final = float(np.cos(np.deg2rad(10.0)))
+_FEWEST_FRAMES: Final = 3
 _OTHER_HEIGHT_M: Final = 0.5
 _CLOSE_M: Final = 10.0
 _FEWEST_PAIRS: Final = 20
@@ -42,6 +47,8 @@ class _Pairs(NamedTuple):
 def check_ground(root: DataRoot) -> Iterator[Finding]:
     """All that neighbours within a frame tell of heights and places."""
     boxes = root.boxes
+    if better_reading(boxes.size_wlh_m[boxes.usable], boxes.label[boxes.usable]) is not None:
+        return  # heights are not what they are taken for, and that is told already
     bottom = boxes.center_m[:, 2] - 0.5 * boxes.size_wlh_m[:, 2]
     pairs = _neighbours(root)
     tied = _tie_of_bottoms(root, pairs, bottom)
@@ -61,6 +68,16 @@ def check_ground(root: DataRoot) -> Iterator[Finding]:
         yield from _off_ground(root, pairs, bottom)
     yield from _frames_off_ground(root, bottom)
     yield from _same_places(root, pairs)
+
+
+def _like_twins(root: DataRoot, pairs: _Pairs) -> BoolArray:
+    """(P,) whether two boxes have one size and heading, as an import leaves them and two people hardly do."""
+    boxes = root.boxes
+    size = np.log(boxes.size_wlh_m)
+    same_size = (np.abs(size[pairs.first] - size[pairs.second]) < _SAME_SIDE).all(axis=1)
+    along = (boxes.turn[pairs.first, :, 0] * boxes.turn[pairs.second, :, 0]).sum(axis=1)
+    twins: BoolArray = same_size & (along > _SAME_HEADING)
+    return twins
 
 
 def _neighbours(root: DataRoot) -> _Pairs:
@@ -151,6 +168,7 @@ def _same_places(root: DataRoot, pairs: _Pairs) -> Iterator[Finding]:
     width = np.minimum(boxes.size_wlh_m[:, 0], boxes.size_wlh_m[:, 1])
     near = pairs.distance_m < _SAME_PLACE * np.minimum(width[pairs.first], width[pairs.second])
     alike = near & (boxes.categories[pairs.first] == boxes.categories[pairs.second])
+    alike &= (boxes.label[pairs.first] != LABEL_OF_CLASS["pedestrian"]) | _like_twins(root, pairs)
     alike &= np.abs(boxes.center_m[pairs.first, 2] - boxes.center_m[pairs.second, 2]) < width[pairs.first]
     frames: dict[str, set[int]] = {}
     for instance, sample in zip(boxes.instances.tolist(), boxes.sample.tolist(), strict=True):
@@ -163,7 +181,7 @@ def _same_places(root: DataRoot, pairs: _Pairs) -> Iterator[Finding]:
     same = {
         pair: places
         for pair, places in together.items()
-        if pair[0] != pair[1] and len(places) >= max(2, len(frames[pair[0]] & frames[pair[1]]))
+        if pair[0] != pair[1] and len(places) >= max(_FEWEST_FRAMES, len(frames[pair[0]] & frames[pair[1]]))
     }
     if same:
         at = next(iter(same.values()))[0]

@@ -27,6 +27,8 @@ _DECODED: Final = 120
 _BLANK_LEVELS: Final = 1.0
 """Standard deviation below which an image shows nothing: even a dark one has more noise."""
 _UPRIGHT: Final = 1
+_MOVED_M: Final = 0.05
+"""A step by which what is near moves by a pixel."""
 
 
 class _File(NamedTuple):
@@ -254,8 +256,14 @@ def _duplicates(root: DataRoot, files: list[_File]) -> Iterator[Finding]:
         (
             "image-repeated",
             Severity.WARNING,
-            "a camera gives the same image in several frames, to the last bit",
+            "a camera gives the same image in several frames, to the last bit, while the vehicle moves",
             "The camera or its recorder hung; drop these frames.",
+        ),
+        (
+            "image-repeated-at-rest",
+            Severity.NOTE,
+            "a camera gives the same image in several frames while the vehicle stands, as a simulated one may",
+            "If the camera is real, it hung: no two exposures have the same noise.",
         ),
     ):
         if cases[name]:
@@ -269,7 +277,11 @@ def _place(root: DataRoot, first: int, second: int, exclude: bool) -> str:
     recordings = root.recordings
     if root.samples.scene[recordings.sample[first]] != root.samples.scene[recordings.sample[second]]:
         return "image-in-two-splits" if exclude else "image-in-two-scenes"
-    return "image-repeated" if recordings.channel[first] == recordings.channel[second] else "image-of-two-cameras"
+    if recordings.channel[first] != recordings.channel[second]:
+        return "image-of-two-cameras"
+    poses = recordings.pose[[first, second]]
+    place = root.poses.translation_m[poses] if poses.min() >= 0 else np.full((2, 3), np.nan)
+    return "image-repeated-at-rest" if np.linalg.norm(place[1] - place[0]) < _MOVED_M else "image-repeated"
 
 
 def _same_content(first: Path, second: Path) -> bool:

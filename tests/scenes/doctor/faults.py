@@ -31,6 +31,7 @@ class Fault:
     Attributes:
         name: what somebody did.
         finds: the check that has to find it.
+        also: checks that find what comes of it; no others may.
         tables: changes the rows, before they are written; may be left out.
         files: changes files of the data root after that; may be left out.
         results: gives a result file from the tables; may be left out.
@@ -38,6 +39,7 @@ class Fault:
 
     name: str
     finds: str
+    also: tuple[str, ...] = ()
     tables: Callable[[Tables], object] | None = None
     files: Callable[[Path, Tables], object] | None = None
     results: Callable[[Tables], Any] | None = None
@@ -441,57 +443,123 @@ def same_track(tables: Tables) -> dict[str, Any]:
 
 FAULTS: list[Fault] = [
     # Tables.
-    Fault("a table is not there", "table-missing", files=lambda root, _: (root / VERSION / "instance.json").unlink()),
-    Fault("a table is cut off", "table-broken", files=edit_table("sample", lambda text: text[: len(text) // 2])),
-    Fault("a table is an object", "table-broken", files=edit_table("sample", lambda text: '{"rows": []}')),
-    Fault("NaN in a pose", "not-a-number", lambda t: t["ego_pose"][5].update(translation=[float("nan"), 0.0, 0.0])),
-    Fault("a word for a time", "row-refused", lambda t: t["sample"][1].update(timestamp="noon")),
-    Fault("a column left out", "row-refused", lambda t: each(t["sample_annotation"], lambda r: r.pop("num_lidar_pts"))),
-    Fault("a size of zero", "row-refused", lambda t: t["sample_annotation"][3].update(size=[0, 1, 1])),
-    Fault("a row is there twice", "token-twice", lambda t: t["sample_annotation"].append(t["sample_annotation"][0])),
-    Fault("an instance left out", "token-leads-nowhere", lambda t: t["instance"].pop(0)),
-    Fault("poses left out", "token-leads-nowhere", lambda t: t["ego_pose"].__delitem__(slice(0, 5))),
-    Fault("next skips a frame", "chain-broken", skip_sample),
+    Fault(
+        "a table is not there",
+        "table-missing",
+        also=(
+            "no-known-category",
+            "token-leads-nowhere",
+        ),
+        files=lambda root, _: (root / VERSION / "instance.json").unlink(),
+    ),
+    Fault(
+        "a table is cut off",
+        "table-broken",
+        also=(
+            "count-wrong",
+            "token-leads-nowhere",
+        ),
+        files=edit_table("sample", lambda text: text[: len(text) // 2]),
+    ),
+    Fault(
+        "a table is an object",
+        "table-broken",
+        also=(
+            "count-wrong",
+            "token-leads-nowhere",
+        ),
+        files=edit_table("sample", lambda text: '{"rows": []}'),
+    ),
+    Fault(
+        "NaN in a pose", "not-a-number", tables=lambda t: t["ego_pose"][5].update(translation=[float("nan"), 0.0, 0.0])
+    ),
+    Fault(
+        "a word for a time",
+        "row-refused",
+        also=(
+            "chain-broken",
+            "count-wrong",
+            "token-leads-nowhere",
+        ),
+        tables=lambda t: t["sample"][1].update(timestamp="noon"),
+    ),
+    Fault(
+        "a column left out",
+        "row-refused",
+        tables=lambda t: each(t["sample_annotation"], lambda r: r.pop("num_lidar_pts")),
+    ),
+    Fault("a size of zero", "row-refused", tables=lambda t: t["sample_annotation"][3].update(size=[0, 1, 1])),
+    Fault(
+        "a row is there twice", "token-twice", tables=lambda t: t["sample_annotation"].append(t["sample_annotation"][0])
+    ),
+    Fault("an instance left out", "token-leads-nowhere", tables=lambda t: t["instance"].pop(0)),
+    Fault("poses left out", "token-leads-nowhere", tables=lambda t: t["ego_pose"].__delitem__(slice(0, 5))),
+    Fault("next skips a frame", "chain-broken", tables=skip_sample),
     Fault(
         "an annotation is its own next",
         "chain-broken",
-        lambda t: t["sample_annotation"][4].update(next=t["sample_annotation"][4]["token"]),
+        tables=lambda t: t["sample_annotation"][4].update(next=t["sample_annotation"][4]["token"]),
     ),
-    Fault("counts of an older version", "count-wrong", lambda t: t["instance"][0].update(nbr_annotations=77)),
+    Fault("counts of an older version", "count-wrong", tables=lambda t: t["instance"][0].update(nbr_annotations=77)),
     Fault(
         "two attributes",
         "several-attributes",
-        lambda t: t["sample_annotation"][0].update(attribute_tokens=[row["token"] for row in t["attribute"][:2]]),
+        tables=lambda t: t["sample_annotation"][0].update(
+            attribute_tokens=[row["token"] for row in t["attribute"][:2]]
+        ),
     ),
-    Fault("scenes of one name", "scene-name-twice", lambda t: each(t["scene"], lambda r: r.update(name="drive"))),
+    Fault(
+        "scenes of one name",
+        "scene-name-twice",
+        also=("split-scene-unknown",),
+        tables=lambda t: each(t["scene"], lambda r: r.update(name="drive")),
+    ),
     Fault(
         "absolute paths",
         "file-outside",
-        lambda t: each(t["sample_data"], lambda r: r.update(filename="/data/" + r["filename"])),
+        tables=lambda t: each(t["sample_data"], lambda r: r.update(filename="/data/" + r["filename"])),
     ),
-    Fault("a frame without recordings", "frame-without-recording", drop_frame),
-    Fault("two images of a camera in a frame", "sensor-twice", recording_twice),
-    Fault("a camera dropped a frame", "camera-lacks-frames", drop_camera),
+    Fault("a frame without recordings", "frame-without-recording", also=("camera-lacks-frames",), tables=drop_frame),
+    Fault("two images of a camera in a frame", "sensor-twice", tables=recording_twice),
+    Fault("a camera dropped a frame", "camera-lacks-frames", tables=drop_camera),
     # Rotations.
     Fault(
         "rotations of twice the length",
         "quaternion-norm",
-        lambda t: each(t["ego_pose"], lambda r: r.update(rotation=[2 * value for value in r["rotation"]])),
+        tables=lambda t: each(t["ego_pose"], lambda r: r.update(rotation=[2 * value for value in r["rotation"]])),
     ),
-    Fault("ego poses as x y z w", "quaternion-order", lambda t: each(t["ego_pose"], xyzw)),
-    Fault("boxes as x y z w", "quaternion-order", lambda t: each(t["sample_annotation"], xyzw)),
-    Fault("cameras as x y z w", "quaternion-order", lambda t: each(t["calibrated_sensor"], xyzw)),
-    Fault("a box on its roof", "body-leans", lambda t: t["sample_annotation"][0].update(rotation=[0.0, 1.0, 0.0, 0.0])),
+    Fault(
+        "ego poses as x y z w", "quaternion-order", also=("ego-heading",), tables=lambda t: each(t["ego_pose"], xyzw)
+    ),
+    Fault(
+        "boxes as x y z w",
+        "quaternion-order",
+        also=("box-heading",),
+        tables=lambda t: each(t["sample_annotation"], xyzw),
+    ),
+    Fault(
+        "cameras as x y z w",
+        "quaternion-order",
+        also=("camera-not-upright",),
+        tables=lambda t: each(t["calibrated_sensor"], xyzw),
+    ),
+    Fault(
+        "a box on its roof",
+        "body-leans",
+        tables=lambda t: t["sample_annotation"][0].update(rotation=[0.0, 1.0, 0.0, 0.0]),
+    ),
     # Cameras.
     Fault(
         "intrinsics transposed",
         "intrinsic-invalid",
-        lambda t: each(cameras(t), lambda r: r.update(camera_intrinsic=np.transpose(r["camera_intrinsic"]).tolist())),
+        tables=lambda t: each(
+            cameras(t), lambda r: r.update(camera_intrinsic=np.transpose(r["camera_intrinsic"]).tolist())
+        ),
     ),
     Fault(
         "intrinsics of the full size",
         "intrinsic-other-size",
-        lambda t: each(
+        tables=lambda t: each(
             cameras(t),
             lambda r: r.update(
                 camera_intrinsic=[
@@ -505,7 +573,7 @@ FAULTS: list[Fault] = [
     Fault(
         "intrinsics of two thirds",
         "intrinsic-other-size",
-        lambda t: each(
+        tables=lambda t: each(
             cameras(t),
             lambda r: r.update(
                 camera_intrinsic=[
@@ -519,43 +587,68 @@ FAULTS: list[Fault] = [
     Fault(
         "focal length in another unit",
         "angle-of-view",
-        lambda t: each(
+        tables=lambda t: each(
             cameras(t),
             lambda r: (r["camera_intrinsic"][0].__setitem__(0, 4.0), r["camera_intrinsic"][1].__setitem__(1, 4.0)),
         ),
     ),
-    Fault("extrinsics inverted", "camera-not-upright", lambda t: each(cameras(t), invert)),
-    Fault("front and back exchanged", "camera-direction", lambda t: exchange_mountings(t, [("CAM_FRONT", "CAM_BACK")])),
+    Fault("extrinsics inverted", "camera-not-upright", tables=lambda t: each(cameras(t), invert)),
+    Fault(
+        "front and back exchanged",
+        "camera-direction",
+        tables=lambda t: exchange_mountings(t, [("CAM_FRONT", "CAM_BACK")]),
+    ),
     Fault(
         "a left-handed rig",
         "left-handed",
-        lambda t: exchange_mountings(t, [("CAM_FRONT_LEFT", "CAM_FRONT_RIGHT"), ("CAM_BACK_LEFT", "CAM_BACK_RIGHT")]),
+        tables=lambda t: exchange_mountings(
+            t, [("CAM_FRONT_LEFT", "CAM_FRONT_RIGHT"), ("CAM_BACK_LEFT", "CAM_BACK_RIGHT")]
+        ),
     ),
     Fault(
         "mountings in millimetres",
         "mounting-units",
-        lambda t: each(t["calibrated_sensor"], lambda r: r.update(translation=[1000 * v for v in r["translation"]])),
+        also=("no-box-in-images",),
+        tables=lambda t: each(
+            t["calibrated_sensor"], lambda r: r.update(translation=[1000 * v for v in r["translation"]])
+        ),
     ),
-    Fault("a mounting copied", "mounting-shared", share_mounting),
+    Fault("a mounting copied", "mounting-shared", also=("camera-direction",), tables=share_mounting),
     # Times.
-    Fault("times in nanoseconds", "time-unit", lambda t: scale_times(t, 1000.0)),
-    Fault("times in milliseconds", "time-unit", lambda t: scale_times(t, 1e-3)),
-    Fault("times in seconds", "time-unit", lambda t: scale_times(t, 1e-6, whole=False)),
-    Fault("two frames exchanged", "time-order", exchange_times),
-    Fault("two frames lost", "time-gap", lambda t: retime(t, 0, lambda i, s: s + (1.0 if i > 2 else 0.0))),
-    Fault("times of arrival", "time-jitter", lambda t: retime(t, 0, lambda i, s: s + 0.2 * (i % 2))),
-    Fault("a scene at another rate", "frame-rate-differs", lambda t: retime(t, 0, lambda i, s: 0.4 * s)),
-    Fault("too few key frames", "frame-rate-low", lambda t: [retime(t, n, lambda i, s: 4 * s) for n in (0, 1)]),
-    Fault("a camera one frame late", "sensor-out-of-step", one_frame_late),
-    Fault("a camera 0.2 s late", "camera-late", lambda t: delay(t, "CAM_BACK", 0.2)),
-    Fault("a camera hung", "time-repeated", hang),
-    Fault("poses of the frame before", "pose-of-other-time", late_poses),
+    Fault("times in nanoseconds", "time-unit", also=("row-refused",), tables=lambda t: scale_times(t, 1000.0)),
+    Fault("times in milliseconds", "time-unit", tables=lambda t: scale_times(t, 1e-3)),
+    Fault("times in seconds", "time-unit", also=("row-refused",), tables=lambda t: scale_times(t, 1e-6, whole=False)),
+    Fault(
+        "two frames exchanged",
+        "time-order",
+        also=(
+            "identity-jumps",
+            "sensor-out-of-step",
+        ),
+        tables=exchange_times,
+    ),
+    Fault("two frames lost", "time-gap", tables=lambda t: retime(t, 0, lambda i, s: s + (1.0 if i > 2 else 0.0))),
+    Fault("times of arrival", "time-jitter", tables=lambda t: retime(t, 0, lambda i, s: s + 0.2 * (i % 2))),
+    Fault("a scene at another rate", "frame-rate-differs", tables=lambda t: retime(t, 0, lambda i, s: 0.4 * s)),
+    Fault("too few key frames", "frame-rate-low", tables=lambda t: [retime(t, n, lambda i, s: 4 * s) for n in (0, 1)]),
+    Fault("a camera one frame late", "sensor-out-of-step", tables=one_frame_late),
+    Fault("a camera 0.2 s late", "camera-late", also=("ego-jump",), tables=lambda t: delay(t, "CAM_BACK", 0.2)),
+    Fault("a camera hung", "time-repeated", also=("sensor-out-of-step",), tables=hang),
+    Fault(
+        "poses of the frame before",
+        "pose-of-other-time",
+        also=(
+            "ego-heading",
+            "ego-jump",
+        ),
+        tables=late_poses,
+    ),
     # Ego motion.
-    Fault("a lost fix", "ego-jump", lambda t: shift([t["ego_pose"][3]], 25.0, 0.0, 0.0)),
+    Fault("a lost fix", "ego-jump", also=("ego-heading",), tables=lambda t: shift([t["ego_pose"][3]], 25.0, 0.0, 0.0)),
     Fault(
         "a heading that wraps",
         "ego-turn",
-        lambda t: t["ego_pose"][3].update(
+        tables=lambda t: t["ego_pose"][3].update(
             rotation=(
                 Rotation.from_quat(t["ego_pose"][3]["rotation"], scalar_first=True)
                 * Rotation.from_euler("z", 180, degrees=True)
@@ -564,76 +657,135 @@ FAULTS: list[Fault] = [
             .tolist()
         ),
     ),
-    Fault("the vehicle's x axis points back", "ego-heading", turn_vehicle),
-    Fault("ego poses inverted", "ego-heading", lambda t: each(t["ego_pose"], invert)),
-    Fault("no odometry", "ego-stands", stand_still),
-    Fault("boxes left in ego coordinates", "static-world-moves", boxes_to_ego),
-    Fault("annotations of another origin", "boxes-far", far_origin),
+    Fault(
+        "the vehicle's x axis points back",
+        "ego-heading",
+        also=(
+            "camera-direction",
+            "left-handed",
+        ),
+        tables=turn_vehicle,
+    ),
+    Fault(
+        "ego poses inverted",
+        "ego-heading",
+        also=(
+            "boxes-far",
+            "ego-jump",
+            "no-box-in-images",
+        ),
+        tables=lambda t: each(t["ego_pose"], invert),
+    ),
+    Fault(
+        "no odometry",
+        "ego-stands",
+        also=(
+            "box-heading",
+            "identity-jumps",
+        ),
+        tables=stand_still,
+    ),
+    Fault(
+        "boxes left in ego coordinates",
+        "static-world-moves",
+        also=(
+            "box-heading",
+            "boxes-far",
+            "identity-jumps",
+            "no-box-in-images",
+        ),
+        tables=boxes_to_ego,
+    ),
+    Fault("annotations of another origin", "boxes-far", also=("no-box-in-images",), tables=far_origin),
     # Boxes.
     Fault(
         "categories of another data set",
         "no-known-category",
-        lambda t: each(t["category"], lambda r: r.update(name=r["name"].upper())),
+        tables=lambda t: each(t["category"], lambda r: r.update(name=r["name"].upper())),
     ),
     Fault(
         "sizes as length width height",
         "size-order",
-        lambda t: each(t["sample_annotation"], lambda r: r.update(size=[r["size"][1], r["size"][0], r["size"][2]])),
+        tables=lambda t: each(
+            t["sample_annotation"], lambda r: r.update(size=[r["size"][1], r["size"][0], r["size"][2]])
+        ),
     ),
     Fault(
         "sizes as height width length",
         "size-order",
-        lambda t: each(t["sample_annotation"], lambda r: r.update(size=[r["size"][2], r["size"][0], r["size"][1]])),
+        tables=lambda t: each(
+            t["sample_annotation"], lambda r: r.update(size=[r["size"][2], r["size"][0], r["size"][1]])
+        ),
     ),
     Fault(
         "sizes in centimetres",
         "size-units",
-        lambda t: each(t["sample_annotation"], lambda r: r.update(size=[100 * v for v in r["size"]])),
+        tables=lambda t: each(t["sample_annotation"], lambda r: r.update(size=[100 * v for v in r["size"]])),
     ),
     Fault(
         "half sizes",
         "size-units",
-        lambda t: each(t["sample_annotation"], lambda r: r.update(size=[0.5 * v for v in r["size"]])),
+        tables=lambda t: each(t["sample_annotation"], lambda r: r.update(size=[0.5 * v for v in r["size"]])),
     ),
     Fault(
         "a car of thirty metres",
         "size-out-of-class",
-        lambda t: annotations(t, "vehicle.car")[0].update(size=[1.9, 30.0, 1.6]),
+        also=("size-changes",),
+        tables=lambda t: annotations(t, "vehicle.car")[0].update(size=[1.9, 30.0, 1.6]),
     ),
-    Fault("some cars wider than long", "wider-than-long", wider_cars),
+    Fault("some cars wider than long", "wider-than-long", tables=wider_cars),
     Fault(
         "centres at the bottom",
         "center-not-middle",
-        lambda t: each(t["sample_annotation"], lambda r: shift([r], 0, 0, -0.5 * r["size"][2])),
+        tables=lambda t: each(t["sample_annotation"], lambda r: shift([r], 0, 0, -0.5 * r["size"][2])),
     ),
-    Fault("a box in the air", "box-floats", lambda t: shift(longest(t, "vehicle.car")[0], 0, 0, 8)),
-    Fault("a box in the ground", "box-under-ground", lambda t: shift(longest(t, "vehicle.car")[0], 0, 0, -8)),
-    Fault("a frame in the air", "ground-elsewhere", raise_frame),
-    Fault("a car annotated twice", "annotated-twice", repeat_boxes),
-    Fault("yaw the other way", "box-heading", lambda t: each(t["sample_annotation"], mirror_yaw)),
+    Fault("a box in the air", "box-floats", tables=lambda t: shift(longest(t, "vehicle.car")[0], 0, 0, 8)),
+    Fault("a box in the ground", "box-under-ground", tables=lambda t: shift(longest(t, "vehicle.car")[0], 0, 0, -8)),
+    Fault("a frame in the air", "ground-elsewhere", also=("identity-jumps",), tables=raise_frame),
+    Fault("a car annotated twice", "annotated-twice", tables=repeat_boxes),
+    Fault("yaw the other way", "box-heading", tables=lambda t: each(t["sample_annotation"], mirror_yaw)),
     Fault(
-        "a frame not annotated", "frame-without-boxes", lambda t: drop_annotations(t, {scene_samples(t)[2]["token"]})
+        "a frame not annotated",
+        "frame-without-boxes",
+        tables=lambda t: drop_annotations(t, {scene_samples(t)[2]["token"]}),
     ),
     Fault(
         "a scene not annotated",
         "scene-without-boxes",
-        lambda t: drop_annotations(t, {row["token"] for row in scene_samples(t)}),
+        tables=lambda t: drop_annotations(t, {row["token"] for row in scene_samples(t)}),
     ),
     Fault(
         "no points counted",
         "no-points",
-        lambda t: each(t["sample_annotation"], lambda r: r.update(num_lidar_pts=0, num_radar_pts=0)),
+        tables=lambda t: each(t["sample_annotation"], lambda r: r.update(num_lidar_pts=0, num_radar_pts=0)),
     ),
-    Fault("cameras half a kilometre up", "no-box-in-images", lambda t: shift(cameras(t), 0, 0, 500)),
-    # Identities.
-    Fault("an identity twice in a frame", "identity-twice", identity_twice),
-    Fault("identities begin again in each drive", "identity-in-scenes", identity_in_scenes),
-    Fault("two identities exchanged", "identity-jumps", exchange_identities),
-    Fault("a box put elsewhere", "identity-jumps", lambda t: shift([longest(t, "vehicle.car")[0][2]], 14, 14, 0)),
     Fault(
-        "a size typed in anew", "size-changes", lambda t: longest(t, "vehicle.car")[0][2].update(size=[3.0, 8.0, 2.9])
+        "cameras half a kilometre up",
+        "no-box-in-images",
+        also=("mounting-units",),
+        tables=lambda t: shift(cameras(t), 0, 0, 500),
     ),
-    Fault("identities new in each frame", "identity-once", new_identities),
+    # Identities.
+    Fault(
+        "an identity twice in a frame",
+        "identity-twice",
+        also=(
+            "chain-broken",
+            "count-wrong",
+        ),
+        tables=identity_twice,
+    ),
+    Fault("identities begin again in each drive", "identity-in-scenes", tables=identity_in_scenes),
+    Fault("two identities exchanged", "identity-jumps", tables=exchange_identities),
+    Fault(
+        "a box put elsewhere", "identity-jumps", tables=lambda t: shift([longest(t, "vehicle.car")[0][2]], 14, 14, 0)
+    ),
+    Fault(
+        "a size typed in anew",
+        "size-changes",
+        tables=lambda t: longest(t, "vehicle.car")[0][2].update(size=[3.0, 8.0, 2.9]),
+    ),
+    Fault("identities new in each frame", "identity-once", tables=new_identities),
     # Images.
     Fault("an image lost", "image-missing", files=lambda root, t: image(root, t).unlink()),
     Fault(
@@ -698,7 +850,7 @@ FAULTS: list[Fault] = [
         "split-overlap",
         files=written_splits({TRAIN_SPLIT: ["city-0001", "city-0002"], VAL_SPLIT: ["city-0002"]}),
     ),
-    Fault("a drive in two splits", "split-shares-drive", one_drive_twice),
+    Fault("a drive in two splits", "split-shares-drive", tables=one_drive_twice),
     # Result files.
     Fault("a score left out", "results-refused", results=lambda t: results(t, lambda box: box.pop("detection_score"))),
     Fault("a sample of another set", "results-unknown-sample", results=lambda t: foreign(results(t))),

@@ -67,6 +67,7 @@ def test_a_fault_is_found(fault: Fault, city: Path, tables: Tables, tmp_path: Pa
     assert finding.severity is not Severity.NOTE
     assert finding.count > 0
     assert finding.example.text
+    assert {check for _, check in findings_of(diagnosis)} - {fault.finds} == set(fault.also)
 
 
 def test_faults_have_names_of_their_own_and_are_many() -> None:
