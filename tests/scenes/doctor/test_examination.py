@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,14 @@ def test_a_fault_is_found(fault: Fault, city: Path, tables: Tables, tmp_path: Pa
 
 def test_faults_have_names_of_their_own_and_are_many() -> None:
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 25
+
+
+def test_the_page_lists_all_faults() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (?:error|warning) \| [^|]* \| ([^|]*) \|$", page, re.M)
+    listed = {(check, name) for check, names in rows for name in names.split("; ")}
+    assert listed == {(fault.finds, fault.name) for fault in FAULTS}
+    assert f"{len(FAULTS)}, all found" in page.replace("\n", " ")
 
 
 def test_nothing_is_found_in_a_good_city(city: Path, tables: Tables, tmp_path: Path) -> None:
