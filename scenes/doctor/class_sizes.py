@@ -46,9 +46,9 @@ _LONGER_THAN_WIDE: Final = ("car", "truck", "bus", "motorcycle", "bicycle")
 _WIDER: Final = 1.2
 _FEWEST: Final = 5
 """So many boxes make a median of a class."""
-_UNLIKE: Final = 0.6
+_UNLIKE: Final = 0.45
 """Mean distance of a class's median size from the typical one, the Euclidean norm of three logarithms, beyond which
-another reading is looked for: as if each side were off by 40%, which no fleet is."""
+another reading is looked for: as if each side were off by 30%, which no fleet is."""
 
 _ORDERS: Final = {order: ", ".join(order) for order in permutations(("width", "length", "height"))}
 _SCALES: Final = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres", 0.3048: "feet", 2.0: "half sides"}

@@ -16,8 +16,11 @@ UNITS: Final = {1e-6: "microseconds", 1e-9: "nanoseconds", 1e-3: "milliseconds",
 
 _EARLIEST_S: Final = 946_684_800.0  # the year 2000
 _LATEST_S: Final = 4_102_444_800.0  # the year 2100
+_SURE_BELOW_S: Final = 1e-4
+"""Dates in micro- or nanoseconds are numbers that nothing else comes to; those in larger units may be nanoseconds since
+the recording began."""
 _SHORTEST_STEP_S: Final = 2e-3  # no camera or lidar of a vehicle gives five hundred frames a second
-_LONGEST_STEP_S: Final = 20.0  # nothing can be followed from a frame to the next
+_LONGEST_STEP_S: Final = 10.0  # nothing can be followed from a frame to the next
 
 
 def tick_s(stamps: FloatArray, groups: Sequence[Hashable] | None = None) -> float:
@@ -34,12 +37,17 @@ def tick_s(stamps: FloatArray, groups: Sequence[Hashable] | None = None) -> floa
     if not len(known):
         return MICROSECOND_S
     middle = float(np.median(known))
-    for tick in UNITS:
-        if _EARLIEST_S <= middle * tick <= _LATEST_S:
-            return tick
     step = None if groups is None else _median_step(stamps, groups)
-    fitting = (tick for tick in UNITS if step is not None and _SHORTEST_STEP_S <= step * tick <= _LONGEST_STEP_S)
-    return next(fitting, MICROSECOND_S)
+    for tick in UNITS:
+        is_date = _EARLIEST_S <= middle * tick <= _LATEST_S
+        if is_date and (tick < _SURE_BELOW_S or step is None or _is_step(step * tick)):
+            return tick
+    return next((tick for tick in UNITS if step is not None and _is_step(step * tick)), MICROSECOND_S)
+
+
+def _is_step(seconds: float) -> bool:
+    """Whether that may lie between two frames of a recording."""
+    return _SHORTEST_STEP_S <= seconds <= _LONGEST_STEP_S
 
 
 def _median_step(stamps: FloatArray, groups: Sequence[Hashable]) -> float | None:
