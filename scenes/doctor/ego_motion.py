@@ -19,11 +19,6 @@ _FASTEST_TURN_RADPS: Final = 3.0
 _NOISE_RAD: Final = 0.1
 _DRIVEN_M: Final = 10.0
 """A scene shorter than that says nothing of the direction of travel."""
-_STANDS_M: Final = 0.5
-_STATIC_STEP_M: Final = 1.0
-"""Annotators place what stands still within decimetres from frame to frame."""
-_FEWEST_STEPS: Final = 10
-_LONGEST_STEP_S: Final = 1.5
 _FARTHEST_BOX_M: Final = 300.0
 """Beyond the range of lidars and of annotators."""
 
@@ -125,77 +120,6 @@ def check_ego_heading(root: DataRoot) -> Iterator[Finding]:
             _pose_example(root, row, f"of each metre driven {along:+.2f} m ahead and {aside:+.2f} m to the left"),
             "Write global from ego with x ahead, y left, z up: not inverted, w x y z, yaw anticlockwise from x.",
         )
-
-
-class _StaticStep(NamedTuple):
-    """Steps of things that stand still: scene (N,), box (N,), moved (N, 2), and the ego's step (N, 2) meanwhile."""
-
-    scene: IntArray
-    box: IntArray
-    moved_m: FloatArray
-    ego_m: FloatArray
-
-
-def check_static_world(root: DataRoot) -> Iterator[Finding]:
-    """Barriers, cones and parked vehicles that move in global coordinates."""
-    steps = _static_steps(root)
-    length = np.linalg.norm(steps.moved_m, axis=1)
-    moving: list[int] = []
-    stands: list[int] = []
-    scenes = np.unique(steps.scene)
-    for scene in scenes.tolist():
-        of_scene = np.flatnonzero(steps.scene == scene)
-        if len(of_scene) < _FEWEST_STEPS or np.median(length[of_scene]) < _STATIC_STEP_M:
-            continue
-        driven = float(np.linalg.norm(steps.ego_m[of_scene], axis=1).max())
-        (stands if driven < _STANDS_M else moving).append(int(of_scene[np.argmax(length[of_scene])]))
-    for name, cases, what, advice in (
-        (
-            "ego-stands",
-            stands,
-            "the ego pose stands still while barriers, cones and parked vehicles move past",
-            "Write the poses of the drive; with none, boxes can be used only where the vehicle really stands.",
-        ),
-        (
-            "static-world-moves",
-            moving,
-            "barriers, cones and parked vehicles move in global coordinates as the ego vehicle drives",
-            "Transform annotations by the ego pose of their frame, once: they stand in ego coordinates, "
-            "or poses are inverted or of another time.",
-        ),
-    ):
-        if cases:
-            at = max(cases, key=lambda case: length[case])
-            text = f"moved by {length[at]:.1f} m in a frame, the ego vehicle by {np.linalg.norm(steps.ego_m[at]):.1f} m"
-            yield Finding(
-                name, Severity.ERROR, len(cases), len(scenes), what, box_example(root, int(steps.box[at]), text), advice
-            )
-
-
-def _static_steps(root: DataRoot) -> _StaticStep:
-    boxes, samples = root.boxes, root.samples
-    pose = root.frame_pose
-    first: list[IntArray] = [np.zeros(0, dtype=np.int64)]
-    second = first.copy()
-    for rows in boxes.of_instances():
-        still = rows[boxes.is_static[rows] & (pose[boxes.sample[rows]] >= 0)]
-        first.append(still[:-1])
-        second.append(still[1:])
-    start, end = np.concatenate(first), np.concatenate(second)
-    elapsed = samples.time_s[boxes.sample[end]] - samples.time_s[boxes.sample[start]]
-    close = (
-        (elapsed > 0)
-        & (elapsed <= _LONGEST_STEP_S)
-        & (samples.scene[boxes.sample[start]] == samples.scene[boxes.sample[end]])
-    )
-    start, end = start[close], end[close]
-    before, after = (root.poses.translation_m[pose[boxes.sample[rows]], :2] for rows in (start, end))
-    return _StaticStep(
-        samples.scene[boxes.sample[end]],
-        end,
-        boxes.center_m[end, :2] - boxes.center_m[start, :2],
-        after - before,
-    )
 
 
 def check_boxes_near_ego(root: DataRoot) -> Iterator[Finding]:

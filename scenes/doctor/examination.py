@@ -20,7 +20,7 @@ from scenes.doctor.cameras import (
 )
 from scenes.doctor.class_sizes import check_sizes
 from scenes.doctor.data_root import DataRoot
-from scenes.doctor.ego_motion import check_boxes_near_ego, check_ego_heading, check_ego_jumps, check_static_world
+from scenes.doctor.ego_motion import check_boxes_near_ego, check_ego_heading, check_ego_jumps
 from scenes.doctor.findings import Diagnosis, Example, Finding, Severity, by_severity
 from scenes.doctor.ground import check_ground
 from scenes.doctor.identities import (
@@ -35,6 +35,7 @@ from scenes.doctor.projections import check_boxes_in_images
 from scenes.doctor.quaternions import check_camera_quaternion_order, check_quaternion_norms, check_quaternion_order
 from scenes.doctor.results import check_results
 from scenes.doctor.splits import check_split_overlap, check_splits
+from scenes.doctor.static_world import check_static_world
 from scenes.doctor.structure import (
     check_attributes,
     check_chains,

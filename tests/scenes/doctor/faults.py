@@ -282,6 +282,18 @@ def wider_cars(tables: Tables) -> None:
             row["size"] = [length, width, height]
 
 
+def look_up(row: Row) -> None:
+    """A camera is pitched up by half a right angle."""
+    turn = Rotation.from_quat(row["rotation"], scalar_first=True) * Rotation.from_euler("x", 45, degrees=True)
+    row["rotation"] = turn.as_quat(scalar_first=True).tolist()
+
+
+def nameless_static(tables: Tables) -> None:
+    """Nothing tells what stands still: no barriers, cones and racks, and no attributes."""
+    each(tables["category"], lambda row: row.update(name=row["name"] if "vehicle" in row["name"] else "animal"))
+    each(tables["sample_annotation"], lambda row: row.update(attribute_tokens=[]))
+
+
 def share_mounting(tables: Tables) -> None:
     for one, other in zip(
         calibrations_of(tables, "CAM_FRONT_LEFT"), calibrations_of(tables, "CAM_FRONT_RIGHT"), strict=True
@@ -529,7 +541,13 @@ FAULTS: list[Fault] = [
         tables=lambda t: each(t["ego_pose"], lambda r: r.update(rotation=[2 * value for value in r["rotation"]])),
     ),
     Fault(
-        "ego poses as x y z w", "quaternion-order", also=("ego-heading",), tables=lambda t: each(t["ego_pose"], xyzw)
+        "ego poses as x y z w",
+        "quaternion-order",
+        also=(
+            "camera-sees-no-box",
+            "ego-heading",
+        ),
+        tables=lambda t: each(t["ego_pose"], xyzw),
     ),
     Fault(
         "boxes as x y z w",
@@ -540,7 +558,10 @@ FAULTS: list[Fault] = [
     Fault(
         "cameras as x y z w",
         "quaternion-order",
-        also=("camera-not-upright",),
+        also=(
+            "camera-not-upright",
+            "camera-sees-no-box",
+        ),
         tables=lambda t: each(t["calibrated_sensor"], xyzw),
     ),
     Fault(
@@ -559,6 +580,7 @@ FAULTS: list[Fault] = [
     Fault(
         "intrinsics of the full size",
         "intrinsic-other-size",
+        also=("camera-sees-no-box",),
         tables=lambda t: each(
             cameras(t),
             lambda r: r.update(
@@ -696,6 +718,22 @@ FAULTS: list[Fault] = [
         ),
         tables=boxes_to_ego,
     ),
+    Fault(
+        "boxes left in ego coordinates, nothing known to stand",
+        "static-world-moves",
+        also=(
+            "box-heading",
+            "boxes-far",
+            "no-box-in-images",
+        ),
+        tables=lambda t: (nameless_static(t), boxes_to_ego(t)),
+    ),
+    Fault(
+        "no odometry, nothing known to stand",
+        "ego-stands",
+        also=("box-heading",),
+        tables=lambda t: (nameless_static(t), stand_still(t)),
+    ),
     Fault("annotations of another origin", "boxes-far", also=("no-box-in-images",), tables=far_origin),
     # Boxes.
     Fault(
@@ -764,6 +802,11 @@ FAULTS: list[Fault] = [
         "no-box-in-images",
         also=("mounting-units",),
         tables=lambda t: shift(cameras(t), 0, 0, 500),
+    ),
+    Fault(
+        "a camera looks into the sky",
+        "camera-sees-no-box",
+        tables=lambda t: each(calibrations_of(t, "CAM_FRONT"), look_up),
     ),
     # Identities.
     Fault(
