@@ -133,7 +133,7 @@ def bare_root(city: Path, tables: Tables, tmp_path_factory: pytest.TempPathFacto
     return root
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_whatever_stands_in_the_tables_is_told(data: st.DataObject, bare_root: Path, tables: Tables) -> None:
     """No content of a row ends in an exception; what the readers refuse is an error here."""
