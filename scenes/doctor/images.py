@@ -140,15 +140,14 @@ def _missing_files(root: DataRoot, missing: list[int], present: int) -> Iterator
     recordings = root.recordings
     frames = len(root.samples.tokens)
     cameras = np.bincount(recordings.sample[recordings.cameras], minlength=frames)
-    absent = np.bincount(recordings.sample[missing], minlength=frames)
+    rows = np.array(missing, dtype=np.int64)
     scene = root.samples.scene
-    whole = absent == cameras
+    whole = np.bincount(recordings.sample[rows], minlength=frames) == cameras
     # In a scene of which most frames have images, a frame without any is a loss as well.
     pictured = np.bincount(scene[~whole & (cameras > 0)], minlength=len(root.scene_tokens))
     bare = np.bincount(scene[whole & (cameras > 0)], minlength=len(root.scene_tokens))
-    lost = [
-        row for row in missing if not whole[recordings.sample[row]] or (pictured > bare)[scene[recordings.sample[row]]]
-    ]
+    is_loss = (~whole | (pictured > bare)[scene])[recordings.sample[rows]]
+    lost, uncopied = rows[is_loss].tolist(), rows[~is_loss].tolist()
     if lost:
         yield Finding(
             "image-missing",
@@ -159,15 +158,14 @@ def _missing_files(root: DataRoot, missing: list[int], present: int) -> Iterator
             _example(root, lost[0], recordings.filenames[lost[0]]),
             "Copy the files again, or take their frames out of the tables.",
         )
-    if len(missing) > len(lost):
-        first = next(row for row in missing if row not in set(lost))
+    if uncopied:
         yield Finding(
             "images-absent",
             Severity.NOTE,
-            len(missing) - len(lost),
+            len(uncopied),
             len(missing) + present,
             "whole frames have no image on disk: tables alone serve tracking and scoring, not detection",
-            _example(root, first, recordings.filenames[first]),
+            _example(root, uncopied[0], recordings.filenames[uncopied[0]]),
             "Copy the images below the data root before a detector is run or trained.",
         )
 

@@ -41,7 +41,8 @@ def check_static_world(root: DataRoot) -> Iterator[Finding]:
     """Barriers, cones and parked vehicles that move in global coordinates; without such, all that is annotated."""
     steps = _steps(root)
     still = root.boxes.is_static[steps.before] & root.boxes.is_static[steps.after]
-    findings = list(_static_things(root, _Steps(*(column[still] for column in steps))))
+    of_static = _Steps(steps.before[still], steps.after[still], steps.scene[still], steps.ego_m[still])
+    findings = list(_static_things(root, of_static))
     yield from findings or _everything(root, steps)
 
 
