@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -182,31 +182,46 @@ def recorded_path(dataroot: Path, table: Table[SampleDataRow], row: SampleDataRo
     return dataroot / name
 
 
+class RowFault(NamedTuple):
+    """Why a row cannot be used: what stands as its token, the key, "" for the row as a whole, and what is wrong."""
+
+    token: Any
+    key: str
+    what: str
+
+
+def row_fault(raw: msgspec.Raw, row: type[Row]) -> RowFault | None:
+    """What keeps a row that is not decoded yet from being one of a type; None where nothing does."""
+    try:
+        msgspec.json.decode(raw, type=row)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what, _, key = str(error).partition(" - at `$.")
+        return RowFault(_token(raw), key[:-1], what)
+    return None
+
+
 def _fault(content: bytes, row: type[Row]) -> str | None:
     """Which row cannot be used and why, by its token; None where the content is no list of rows at all."""
     try:
         undecoded = msgspec.json.decode(content, type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    faults = (_row_fault(index, raw, row) for index, raw in enumerate(undecoded))
-    return next((fault for fault in faults if fault), None)
+    faults = ((index, row_fault(raw, row)) for index, raw in enumerate(undecoded))
+    found = next(((index, fault) for index, fault in faults if fault), None)
+    if found is None:
+        return None
+    index, fault = found
+    return (
+        f"row {shown(fault.token) if fault.token else index}{f', key {fault.key}' if fault.key else ''}: {fault.what}"
+    )
 
 
-def _row_fault(index: int, raw: msgspec.Raw, row: type[Row]) -> str | None:
-    try:
-        msgspec.json.decode(raw, type=row)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        what, _, key = str(error).partition(" - at `$.")
-        return f"row {_token(raw) or index}{f', key {key[:-1]}' if key else ''}: {what}"
-    return None
-
-
-def _token(raw: msgspec.Raw) -> str | None:
+def _token(raw: msgspec.Raw) -> Any:
     try:
         row: Any = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return shown(row["token"]) if isinstance(row, dict) and row.get("token") else None
+    return (row["token"] or None) if isinstance(row, dict) and "token" in row else None
 
 
 def _kept_rows(content: bytes, row: type[RowT], keep: Callable[[RowT], bool]) -> list[RowT]:

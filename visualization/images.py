@@ -12,17 +12,12 @@ import numpy as np
 import PIL.Image
 
 from scenes import Camera, InputError, Scene
-from scenes.image_files import LARGEST_IMAGE_PIXELS, read_image_file
+from scenes.image_files import LARGEST_IMAGE_PIXELS, is_cut_off, read_image_file
 from visualization.colors import Image
 from visualization.text import draw_text, text_size_px
 
 _GREY: Final = 70
 _MESSAGE_COLOR: Final = np.array([190, 196, 205], dtype=np.uint8)
-_JPEG_START: Final = b"\xff\xd8"
-_JPEG_END: Final = b"\xff\xd9"
-_JPEG_PADDING: Final = 4096
-"""Some cameras fill the last block of a file with zeros."""
-
 _SHRINKING_DECODERS: Final = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
     (4, cv2.IMREAD_REDUCED_COLOR_4),
@@ -42,7 +37,7 @@ def read_image(camera: Camera, width_px: int, height_px: int) -> Image | None:
     """The camera's image at the size asked for; None where it is missing or broken."""
     try:
         content = read_image_file(camera.image_path)
-        if _is_cut_off(content) or _has_too_many_pixels(content):
+        if is_cut_off(content) or _has_too_many_pixels(content):
             return None
         decoded = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), _decoder_flag(camera, width_px))
     except _BROKEN:
@@ -72,11 +67,6 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
     flipped = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     content: bytes = cv2.imencode(".jpg", flipped, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
     return content
-
-
-def _is_cut_off(content: bytes) -> bool:
-    """Whether a JPEG lacks its end: decoders would paint the missing part grey and say nothing."""
-    return content.startswith(_JPEG_START) and _JPEG_END not in content[-_JPEG_PADDING:]
 
 
 def _has_too_many_pixels(content: bytes) -> bool:
