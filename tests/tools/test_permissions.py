@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import detection.data.create_infos
-import detection.images2d.export  # noqa: F401
+import detection.data.create_infos  # noqa: F401
 import evaluation.tracking  # noqa: F401
 import visualization  # noqa: F401
 from scenes import read_scenes, write_detections, write_tracks
