@@ -121,6 +121,11 @@ def test_boxes_without_identity_are_no_tracks(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_sample_without_boxes_needs_no_identities(tmp_path: Path) -> None:
+    write_tracks(tmp_path / "t.json", Results({"a": Boxes3D.empty()}))
+    assert len(read_tracks(tmp_path / "t.json").boxes["a"]) == 0
+
+
 def test_real_files_keep_every_box(shared: Path, tmp_path: Path) -> None:
     for name in ("fastbev", "cc_3dt"):
         path = shared / "detections" / f"{name}.json"
@@ -284,10 +289,19 @@ def test_samples_are_selected_in_the_order_wanted(results: Results) -> None:
     assert list(select_samples(results, ["b"], ("a",), "f").boxes) == ["b"]
 
 
+def test_selected_samples_keep_what_the_file_says_of_itself(results: Results) -> None:
+    own = Results(results.boxes, {"use_lidar": True})
+    assert select_samples(own, ["a"], ("b",), "f").meta == {"use_lidar": True}
+
+
 @pytest.mark.parametrize(
     ("wanted", "known", "message"),
     [
-        (["a", "b", "c"], (), r"f: sample 'c' of the split is missing \(1 of 3 are\)"),
+        (
+            ["a", "b", "c"],
+            (),
+            r"f: sample 'c' of the split is missing \(1 of 3 are\); a sample without boxes is written as an empty list",
+        ),
         (["a"], (), r"f: sample 'b' does not belong to the split \(1 do not\)"),
         (["a"], ("c",), r"f: sample 'b' does not belong to the split"),
     ],
