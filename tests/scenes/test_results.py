@@ -23,6 +23,7 @@ from scenes import (
     write_tracks,
 )
 from scenes.classes import ATTRIBUTES, LABEL_OF_CLASS
+from scenes.json_text import LARGEST_NUMBER
 
 _NUMBER = st.floats(-1e4, 1e4)
 _COLUMNS = ("center_m", "size_wlh_m", "rotation", "velocity_mps", "label", "score")
@@ -65,7 +66,7 @@ def assert_same(ours: Boxes3D, theirs: Boxes3D, names: tuple[str, ...]) -> None:
 @given(frames=st.lists(boxes(tracks=False), max_size=3))
 def test_detections_are_read_as_written(tmp_path_factory: pytest.TempPathFactory, frames: list[Boxes3D]) -> None:
     path = tmp_path_factory.mktemp("results") / "detections.json"
-    written = Results({f"sample{index}": frame for index, frame in enumerate(frames)})
+    written = Results({f"sample{index}": frame for index, frame in enumerate(frames)}, {"use_lidar": True, "by": "a"})
     write_detections(path, written)
     read = read_detections(path)
     assert list(read.boxes) == list(written.boxes)
@@ -160,6 +161,7 @@ BOX_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"translation": [1.0, NAN, 0.0]}, "translation: expected 3 finite numbers, got [1.0, nan, 0.0]"),
     ({"translation": [1.0, INFINITE, 0.0]}, "translation: expected 3 finite numbers"),
     ({"translation": [1.0, 1e308, 0.0]}, "translation: expected 3 finite numbers"),
+    ({"translation": [1.0, LARGEST_NUMBER, 0.0]}, "translation: expected 3 finite numbers"),
     ({"translation": [1.0, 10**400, 0.0]}, "translation: expected 3 finite numbers"),
     ({"translation": [1.0, 2.0]}, "translation: expected 3 finite numbers, got [1.0, 2.0]"),
     ({"translation": ["1", 2.0, 3.0]}, "translation: expected 3 finite numbers"),
