@@ -74,7 +74,8 @@ def test_errors_are_those_of_their_definitions(pairs: tuple[list, list], class_n
 def test_without_attributes_there_is_none_to_get_right(pairs: tuple[list, list]) -> None:
     count = min(map(len, pairs))
     truth, guess = (of[:count] for of in pairs)
-    assert np.isnan(detection_errors(boxes(truth, named=False), boxes(guess), "car")["attr_err"]).all()
+    undefined = detection_errors(boxes(truth, named=False), boxes(guess), "car")["attr_err"]
+    assert undefined.shape == (count,) and np.isnan(undefined).all()
     named = np.array([bool(row[4]) for row in truth])
     errors = detection_errors(boxes(truth), boxes(guess, named=False), "car")["attr_err"]
     assert np.array_equal(errors, np.where(named, 1.0, np.nan), equal_nan=True)

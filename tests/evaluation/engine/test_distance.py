@@ -2,6 +2,7 @@
 
 import os
 from fractions import Fraction
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from evaluation.engine.distance import (
     FUSED_X,
     FUSED_Y,
     PLAIN,
+    ProductRounding,
     expanded_distance,
     product_rounding,
     rounded_product,
@@ -50,6 +52,55 @@ def test_products_are_rounded_as_they_are_named(a: tuple[float, float], b: tuple
         (FUSED_X, float(x + Fraction(a[1] * b[1]))),
     ):
         assert rounded_product(np.array(a), np.array(b), rounding) == expected
+
+
+def exactly(a: list[float], b: list[float], rounding: int) -> float:
+    """a.b of two points as a library that rounds so gives it; one of no known rounding is a little off."""
+    x, y = (Fraction(mine) * Fraction(theirs) for mine, theirs in zip(a, b, strict=True))
+    if rounding == PLAIN:
+        return float(x) + float(y)
+    if rounding == FUSED_Y:
+        return float(Fraction(float(x)) + y)
+    if rounding == FUSED_X:
+        return float(x + Fraction(float(y)))
+    return 1.5 * float(x + y)
+
+
+class Points(np.ndarray):
+    """Points of a library that rounds products of matrices, of single points, and norms, in its own ways."""
+
+    rounding = ProductRounding(PLAIN, PLAIN, PLAIN)
+
+    def __matmul__(self, other: np.ndarray) -> np.ndarray:
+        single = (self.shape[0] == 1) != (other.shape[1] == 1)
+        rounding = self.rounding.vector if single else self.rounding.matrix
+        rows = [[exactly(a, b, rounding) for b in other.T.tolist()] for a in self.tolist()]
+        return np.array(rows).view(Points)
+
+    def dot(self, other: np.ndarray) -> float:
+        return exactly(self.tolist(), other.tolist(), self.rounding.norm)
+
+
+class PointsGenerator(np.random.Generator):
+    def uniform(self, *arguments: object) -> np.ndarray:
+        return super().uniform(*arguments).view(Points)
+
+
+UNKNOWN = 3
+
+
+@pytest.mark.parametrize(
+    "rounding",
+    [
+        *(ProductRounding(*kinds) for kinds in permutations((PLAIN, FUSED_Y, FUSED_X))),
+        *(ProductRounding(kind, kind, kind) for kind in (PLAIN, FUSED_Y, FUSED_X, UNKNOWN)),
+    ],
+)
+def test_the_rounding_of_a_library_is_found_out(rounding: ProductRounding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Points, "rounding", rounding)
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: PointsGenerator(np.random.PCG64(seed)))
+    found = product_rounding.__wrapped__()
+    assert found == ProductRounding(*(PLAIN if kind == UNKNOWN else kind for kind in rounding))
 
 
 def test_distances_of_equal_points_are_never_imaginary() -> None:
