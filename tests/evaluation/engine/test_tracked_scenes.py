@@ -4,6 +4,7 @@
 however they are computed, and many of them are equal.
 """
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from evaluation.engine import matching
 from evaluation.engine.clear_events import Count, count_events, match_scores
+from evaluation.engine.distance import FUSED_X, FUSED_Y, PLAIN, ProductRounding, expanded_distance, squared_norms
 from evaluation.engine.tracked_scenes import GATE_M, TrackedScenes, match_scenes, prepare_tracks, tracked_class
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, Annotations, Boxes3D, Frame, InputError, Scene
 from scenes.geometry import pose_matrix, rotation_from_yaw
@@ -475,3 +478,50 @@ def test_a_velocity_in_a_gap_lies_between() -> None:
     assert table.filled.tolist() == [False, True, False]
     np.testing.assert_allclose(table.velocity_mps, [[4.0, 8.0], [3.0, 4.0], [0.0, -8.0]])
     np.testing.assert_allclose(table.xy_m[1] - EGO_XY_M, [0.5, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("annotated", "kept", "left_out", "expected"),
+    [
+        *((1, 1, left_out, "matrix") for left_out in range(3)),
+        *((1, 2, left_out, "vector") for left_out in range(2)),
+        *((2, 1, left_out, "vector") for left_out in range(2)),
+        *((2, 2, left_out, "matrix") for left_out in range(2)),
+        *((3, 1, 0, "vector"), (1, 3, 0, "vector"), (3, 2, 0, "matrix"), (2, 3, 1, "matrix")),
+    ],
+)
+def test_distances_are_rounded_as_the_boxes_at_the_threshold_ask(
+    annotated: int, kept: int, left_out: int, expected: str
+) -> None:
+    """One box on exactly one side makes a product with a vector of what else is one of matrices."""
+    places = 5.0 * np.arange(max(annotated, kept) + left_out)
+    identities = np.array([str(place) for place in places], dtype=np.str_)
+    truth = car_at(*places[:annotated]).replace(track_id=identities[:annotated])
+    guesses = car_at(*places[: kept + left_out]).replace(track_id=identities[: kept + left_out])
+    scores = np.where(np.arange(len(guesses)) < kept, 0.9, 0.1)
+    scene = scene_of([truth], [0])
+    tracked = prepare_tracks({"f0": guesses.replace(score=scores)}, [scene])
+    class_ = tracked_class(tracked, "car")
+    count = len(class_.pairs.prediction)
+    told_apart = class_.pairs._replace(matrix_m=np.full(count, 0.25), vector_m=np.full(count, 0.75))
+    ((partner, _, distance_m),) = match_scenes(tracked, replace(class_, pairs=told_apart), 0.5)
+    assert distance_m[partner >= 0].tolist() == [0.25 if expected == "matrix" else 0.75] * min(annotated, kept)
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="fused products are machine instructions")
+@pytest.mark.parametrize(("matrix", "vector"), [(PLAIN, FUSED_Y), (FUSED_Y, FUSED_X), (FUSED_X, PLAIN)])
+def test_each_distance_has_the_rounding_of_its_product(
+    matrix: int, vector: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the linear algebra of this machine does."""
+    monkeypatch.setattr(matching, "product_rounding", lambda: ProductRounding(matrix, vector, PLAIN))
+    rng = np.random.default_rng(0)
+    offsets = rng.uniform(0.0, 1.0, 40)
+    scene = scene_of([car_at(*offsets[:20]).replace(track_id=np.arange(20).astype(np.str_))], [0])
+    guesses = car_at(*offsets[20:]).replace(track_id=np.arange(20).astype(np.str_))
+    class_ = tracked_class(prepare_tracks({"f0": guesses}, [scene]), "car")
+    assert len(class_.pairs.prediction) == 400
+    for rounding, found in ((matrix, class_.pairs.matrix_m), (vector, class_.pairs.vector_m)):
+        boxes = [list(zip(of.xy_m, squared_norms(of.xy_m), strict=True)) for of in (class_.annotated, class_.predicted)]
+        expected = [expanded_distance(a, p, aa, pp, rounding) for a, aa in boxes[0] for p, pp in boxes[1]]
+        np.testing.assert_array_equal(found, expected)
