@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 
 from evaluation.engine import matching
 from evaluation.engine.clear_events import Count, count_events, match_scores
+from evaluation.engine.configuration import DETECTION_CONFIG, TRACKING_CONFIG, range_of_label_m
 from evaluation.engine.distance import FUSED_X, FUSED_Y, PLAIN, ProductRounding, expanded_distance, squared_norms
 from evaluation.engine.tracked_scenes import GATE_M, TrackedScenes, match_scenes, prepare_tracks, tracked_class
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, Annotations, Boxes3D, Frame, InputError, Scene
@@ -51,10 +52,11 @@ class World:
 
 
 def boxes_of(rows: Rows) -> Boxes3D:
-    count = len(rows)
-    columns = {name: [row[name] for row in rows] for name in ("xy", "size", "yaw", "velocity", "name", "score", "id")}
+    columns = {
+        name: [row[name] for row in rows] for name in ("xy", "z", "size", "yaw", "velocity", "name", "score", "id")
+    }
     return Boxes3D(
-        center_m=np.column_stack([np.array(columns["xy"]).reshape(-1, 2), np.full(count, 8.0)]),
+        center_m=np.column_stack([np.array(columns["xy"]).reshape(-1, 2), columns["z"]]),
         size_wlh_m=np.array(columns["size"], dtype=np.float64).reshape(-1, 3),
         rotation=rotation_from_yaw(np.array(columns["yaw"])).reshape(-1, 4),
         velocity_mps=np.array(columns["velocity"], dtype=np.float64).reshape(-1, 2),
@@ -62,6 +64,10 @@ def boxes_of(rows: Rows) -> Boxes3D:
         score=np.array(columns["score"], dtype=np.float64),
         track_id=np.array(columns["id"], dtype=np.str_),
     )
+
+
+RACK = {"z": 8.0, "size": [4.1, 2.1, 2.1], "yaw": np.pi / 2}
+"""4.1 m wide along x, 2.1 m long along y, 2.1 m high: no place of the grid lies on its surface."""
 
 
 class Builder:
@@ -103,7 +109,7 @@ class Builder:
                 self.predict(predicted, f"{number}" if self.faulty else f"{scene}:{number}", places, name)
         if rng.random() < 0.5:
             self.predict(predicted, f"{scene}:ghost", [self.near(begin_m, 4.0)] * length, str(rng.choice(names)))
-        rack = self.box(self.near(begin_m, 4.0), "bicycle", "rack", 1.0) | {"size": [4, 2, 2], "yaw": np.pi / 2}
+        rack = self.box(self.near(begin_m, 4.0), "bicycle", "rack", 1.0) | RACK
         racks = boxes_of([rack]).replace(track_id=None) if rng.random() < 0.5 else Boxes3D.empty()
         frames = []
         for index, here in enumerate(annotated):
@@ -126,7 +132,8 @@ class Builder:
 
     def box(self, xy: np.ndarray, name: str, identity: str, score: float) -> dict[str, Any]:
         velocity = self.rng.normal(0.0, 3.0, 2)
-        return dict(xy=xy, name=name, id=identity, score=score, size=[1, 2, 1], yaw=0.0, velocity=velocity)
+        z = self.rng.choice([8.0, 8.0, 12.0])
+        return dict(xy=xy, z=z, name=name, id=identity, score=score, size=[1, 2, 1], yaw=0.0, velocity=velocity)
 
     def predict(self, predicted: list[Rows], identity: str, places: list[np.ndarray], name: str) -> None:
         """A track along places, with gaps, switches and noise."""
@@ -163,9 +170,8 @@ def evaluated(frame: Frame, boxes: Boxes3D) -> list[int]:
         offset = boxes.center_m[index, :2] - frame.global_from_ego[:2, 3]
         name = DETECTION_CLASSES[boxes.label[index]]
         inside = False
-        for rack in frame.annotations.bike_racks.center_m:  # 2 m along x, 4 m along y, 2 m high
-            far = np.abs(boxes.center_m[index] - rack)
-            inside |= bool(far[0] <= 2.0 and far[1] <= 1.0 and far[2] <= 1.0)
+        for rack in frame.annotations.bike_racks.center_m:
+            inside |= bool((np.abs(boxes.center_m[index] - rack) <= [2.05, 1.05, 1.05]).all())
         if np.hypot(*offset) < RANGE_M[name] and not (inside and name in ("bicycle", "motorcycle")):
             kept.append(index)
     return kept
@@ -418,7 +424,16 @@ def test_scores_of_matches_are_those_of_the_rules(world: World) -> None:
 def car_at(*places_m: float, name: str = "car") -> Boxes3D:
     """One car after the other along x."""
     rows = [
-        dict(xy=EGO_XY_M + np.array([x_m, 0.0]), name=name, id="a", score=1.0, size=[1, 2, 1], yaw=0.0, velocity=[0, 0])
+        dict(
+            xy=EGO_XY_M + np.array([x_m, 0.0]),
+            z=8.0,
+            name=name,
+            id="a",
+            score=1.0,
+            size=[1, 2, 1],
+            yaw=0.0,
+            velocity=[0, 0],
+        )
         for x_m in places_m
     ]
     return boxes_of(rows)
@@ -463,6 +478,41 @@ def test_a_scene_without_annotations_is_refused() -> None:
     bare = replace(scene, frames=(replace(scene.frames[0], annotations=None),))
     with pytest.raises(ValueError, match=r"^sample 'f0' has no annotations$"):
         prepare_tracks(nothing(bare), [bare])
+
+
+@pytest.mark.parametrize("name", ["bicycle", "motorcycle", "car"])
+@pytest.mark.parametrize(
+    ("offset_m", "inside"),
+    [
+        *(((2.0, 0.0, 0.0), True), ((-2.0, -1.0, 3.0), True), ((0.0, 1.0, -3.0), True)),
+        *(((2.25, 0.0, 0.0), False), ((0.0, -1.25, 0.0), False), ((0.0, 0.0, 3.25), False), ((0.0, 0.0, -3.25), False)),
+    ],
+)
+def test_what_stands_in_a_bike_rack_or_on_its_surface_is_left_out(
+    name: str, offset_m: tuple[float, float, float], inside: bool
+) -> None:
+    """A rack 4 m long, 2 m wide and 6 m high, the second of two; only its own frame's boxes stand in it."""
+    rack = car_at(5.0).replace(size_wlh_m=[[2.0, 4.0, 6.0]], track_id=None)
+    box = car_at(5.0, name=name)
+    box = box.replace(center_m=box.center_m + np.array(offset_m))
+    scene = scene_of([car_at(), box, box], [0, 500_000, 1_000_000])
+    racks = Boxes3D.concatenate([car_at(30.0).replace(track_id=None), rack])
+    first, second, third = scene.frames
+    annotations = replace(second.annotations, bike_racks=racks)
+    scene = replace(scene, frames=(first, replace(second, annotations=annotations), third))
+    table = prepare_tracks({frame.token: box for frame in scene.frames}, [scene])
+    left_out = inside and name != "car"
+    assert table.annotated.given.frame.tolist() == ([2] if left_out else [1, 2])
+    assert table.predicted.given.frame.tolist() == ([0, 2] if left_out else [0, 1, 2])
+
+
+def test_ranges_of_the_classes() -> None:
+    """Classes that are not tracked have none."""
+    assert range_of_label_m(TRACKING_CONFIG).dtype == range_of_label_m(DETECTION_CONFIG).dtype == np.float64
+    for name, range_m in zip(DETECTION_CLASSES, range_of_label_m(TRACKING_CONFIG), strict=True):
+        assert range_m == TRACKING_CONFIG["class_range"].get(name, 0.0)
+    in_file_order = [DETECTION_CONFIG["class_range"][name] for name in DETECTION_CLASSES]
+    assert range_of_label_m(DETECTION_CONFIG).tolist() == in_file_order
 
 
 def test_no_scenes_no_tracks() -> None:
