@@ -506,6 +506,19 @@ def test_what_stands_in_a_bike_rack_or_on_its_surface_is_left_out(
     assert table.predicted.given.frame.tolist() == ([0, 2] if left_out else [0, 1, 2])
 
 
+@pytest.mark.parametrize(("first_m", "kept"), [(10.0, False), (1.0, True)])
+def test_of_a_track_that_is_twice_in_a_frame_the_first_box_keeps_its_object_or_none(first_m: float, kept: bool) -> None:
+    """The other one is nearer than the gate, yet a stranger who is nearer still is taken."""
+    scene = scene_of([car_at(0.0), car_at(0.0)], [0, 500_000])
+    again = car_at(first_m, 1.5, 0.5).replace(track_id=np.array(["mine", "mine", "other"]))
+    results = {"f0": car_at(0.0).replace(track_id=np.array(["mine"])), "f1": again}
+    tracked = prepare_tracks(results, [scene])
+    ((partner, switched, distance_m),) = match_scenes(tracked, tracked_class(tracked, "car"), 0.0)
+    assert partner.tolist() == [0, 1 if kept else 3]
+    assert switched.tolist() == [False, not kept]
+    np.testing.assert_allclose(distance_m, [0.0, first_m if kept else 0.5], atol=1e-6)
+
+
 def test_ranges_of_the_classes() -> None:
     """Classes that are not tracked have none."""
     assert range_of_label_m(TRACKING_CONFIG).dtype == range_of_label_m(DETECTION_CONFIG).dtype == np.float64
