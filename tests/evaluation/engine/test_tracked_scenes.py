@@ -7,7 +7,7 @@ however they are computed, and many of them are equal.
 import os
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -517,6 +517,16 @@ def test_of_a_track_that_is_twice_in_a_frame_the_first_box_keeps_its_object_or_n
     assert partner.tolist() == [0, 1 if kept else 3]
     assert switched.tolist() == [False, not kept]
     np.testing.assert_allclose(distance_m, [0.0, first_m if kept else 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("places", [*permutations((1.0, -1.5, 0.5)), *permutations((1.0, -1.0, 0.5)), (1.0, -1.0)])
+def test_the_nearest_of_several_boxes_is_taken(places: tuple[float, ...]) -> None:
+    """Of equally near ones the one that scipy takes."""
+    scene = scene_of([car_at(0.0)], [0])
+    guesses = car_at(*places).replace(track_id=np.array([str(place) for place in places]))
+    tracked = prepare_tracks({"f0": guesses}, [scene])
+    ((partner, _, _),) = match_scenes(tracked, tracked_class(tracked, "car"), 0.0)
+    assert partner.tolist() == linear_sum_assignment(np.abs([places]))[1].tolist()
 
 
 def test_ranges_of_the_classes() -> None:
