@@ -1,6 +1,5 @@
 """Distances are scikit-learn's to the last bit, whatever the shape of the matrix."""
 
-import os
 from fractions import Fraction
 from itertools import permutations
 
@@ -41,7 +40,6 @@ coordinate = st.floats(-3000.0, 3000.0)
 point = st.tuples(coordinate, coordinate)
 
 
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="fused products are machine instructions")
 @given(a=point, b=point)
 def test_products_are_rounded_as_they_are_named(a: tuple[float, float], b: tuple[float, float]) -> None:
     """Also those that this machine's linear algebra does not round so."""
@@ -52,6 +50,8 @@ def test_products_are_rounded_as_they_are_named(a: tuple[float, float], b: tuple
         (FUSED_X, float(x + Fraction(a[1] * b[1]))),
     ):
         assert rounded_product(np.array(a), np.array(b), rounding) == expected
+        distance_m = expanded_distance(np.array(a), np.array(b), 9e6, 9e6, rounding)
+        assert distance_m == np.sqrt(max(-2.0 * expected + 9e6 + 9e6, 0.0))
 
 
 def exactly(a: list[float], b: list[float], rounding: int) -> float:

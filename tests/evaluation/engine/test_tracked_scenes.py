@@ -4,7 +4,6 @@
 however they are computed, and many of them are equal.
 """
 
-import os
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
@@ -581,7 +580,6 @@ def test_distances_are_rounded_as_the_boxes_at_the_threshold_ask(
     assert distance_m[partner >= 0].tolist() == [0.25 if expected == "matrix" else 0.75] * min(annotated, kept)
 
 
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="fused products are machine instructions")
 @pytest.mark.parametrize(("matrix", "vector"), [(PLAIN, FUSED_Y), (FUSED_Y, FUSED_X), (FUSED_X, PLAIN)])
 def test_each_distance_has_the_rounding_of_its_product(
     matrix: int, vector: int, monkeypatch: pytest.MonkeyPatch
