@@ -224,8 +224,8 @@ def _boxes_from_rows(rows: Sequence[_Box], format_: ResultFormat) -> Boxes3D:
         values = chain.from_iterable(map(attrgetter(name), rows))
         return np.fromiter(values, dtype=np.float64, count=len(rows) * width).reshape(-1, width)
 
-    def column(name: str, dtype: Any) -> Any:
-        return np.array(list(map(attrgetter(name), rows)), dtype=dtype)
+    def column(name: str) -> Any:  # `Boxes3D` makes an array of it
+        return list(map(attrgetter(name), rows))
 
     tracks = format_ is TRACKING_FORMAT
     return Boxes3D(
@@ -233,11 +233,11 @@ def _boxes_from_rows(rows: Sequence[_Box], format_: ResultFormat) -> Boxes3D:
         size_wlh_m=vectors("size", 3),
         rotation=vectors("rotation", 4),
         velocity_mps=vectors("velocity", 2),
-        label=np.array([LABEL_OF_CLASS[name] for name in map(attrgetter(format_.name_key), rows)], dtype=np.int64),
-        score=column(format_.score_key, np.float64),
-        query_id=column("query_id", np.int64),
-        track_id=column("tracking_id", np.str_) if tracks else None,
-        attribute=None if tracks else column("attribute_name", np.str_),
+        label=np.array([LABEL_OF_CLASS[name] for name in column(format_.name_key)], dtype=np.int64),
+        score=column(format_.score_key),
+        query_id=column("query_id"),
+        track_id=column("tracking_id") if tracks else None,
+        attribute=None if tracks else column("attribute_name"),
     )
 
 

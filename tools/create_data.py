@@ -6,7 +6,6 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from detection.data.create_infos import create_infos
-from detection.images2d.export import export_coco
 from scenes.command import progress_bar, run_command
 
 
@@ -28,11 +27,13 @@ def main() -> None:
                 tasks[split] = bar.add_task(f"scenes of {split}", total=total)
             bar.update(tasks[split], completed=done)
 
-        written = create_infos(arguments.dataroot, arguments.version, arguments.out_dir, arguments.tag, show)
-    for path, frames in written.items():
-        print(f"{frames} frames -> {path}")
-        if arguments.coco:
-            coco = export_coco(path)
+        written = create_infos(
+            arguments.dataroot, arguments.version, arguments.out_dir, arguments.tag, show, coco=arguments.coco
+        )
+    for split in written:
+        print(f"{split.frames} frames -> {split.path}")
+        if split.coco:
+            coco = split.coco
             print(f"{coco.images} images, {coco.boxes} boxes, {coco.crowds} of them crowds -> {coco.path}")
 
 

@@ -24,8 +24,6 @@ def near_pairs(
     rows_xy_m: FloatArray, rows_label: IndexArray, columns_xy_m: FloatArray, columns_label: IndexArray, radius_m: float
 ) -> Pairs:
     """All pairs of one class whose places (T, 2) and (B, 2) lie within `radius_m`."""
-    if not len(rows_label) or not len(columns_label):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     # On a third axis classes lie farther apart than the radius.
     class_gap_m = 2.0 * radius_m + 1.0
     rows, columns = (
@@ -62,11 +60,11 @@ def assign_optimal(rows: IndexArray, columns: IndexArray, cost: FloatArray, gate
     useful = np.flatnonzero(cost < gate)
     if not len(useful):
         return useful
-    row, n_rows = _without_gaps(rows[useful])
-    column, n_columns = _without_gaps(columns[useful])
-    saving = np.zeros((n_rows, n_columns))
+    used_rows, row = np.unique(rows[useful], return_inverse=True)
+    used_columns, column = np.unique(columns[useful], return_inverse=True)
+    saving = np.zeros((len(used_rows), len(used_columns)))
     saving[row, column] = gate - cost[useful]
-    position = np.full(saving.shape, -1, dtype=np.int64)
+    position = np.full(saving.shape, -1)
     position[row, column] = useful
     picked: IndexArray = position[linear_sum_assignment(saving, maximize=True)]
     return picked[picked >= 0]
@@ -92,14 +90,6 @@ ASSIGNMENTS: dict[str, Callable[[IndexArray, IndexArray, FloatArray, float], Ind
     "greedy": assign_greedy,
     "nearest": assign_nearest,
 }
-
-
-def _without_gaps(index: IndexArray) -> tuple[IndexArray, int]:
-    """Indices renumbered from 0 without the unused ones, and how many are used."""
-    used = np.zeros(int(index.max()) + 1, dtype=np.bool_)
-    used[index] = True
-    number = np.cumsum(used) - 1
-    return number[index], int(number[-1]) + 1
 
 
 def _take_in_order(rows: IndexArray, columns: IndexArray, order: IndexArray) -> IndexArray:

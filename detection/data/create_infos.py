@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from detection.data.coco_export import Row, coco_instances
 from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order, write_infos
 from scenes import DETECTION_CLASSES, Annotations, Boxes3D, Camera, Frame, InputError, Scene, read_scenes
 from scenes.files import atomic_paths
@@ -38,13 +40,34 @@ MAX_SWEEPS: Final = 10
 _CATEGORY_OF_LABEL: Final = np.array([CATEGORY_NAMES_2D.index(name) for name in DETECTION_CLASSES])
 
 
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO instances file that was written; `crowds` of the boxes are crowds."""
+
+    path: Path
+    images: int
+    boxes: int
+    crowds: int
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """The files of a split that were written: an info file with so many frames, and a COCO file if one was wanted."""
+
+    path: Path
+    frames: int
+    coco: CocoFile | None
+
+
 def create_infos(
     dataroot: Path | str,
     version: str,
     out_dir: Path | str | None = None,
     tag: str = "nuscenes2d",
     progress: Callable[[str, int, int], None] | None = None,
-) -> dict[Path, int]:
+    *,
+    coco: bool = False,
+) -> list[SplitFiles]:
     """Write `<tag>_temporal_infos_<split>.pkl` for each split of which the data root holds a scene: all or none.
 
     The splits are the devkit's of that version (`train`, `val`, `test`; those of mini are called the same) and those in
@@ -56,9 +79,10 @@ def create_infos(
         out_dir: where to write; None takes the data root.
         tag: first part of the file names.
         progress: called with the split, the finished scenes and their number.
+        coco: whether to write `coco_<split>.json` too; see `detection.data.coco_export.coco_instances`.
 
     Returns:
-        The files that were written, and the number of frames in each.
+        What was written, split by split.
 
     Raises:
         InputError: the tables are missing or unusable, or the data root holds no scene of any split.
@@ -73,20 +97,40 @@ def create_infos(
     if not splits and splits_of_version(dataroot, version):
         raise InputError(f"{dataroot / version}: holds no scene of {', '.join(splits_of_version(dataroot, version))}")
     splits = splits or [None]
-    paths = [Path(out_dir or dataroot) / info_file_name(split, tag) for split in splits]
-    written = {}
-    with atomic_paths(paths) as temporaries:
-        for split, path, temporary in zip(splits, paths, temporaries, strict=True):
+    folder = Path(out_dir or dataroot)
+    paths = [folder / info_file_name(split, tag) for split in splits]
+    coco_paths = [folder / coco_file_name(split) for split in splits] if coco else []
+    written = []
+    with atomic_paths([*paths, *coco_paths]) as temporaries:
+        for index, split in enumerate(splits):
             infos = _infos_of_split(dataroot, version, split, progress or _silent)
-            write_infos(temporary, infos, {"version": version, "dataroot": str(dataroot)})
-            written[path] = len(infos)
+            write_infos(temporaries[index], infos, {"version": version, "dataroot": str(dataroot)})
+            coco_file = None
+            if coco:
+                content = coco_instances(infos, dataroot)
+                temporaries[len(splits) + index].write_bytes(msgspec.json.encode(content))
+                coco_file = _coco_file(coco_paths[index], content)
+            written.append(SplitFiles(paths[index], len(infos), coco_file))
     return written
 
 
 def info_file_name(split: str | None, tag: str = "nuscenes2d") -> str:
     """The name of the info file of a split; None: of a data root that knows no splits."""
-    name = (split or "all").removeprefix("mini_")
-    return f"{tag}_temporal_infos_{name}.pkl"
+    return f"{tag}_temporal_infos_{_short_name(split)}.pkl"
+
+
+def coco_file_name(split: str | None) -> str:
+    """The name of the COCO file of a split; None: of a data root that knows no splits."""
+    return f"coco_{_short_name(split)}.json"
+
+
+def _short_name(split: str | None) -> str:
+    return (split or "all").removeprefix("mini_")
+
+
+def _coco_file(path: Path, content: Mapping[str, list[Row]]) -> CocoFile:
+    boxes = content["annotations"]
+    return CocoFile(path, len(content["images"]), len(boxes), sum(box["iscrowd"] for box in boxes))
 
 
 def _infos_of_split(

@@ -74,7 +74,7 @@ def running_mean(values: FloatArray) -> FloatArray:
         return np.ones(len(values))
     count = np.cumsum(defined)
     total = np.cumsum(np.where(defined, values, 0.0))
-    mean: FloatArray = np.divide(total, count, out=np.zeros(len(values)), where=count > 0)
+    mean: FloatArray = total / np.maximum(count, 1)
     return mean
 
 

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from evaluation import evaluate_tracking
 from evaluation.check import first_difference
-from evaluation.engine.box_table import BoxTable
-from evaluation.engine.track_table import build_tracks
 from evaluation.inputs import Split, read_inputs
 from evaluation.tracking import recall_thresholds, tracking_metrics
-from scenes import Boxes3D, InputError, read_scenes, read_tracks
+from scenes import InputError, read_scenes, read_tracks
 
 CLASSES = st.lists(st.sampled_from(["car", "bicycle", "pedestrian"]), min_size=1, max_size=2, unique=True).map(tuple)
 
@@ -60,29 +58,6 @@ def test_random_worlds(world, faulty, random_world) -> None:
             assert first_difference(tracking_metrics(inputs.results, inputs.scenes), expected) is None
 
 
-def test_corrected_interpolation_puts_boxes_where_the_object_was() -> None:
-    table = BoxTable(track_of_boxes([0.0, 3.0]), np.array([0, 3]))
-    times_us = np.array([0, 500_000, 1_000_000, 1_500_000])
-    track = np.zeros(2, dtype=np.int64)
-    for interpolation, expected_m in (("corrected", [0, 1, 2, 3]), ("devkit", [0, 2, 1, 3])):
-        filled = build_tracks(table, track, times_us, mean_scores=False, interpolation=interpolation)
-        np.testing.assert_allclose(filled.xy_m[:, 0], expected_m)
-        assert filled.filled.tolist() == [False, True, True, False]
-
-
-def track_of_boxes(x_m: list[float]) -> Boxes3D:
-    count = len(x_m)
-    return Boxes3D(
-        center_m=np.column_stack([x_m, np.zeros(count), np.zeros(count)]),
-        size_wlh_m=np.ones((count, 3)),
-        rotation=np.tile([1.0, 0, 0, 0], (count, 1)),
-        velocity_mps=np.zeros((count, 2)),
-        label=np.zeros(count, dtype=np.int64),
-        score=np.ones(count),
-        track_id=np.full(count, "a"),
-    )
-
-
 def test_corrected_interpolation_is_ours_alone(recorded, mini_val) -> None:
     path, expected = recorded("cc3dt", "tracks_polymot")
     where = (path, mini_val, "v1.0-mini", "mini_val")
@@ -90,15 +65,6 @@ def test_corrected_interpolation_is_ours_alone(recorded, mini_val) -> None:
     assert 0 < abs(corrected.summary["amota"] - expected.summary["amota"]) < 0.002
     with pytest.raises(InputError, match="the devkit knows only its own interpolation"):
         evaluate_tracking(*where, engine="devkit", interpolation="corrected")
-
-
-@given(scores=st.lists(st.floats(0, 1), min_size=1, max_size=400))
-def test_mean_scores_are_numpys_to_the_last_bit(scores) -> None:
-    table = BoxTable(track_of_boxes([0.0] * len(scores)).replace(score=np.array(scores)), np.arange(len(scores)))
-    times_us = 500_000 * np.arange(len(scores))
-    track = np.zeros(len(scores), dtype=np.int64)
-    scored = build_tracks(table, track, times_us, mean_scores=True, interpolation="devkit")
-    assert (scored.score == np.mean(scores)).all()
 
 
 def test_identities_between_metrics(recorded, mini_val) -> None:

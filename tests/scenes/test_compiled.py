@@ -6,18 +6,21 @@ import inspect
 import os
 import subprocess
 import sys
+import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 
+import numba
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-import scenes.compiled
-from scenes.compiled import compiled, compiled_sources, source_digest
+from scenes.compiled import compiled_sources, source_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("scenes", "evaluation")
+NOBODY = 65534
 
 INNER = """
 from scenes.compiled import compiled
@@ -61,13 +64,36 @@ def test_a_change_in_a_called_function_of_another_file_is_noticed(tmp_path) -> N
     assert run() == "9.0 0"
 
 
-def test_without_a_folder_to_keep_it_code_is_compiled_all_the_same(monkeypatch) -> None:
-    def refuse(_cache: object, function: FunctionType) -> None:
-        raise RuntimeError(f"cannot cache function {function.__name__}: no locator available")
-
-    monkeypatch.setattr(scenes.compiled._RoomCache, "__init__", refuse)
-    add = compiled(nogil=True)(lambda first, second: first + second)
-    assert add(1, 2) == 3
+def test_where_nothing_can_be_written_code_is_compiled_all_the_same() -> None:
+    """By an ordinary user, neither beside the source nor in the folder of caches."""
+    numba.njit(lambda x: x)(1.0)  # numba imports what it needs, which another user may not read
+    with tempfile.TemporaryDirectory() as folder:
+        room = Path(folder, "closed_room")
+        room.mkdir()
+        (room / "__init__.py").touch()
+        (room / "inner.py").write_text(INNER)
+        room.chmod(0o555)
+        Path(folder).chmod(0o555)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                if os.geteuid() == 0:
+                    os.setgid(NOBODY)
+                    os.setuid(NOBODY)
+                os.environ["XDG_CACHE_HOME"] = os.environ["HOME"] = str(room)
+                sys.path.insert(0, folder)
+                scaled = importlib.import_module("closed_room.inner").scaled
+                code = 0 if scaled(1.0) == 2.0 and scaled.stats.cache_path is None else 2
+            except Exception:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        Path(folder).chmod(0o755)
+        room.chmod(0o755)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert sorted(path.name for path in room.iterdir()) == ["__init__.py", "inner.py"]
 
 
 def modules_with_compiled_code() -> Iterator[ModuleType]:

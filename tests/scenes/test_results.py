@@ -23,6 +23,7 @@ from scenes import (
     write_tracks,
 )
 from scenes.classes import ATTRIBUTES, LABEL_OF_CLASS
+from scenes.json_text import LARGEST_NUMBER
 
 _NUMBER = st.floats(-1e4, 1e4)
 _COLUMNS = ("center_m", "size_wlh_m", "rotation", "velocity_mps", "label", "score")
@@ -65,7 +66,7 @@ def assert_same(ours: Boxes3D, theirs: Boxes3D, names: tuple[str, ...]) -> None:
 @given(frames=st.lists(boxes(tracks=False), max_size=3))
 def test_detections_are_read_as_written(tmp_path_factory: pytest.TempPathFactory, frames: list[Boxes3D]) -> None:
     path = tmp_path_factory.mktemp("results") / "detections.json"
-    written = Results({f"sample{index}": frame for index, frame in enumerate(frames)})
+    written = Results({f"sample{index}": frame for index, frame in enumerate(frames)}, {"use_lidar": True, "by": "a"})
     write_detections(path, written)
     read = read_detections(path)
     assert list(read.boxes) == list(written.boxes)
@@ -121,6 +122,11 @@ def test_boxes_without_identity_are_no_tracks(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_sample_without_boxes_needs_no_identities(tmp_path: Path) -> None:
+    write_tracks(tmp_path / "t.json", Results({"a": Boxes3D.empty()}))
+    assert len(read_tracks(tmp_path / "t.json").boxes["a"]) == 0
+
+
 def test_real_files_keep_every_box(shared: Path, tmp_path: Path) -> None:
     for name in ("fastbev", "cc_3dt"):
         path = shared / "detections" / f"{name}.json"
@@ -155,6 +161,7 @@ BOX_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"translation": [1.0, NAN, 0.0]}, "translation: expected 3 finite numbers, got [1.0, nan, 0.0]"),
     ({"translation": [1.0, INFINITE, 0.0]}, "translation: expected 3 finite numbers"),
     ({"translation": [1.0, 1e308, 0.0]}, "translation: expected 3 finite numbers"),
+    ({"translation": [1.0, LARGEST_NUMBER, 0.0]}, "translation: expected 3 finite numbers"),
     ({"translation": [1.0, 10**400, 0.0]}, "translation: expected 3 finite numbers"),
     ({"translation": [1.0, 2.0]}, "translation: expected 3 finite numbers, got [1.0, 2.0]"),
     ({"translation": ["1", 2.0, 3.0]}, "translation: expected 3 finite numbers"),
@@ -284,10 +291,19 @@ def test_samples_are_selected_in_the_order_wanted(results: Results) -> None:
     assert list(select_samples(results, ["b"], ("a",), "f").boxes) == ["b"]
 
 
+def test_selected_samples_keep_what_the_file_says_of_itself(results: Results) -> None:
+    own = Results(results.boxes, {"use_lidar": True})
+    assert select_samples(own, ["a"], ("b",), "f").meta == {"use_lidar": True}
+
+
 @pytest.mark.parametrize(
     ("wanted", "known", "message"),
     [
-        (["a", "b", "c"], (), r"f: sample 'c' of the split is missing \(1 of 3 are\)"),
+        (
+            ["a", "b", "c"],
+            (),
+            r"f: sample 'c' of the split is missing \(1 of 3 are\); a sample without boxes is written as an empty list",
+        ),
         (["a"], (), r"f: sample 'b' does not belong to the split \(1 do not\)"),
         (["a"], ("c",), r"f: sample 'b' does not belong to the split"),
     ],

@@ -73,6 +73,58 @@ def assert_equals_devkit(root: Path, version: str) -> None:
                     np.testing.assert_allclose(pixel[0], (intrinsic @ box.center)[:2] / box.center[2], atol=1e-6)
 
 
+def pose_of(row: dict[str, Any]) -> np.ndarray:
+    """The pose of a row of `ego_pose` or `calibrated_sensor`."""
+    return Quaternion(row["rotation"]).transformation_matrix + np.pad(
+        np.array(row["translation"], dtype=np.float64)[:, None], ((0, 1), (3, 0))
+    )
+
+
+@pytest.mark.parametrize("with_cameras", [True, False])
+def test_scenes_are_what_the_tables_say(plain_city: Path, with_cameras: bool) -> None:
+    """The tables joined by their tokens, row by row; the devkit does it with less than all columns."""
+    tables = {path.stem: json.loads(path.read_text()) for path in (plain_city / VERSION).glob("*.json")}
+    at = {name: {row["token"]: row for row in rows} for name, rows in tables.items() if isinstance(rows, list)}
+    scenes = read_scenes(plain_city, VERSION, cameras=with_cameras)
+    assert len(scenes) == len(tables["scene"])
+    for scene, row in zip(scenes, tables["scene"], strict=True):
+        assert (scene.token, scene.name, scene.description) == (row["token"], row["name"], row["description"])
+        assert scene.location == at["log"][row["log_token"]]["location"]
+        samples = [sample for sample in tables["sample"] if sample["scene_token"] == row["token"]]
+        assert [(frame.token, frame.timestamp_us) for frame in scene.frames] == [
+            (sample["token"], sample["timestamp"]) for sample in sorted(samples, key=lambda sample: sample["timestamp"])
+        ]
+        for frame in scene.frames:
+            recordings = {}
+            for data in tables["sample_data"]:
+                if data["sample_token"] == frame.token and data["is_key_frame"]:
+                    mounting = at["calibrated_sensor"][data["calibrated_sensor_token"]]
+                    channel = at["sensor"][mounting["sensor_token"]]["channel"]
+                    recordings[channel] = (data, mounting, pose_of(at["ego_pose"][data["ego_pose_token"]]))
+            _, mounting, ego_pose = recordings.pop("LIDAR_TOP")
+            np.testing.assert_allclose(frame.global_from_ego, ego_pose, atol=1e-9)
+            np.testing.assert_allclose(frame.ego_from_lidar, pose_of(mounting), atol=1e-12)
+            assert [camera.name for camera in frame.cameras] == (list(recordings) if with_cameras else [])
+            for camera in frame.cameras:
+                data, mounting, ego_pose = recordings[camera.name]
+                assert camera.timestamp_us == data["timestamp"]
+                assert camera.image_path == plain_city / data["filename"]
+                assert camera.stated_size_px == (data["width"], data["height"])
+                assert camera.intrinsic.tolist() == mounting["camera_intrinsic"]
+                np.testing.assert_allclose(camera.ego_from_camera, pose_of(mounting), atol=1e-12)
+                np.testing.assert_allclose(camera.global_from_ego, ego_pose, atol=1e-9)
+            annotated = [row for row in tables["sample_annotation"] if row["sample_token"] == frame.token]
+            assert frame.annotations is not None and frame.annotations.boxes.track_id is not None
+            assert set(frame.annotations.boxes.track_id) <= {row["instance_token"] for row in annotated}
+            assert (len(frame.annotations.boxes) > 0) == (len(annotated) > 0)
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 180), (320, 0), (0, 0)])
+def test_a_size_that_is_not_wholly_stated_is_not_known(broken: Callable[..., Path], width: int, height: int) -> None:
+    root = broken("sample_data", lambda rows: [row.update(width=width, height=height) for row in rows])
+    assert {camera.stated_size_px for camera in read_scenes(root, VERSION)[0].frames[0].cameras} == {None}
+
+
 def test_city_equals_the_devkit(plain_city: Path) -> None:
     assert_equals_devkit(plain_city, VERSION)
 
@@ -141,6 +193,77 @@ def test_recording_with_one_camera_and_no_lidar_is_read(broken: Callable[..., Pa
     np.testing.assert_array_equal(frame.global_from_ego, frame.cameras[0].global_from_ego)
 
 
+def test_without_a_lidar_the_ego_stands_where_the_nearest_camera_in_time_saw_it(
+    broken: Callable[..., Path],
+) -> None:
+    """The cameras are then read for their poses even if nobody wants them."""
+    late_us = {"CAM_FRONT": 40_000, "CAM_BACK": -10_000, "CAM_FRONT_LEFT": 30_000}
+    root = broken("sensor", lambda rows: None)
+    tables = {name: root / VERSION / f"{name}.json" for name in ("sensor", "calibrated_sensor", "sample_data")}
+    sensors, mountings, rows = (json.loads(path.read_text()) for path in tables.values())
+    channel_of = {row["token"]: row["channel"] for row in sensors}
+    channel = {row["token"]: channel_of[row["sensor_token"]] for row in mountings}
+    samples = {row["token"]: row for row in json.loads((root / VERSION / "sample.json").read_text())}
+    kept = [row for row in rows if channel[row["calibrated_sensor_token"]] in late_us]
+    poses = []
+    for row in kept:
+        name = channel[row["calibrated_sensor_token"]]
+        row["timestamp"] = samples[row["sample_token"]]["timestamp"] + late_us[name]
+        row["ego_pose_token"] = f"pose {row['token']}"
+        place = [float(late_us[name]), 0.0, 0.0]
+        poses.append(dict(token=row["ego_pose_token"], timestamp=0, translation=place, rotation=[1, 0, 0, 0]))
+    tables["sample_data"].write_text(json.dumps(kept))
+    (root / VERSION / "ego_pose.json").write_text(json.dumps(poses))
+    for with_cameras in (True, False):
+        for scene in read_scenes(root, VERSION, cameras=with_cameras):
+            for frame in scene.frames:
+                assert frame.global_from_ego[0, 3] == late_us["CAM_BACK"]
+                assert len(frame.cameras) == 3 and frame.ego_from_lidar is None
+
+
+def test_annotations_are_read_where_there_are_some_and_missed_where_there_must_be(
+    broken: Callable[..., Path],
+) -> None:
+    root = broken("sample_annotation", lambda rows: None)
+    (root / VERSION).rename(root / "v1.0-own_test")
+    (first, *_) = read_scenes(root, "v1.0-own_test")[0].frames
+    assert first.annotations is not None and len(first.annotations.boxes) > 0
+    (root / "v1.0-own_test").rename(root / VERSION)
+    (root / VERSION / "sample_annotation.json").write_text("[]")
+    (first, *_) = read_scenes(root, VERSION)[0].frames
+    assert first.annotations is not None and len(first.annotations.boxes) == 0
+    (root / VERSION / "sample_annotation.json").unlink()
+    with pytest.raises(InputError, match=r"sample_annotation\.json: the table is missing"):
+        read_scenes(root, VERSION)
+
+
+def test_an_official_split_without_a_scene_here_is_named(broken: Callable[..., Path]) -> None:
+    root = broken("scene", lambda rows: None)
+    (root / VERSION).rename(root / "v1.0-trainval")
+    (root / "v1.0-trainval" / "splits.json").unlink()
+    with pytest.raises(InputError, match=r"scene\.json: holds no scene of split 'val'$"):
+        read_scenes(root, "v1.0-trainval", "val")
+
+
+def test_the_first_of_two_scenes_of_one_name_is_named(broken: Callable[..., Path]) -> None:
+    root = broken("scene", copied("name", 1, 0))
+    first = json.loads((root / VERSION / "scene.json").read_text())[0]["token"]
+    with pytest.raises(InputError, match=f"row '{first}', key name"):
+        read_scenes(root, VERSION)
+
+
+def test_focal_lengths_may_be_short(broken: Callable[..., Path]) -> None:
+    """As in images whose pixels are counted in widths."""
+
+    def shorten(rows: Rows) -> None:
+        for row in rows:
+            if row["camera_intrinsic"]:
+                row["camera_intrinsic"] = [[0.5, 0, 0.5], [0, 0.5, 0.5], [0, 0, 1]]
+
+    camera = read_scenes(broken("calibrated_sensor", shorten), VERSION)[0].frames[0].cameras[0]
+    assert camera.intrinsic.tolist() == [[0.5, 0.0, 0.5], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
+
+
 def changed(row: int, **values: object) -> Callable[[Rows], object]:
     """A change of some columns of a row."""
     return lambda rows: rows[row].update(values)
@@ -165,7 +288,11 @@ BROKEN = [
     ("sample", changed(0, next="gone"), r"sample.json: no row 'gone', to which next of sample"),
     ("sample", lambda rows: rows[1].update(next=rows[0]["token"]), f"{ROW}, key next: '\\w+' came before it"),
     ("sample", lambda rows: rows[1].update(next=rows[1]["token"]), f"{ROW}, key next: '\\w+' came before it"),
-    ("sample", changed(1, scene_token="other"), f"sample.json: {ROW}, key scene_token: in the chain of scene"),
+    (
+        "sample",
+        changed(1, scene_token="other"),
+        f"sample.json: {ROW}, key scene_token: in the chain of scene 'city-0001', but",
+    ),
     ("sample", changed(0, timestamp=10**40), f"sample.json: {ROW}, key timestamp: Expected `int` <="),
     ("sample", changed(1, timestamp=2**60), f"sample.json: {ROW}, key timestamp: Expected `int` <="),
     ("sample", changed(1, timestamp=-1), f"sample.json: {ROW}, key timestamp: Expected `int` >= 0"),
@@ -185,6 +312,7 @@ BROKEN = [
     ),
     ("ego_pose", list.clear, r"ego_pose.json: no row '\w+', to which sample_data '\w+' points"),
     ("ego_pose", changed(0, rotation=[0, 0, 0, 0]), r"ego_pose.json: row .* rotation: a zero quater"),
+    ("calibrated_sensor", changed(0, rotation=[0, 0, 0, 0]), r"calibrated_sensor.json: row .* rotation: a zero quater"),
     ("ego_pose", without(0, "rotation"), r"ego_pose.json: .*missing required field `rotation`"),
     ("calibrated_sensor", list.clear, r"calibrated_sensor.json: no row '\w+', to which sample_data '\w+' points"),
     ("sensor", list.clear, r"sensor.json: no row '\w+', to which calibrated_sensor '\w+' points"),
@@ -222,7 +350,9 @@ def test_camera_that_cannot_be_inverted_is_named(broken: Callable[..., Path]) ->
             if row["camera_intrinsic"]:
                 row["camera_intrinsic"] = [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
 
-    with pytest.raises(InputError, match="key camera_intrinsic: not an invertible 3x3 matrix"):
+    with pytest.raises(
+        InputError, match=r"calibrated_sensor\.json: row '\w+', key camera_intrinsic: not an invertible 3x3 matrix"
+    ):
         read_scenes(broken("calibrated_sensor", flatten), VERSION)
 
 

@@ -155,8 +155,11 @@ def saved(content: Any) -> Callable[[Files, Path], Path]:
     return make
 
 
-def image_of(source: str, content: bytes | None) -> Callable[[Files, Path], Path]:
-    """A copy of a data root in which every image of a camera has this content; None makes it the endless /dev/zero."""
+def image_of(source: str, content: bytes | Callable[[bytes], bytes] | None) -> Callable[[Files, Path], Path]:
+    """A copy of a data root in which every image of a camera has this content, or is changed so.
+
+    None makes it the endless /dev/zero.
+    """
 
     def make(world: Files, folder: Path) -> Path:
         root = folder / "root"
@@ -171,7 +174,7 @@ def image_of(source: str, content: bytes | None) -> Callable[[Files, Path], Path
             elif content is None:
                 target.symlink_to("/dev/zero")
             else:
-                target.write_bytes(content)
+                target.write_bytes(content(path.read_bytes()) if callable(content) else content)
         return root
 
     return make
@@ -223,9 +226,12 @@ def pipe(world: Files, folder: Path) -> Path:
     return folder / "pipe.png"
 
 
+def half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
 def first_image_cut(world: Files, folder: Path) -> Path:
-    content = (world["coco"] / "images" / "a.png").read_bytes()
-    (folder / "cut.png").write_bytes(content[: len(content) // 2])
+    (folder / "cut.png").write_bytes(half((world["coco"] / "images" / "a.png").read_bytes()))
     return folder / "cut.png"
 
 
@@ -267,9 +273,11 @@ BAD: dict[str, Callable[[Files, Path], Path]] = {
     "no_safetensors": text("no checkpoint", "bad.safetensors"),
     "city_of_zeros": image_of("city", None),
     "city_of_empty_images": image_of("city", b""),
+    "city_of_cut_images": image_of("city", half),
     "city_of_text": image_of("city", b"\xff\xd8 no image"),
     "coco_of_zeros": image_of("coco", None),
     "coco_of_empty_images": image_of("coco", b""),
+    "coco_of_cut_images": image_of("coco", half),
     "coco_outside": coco_naming("../instances.json"),
     "coco_absolute": coco_naming("/dev/zero"),
     "infos_outside": infos_naming("/etc/hostname"),
@@ -355,6 +363,7 @@ CASES = [
         for bad in ("device", "outside")
     ),
     (TRACK.replace("{city}", "{splits_twice}"), "splits.json: key 'city_val' is there twice in one object"),
+    (CREATE.replace("{city}", "{flat}") + " --coco", "key size[0]: Expected `float` > 0"),
     (CREATE.replace("{city}", "{splits_of_numbers}"), "splits.json: not a dictionary from split to scene names"),
     # Arguments.
     (TRACK.replace(VAL_SPLIT, LONG_SPLIT), "splits.json: no split 'sss"),
@@ -437,6 +446,10 @@ CASES = [
     # Images.
     ("CITY_ROOT={city_of_zeros} " + TEST, "cannot be read (not a regular file)"),
     ("CITY_ROOT={city_of_empty_images} " + TEST, "cannot be read (not an image)"),
+    ("CITY_ROOT={city_of_cut_images} " + TEST, "cannot be read ("),
+    ("CITY_ROOT={city_of_cut_images} " + TRAIN, "cannot be read ("),
+    ("IMAGES_ROOT={coco_of_cut_images} " + TEST_2D, "a.png: cannot be read ("),
+    ("IMAGES_ROOT={coco_of_cut_images} " + THRESHOLDS, "a.png: cannot be read ("),
     ("CITY_ROOT={city_of_text} " + TEST, "cannot be read ("),
     ("CITY_ROOT={city_of_text} " + TRAIN, "cannot be read ("),
     ("IMAGES_ROOT={coco_outside} " + TEST_2D, "file_name '../instances.json' leaves the folder of images"),
@@ -475,7 +488,8 @@ def test_ends_in_one_line(
     out = tmp_path / "out"
     made.mkdir()
     out.mkdir()
-    old = {out / name: name.encode() for name in ("result.json", "result.pth", "result_temporal_infos_city_val.pkl")}
+    names = ("result.json", "result.pth", "result_temporal_infos_city_val.pkl", "coco_city_val.json")
+    old = {out / name: name.encode() for name in names}
     for path, content in old.items():
         path.write_bytes(content)
     files = {**world, "out": out, "nothing": tmp_path / "nothing"}

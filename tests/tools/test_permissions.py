@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
-import detection.data.create_infos
-import detection.images2d.export  # noqa: F401
+import detection.data.create_infos  # noqa: F401
 import evaluation.tracking  # noqa: F401
 import visualization  # noqa: F401
 from scenes import read_scenes, write_detections, write_tracks
@@ -38,7 +38,10 @@ def open_folder() -> Iterator[Path]:
         detections = simulate_detections(scenes)
         write_detections(folder / "detections.json", detections)
         write_tracks(folder / "tracks.json", track_results(detections, scenes))
+        shutil.copy(folder / "tracks.json", folder / "other.json")
         (folder / "config.py").write_text("tracker = dict()")
+        torch.save({"weight": torch.ones(2)}, folder / "weights.pth")
+        (folder / "scalars.json").write_text('{"step": 1, "lr": 0.1, "time": 0.5, "loss": 3.0}\n')
         yield folder
 
 
@@ -81,6 +84,10 @@ _CITY = f"--dataroot {{}}/city --version {VERSION} --split {VAL_SPLIT}"
 TRACK = f"track.py {{}}/detections.json {_CITY} --config {{}}/config.py --workers 1 --out {{}}/out/tracks.json"
 CREATE = f"create_data.py {{}}/city --version {VERSION} --out-dir {{}}/out"
 MAKE = "make_city.py {}/out/city --train-scenes 0 --val-scenes 1 --frames 1 --no-images --workers 1"
+EVALUATE = f"evaluate.py tracking {{}}/tracks.json {_CITY} --out {{}}/out"
+COMPARE = f"evaluate.py compare {{}}/tracks.json {{}}/other.json {_CITY}"
+CONVERT = "convert_checkpoint.py {}/weights.pth {}/out/weights.pth"
+CURVES = "analyze_logs.py plot_curve {}/scalars.json --out {}/out/curves.png"
 VISUALIZE = f"visualize.py {{}}/tracks.json {_CITY} --workers 1 --out {{}}/out --format "
 
 
@@ -92,6 +99,10 @@ VISUALIZE = f"visualize.py {{}}/tracks.json {_CITY} --workers 1 --out {{}}/out -
         (TRACK, f"city/{VERSION}/sample.json", "sample.json: Permission denied"),
         (TRACK, f"city/{VERSION}", "Permission denied"),
         (CREATE, f"city/{VERSION}/sample_annotation.json", "sample_annotation.json: Permission denied"),
+        (EVALUATE, "tracks.json", "tracks.json: Permission denied"),
+        (COMPARE, "other.json", "other.json: Permission denied"),
+        (CONVERT, "weights.pth", "weights.pth: cannot be read: Permission denied"),
+        (CURVES, "scalars.json", "scalars.json: Permission denied"),
         (VISUALIZE + "html", "tracks.json", "tracks.json: Permission denied"),
         *(
             (command, "out", f"/out/{output}: Permission denied")
@@ -99,6 +110,9 @@ VISUALIZE = f"visualize.py {{}}/tracks.json {_CITY} --workers 1 --out {{}}/out -
                 (TRACK, "tracks.json"),
                 (CREATE, "nuscenes2d_temporal_infos_city_train.pkl"),
                 (MAKE, "city"),
+                (EVALUATE, "metrics_details.json"),
+                (CONVERT, "weights.pth"),
+                (CURVES, "curves.png"),
                 (VISUALIZE + "html", "city-0002.html"),
                 (VISUALIZE + "video", "city-0002.mp4"),
                 (VISUALIZE + "png", "city-0002.png"),

@@ -142,8 +142,12 @@ _VISUALIZE = f"visualize.py {{folder}}/tracks.json {_CITY} --out {{out}} --forma
 COMMANDS = {
     "track": (f"track.py {{folder}}/detections.json {_CITY} --out {{out}}/tracks.json", ["tracks.json"]),
     "create_data": (
-        f"create_data.py {{city}} --version {VERSION} --out-dir {{out}}",
-        [f"nuscenes2d_temporal_infos_city_{split}.pkl" for split in ("train", "val")],
+        f"create_data.py {{city}} --version {VERSION} --out-dir {{out}} --coco",
+        [
+            name
+            for split in ("train", "val")
+            for name in (f"nuscenes2d_temporal_infos_city_{split}.pkl", f"coco_city_{split}.json")
+        ],
     ),
     "convert_checkpoint": ("convert_checkpoint.py {folder}/tiny.pth {out}/weights.pth", ["weights.pth"]),
     "analyze_logs": ("analyze_logs.py plot_curve {folder}/scalars.json --out {out}/curves.png", ["curves.png"]),

@@ -117,6 +117,13 @@ def test_2d_boxes_keep_a_track_alive_for_a_while(boxes_at) -> None:
     assert kept == [1] * 6 + [0] * 4
 
 
+def test_cameras_that_see_nothing_keep_no_track(boxes_at) -> None:
+    car = boxes_at([(20.0, 0.0)], velocity_mps=np.full((1, 2), 0.01))
+    seen_by, boxes = looked(car)
+    blind = [(seen_by, boxes.select(np.zeros(0, np.int64)))]
+    assert [len(output) for output in drive(Tracker(), car, 4, blind)] == [1] * 7 + [0] * 3
+
+
 def test_a_kept_track_takes_its_boxes_again(boxes_at) -> None:
     car = boxes_at([(20.0, 0.0)], velocity_mps=np.full((1, 2), 0.01))
     names = []
@@ -151,6 +158,18 @@ def test_a_score_rises_by_the_share_of_the_life_that_was_seen(boxes_at) -> None:
         output = tracker.step(car, index * KEY_FRAME_US, EGO, cameras)
     odds = CAR_ODDS * np.exp(0.8 * 2 / 4)
     assert output.score.tolist() == pytest.approx([odds / (1.0 + odds) * (1.0 - np.exp(-1.0))])
+
+
+def test_frames_without_a_3d_box_belong_to_the_life_that_was_seen(boxes_at) -> None:
+    """Four frames with a 3D box that no camera sees, then two seen by cameras alone."""
+    car = boxes_at([(20.0, 0.0)], velocity_mps=np.full((1, 2), 0.01))
+    tracker = Tracker(TrackerConfig(camera_evidence=CameraEvidenceConfig(keep_s=3.0)))
+    for index in range(6):
+        boxes, cameras = (car, ()) if index < 4 else (Boxes3D.empty(), [looked(car)])
+        tracker.step(boxes, index * KEY_FRAME_US, EGO, cameras)
+    # Each time 0.5 s more of a life of 2.5 s, then 3 s.
+    first = 0.8 * 0.5 / 2.5
+    assert tracker.state()["tracks.support"].tolist() == pytest.approx([first + (0.8 - first) * 0.5 / 3.0])
 
 
 def test_2d_boxes_start_no_track(boxes_at) -> None:

@@ -7,18 +7,26 @@ from hypothesis import strategies as st
 from evaluation.tracking import tracking_metrics
 from scenes import Boxes3D, read_detections, read_scenes, select_samples
 from scenes.city.simulated_detector import simulate_detections
+from scenes.geometry import invert_pose, pose_matrix, rotation_from_yaw
 from tracking import ScoreScale, TrackerConfig, offline, track_results, tracker_config_from_dict
 from tracking.offline import track_offline
 
-EGO = np.eye(4)
+EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
+"""Where the ego begins: far from the origin, and turned. Boxes are placed as it sees them from there."""
+STEP_M = 2.0
+"""What it drives from frame to frame."""
 
 
 def track(
     frames: list[Boxes3D], config: TrackerConfig | None = None, times_us: list[int] | None = None
 ) -> list[Boxes3D]:
+    """Boxes that the ego sees, tracked in global coordinates, and as it sees them again."""
     times_us = times_us or [500_000 * index for index in range(len(frames))]
-    scale = ScoreScale.unknown()
-    return track_offline(frames, times_us, [EGO] * len(frames), config or TrackerConfig(), scale, [()] * len(frames))
+    egos = [EGO @ pose_matrix([STEP_M * index, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]) for index in range(len(frames))]
+    with np.errstate(invalid="ignore"):  # some velocities are infinite
+        seen = [boxes.transform(EGO) for boxes in frames]
+    tracked = track_offline(seen, times_us, egos, config or TrackerConfig(), ScoreScale.unknown(), [()] * len(frames))
+    return [boxes.transform(invert_pose(EGO)) for boxes in tracked]
 
 
 def test_gaps_are_filled_and_scores_are_those_of_the_whole_track(boxes_at) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D, InputError
+from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, NO_QUERY, TRACKING_CLASSES, Boxes3D, InputError
 from scenes.geometry import pose_matrix, rotation_from_yaw
 from tracking import ScoreScale, Tracker, TrackerConfig, tracker_config_from_dict
 
@@ -81,6 +81,15 @@ def test_an_object_that_is_not_seen_for_long_is_forgotten(boxes_at) -> None:
     assert len(outputs[-2]) == 0
 
 
+def test_nothing_is_remembered_of_those_that_are_forgotten(boxes_at) -> None:
+    """One goes, another stays."""
+    tracker = Tracker()
+    for index in range(14):
+        boxes = boxes_at([(0.0, 5.0), (0.0, 40.0)] if index < 6 else [(0.0, 40.0)])
+        tracker.step(boxes, START_US + index * KEY_FRAME_US, EGO)
+    assert len(remembered(tracker)["number"]) == 1
+
+
 def test_coasting_tracks_are_reported_where_they_are_predicted(boxes_at) -> None:
     outputs = track([*moving(boxes_at, 7), Boxes3D.empty(), Boxes3D.empty()])
     assert [len(boxes) for boxes in outputs[-2:]] == [1, 0]
@@ -97,6 +106,30 @@ def test_a_query_leads_its_track_through_a_crowd(boxes_at) -> None:
     outputs = track(frames, TrackerConfig(suppress_duplicates=False))
     left = [boxes.track_id[boxes.query_id == 5].tolist() for boxes in outputs]
     assert left == [left[0]] * len(meeting)
+
+
+def test_tracks_name_the_query_that_saw_them_last(boxes_at) -> None:
+    named = boxes_at([(0.0, 5.0), (0.0, 40.0)], query_id=np.array([5, NO_QUERY]))
+    again = boxes_at([(0.0, 5.0), (0.0, 40.0)], query_id=np.array([NO_QUERY, NO_QUERY]))
+    config = TrackerConfig(use_identity=False)
+    first, second, third = track([named, again, again.replace(query_id=None)], config)
+    by_place = dict(zip(first.center_m[:, 1].round().tolist(), first.query_id.tolist(), strict=True))
+    assert by_place == {5.0: 5, 40.0: NO_QUERY}
+    assert second.query_id is None and third.query_id is None
+
+
+@pytest.mark.parametrize("steps", [2, 5])
+def test_boxes_are_traced_back_to_where_tracks_were(steps: int, boxes_at) -> None:
+    """The cost of CenterPoint's tracker: where a box was, by its velocity, at the time of the track's last box."""
+    config = tracker_config_from_dict(
+        {"every_class": {"motion": "last_box"}, "cost": "backtracked_distance", "suppress_duplicates": False}
+    )
+    frames = [
+        boxes_at([(12.0 * step, 0.0), (12.0 * step + 12.0, 0.5)], velocity_mps=[[24.0, 0.0]] * 2)
+        for step in range(steps)
+    ]
+    ids = [boxes.track_id[boxes.center_m[:, 0].argsort()].tolist() for boxes in track(frames, config)]
+    assert ids == [ids[0]] * steps
 
 
 def test_a_query_is_not_believed_where_motion_disagrees(boxes_at) -> None:
@@ -144,6 +177,7 @@ def test_births_confirmation_and_least_scores(boxes_at) -> None:
 
     birth = tracker_config_from_dict({"every_class": {"birth_score": 0.5}})
     assert [len(boxes) for boxes in track([scored(0.4), scored(0.6), scored(0.4)], birth)] == [0, 1, 1]
+    assert [len(boxes) for boxes in track([scored(0.5)], birth)] == [1]
     used = tracker_config_from_dict({"every_class": {"min_score": 0.5}, "report_unseen_s": 0.0})
     assert [len(boxes) for boxes in track([scored(0.6), scored(0.4)], used)] == [1, 0]
     confirmed = tracker_config_from_dict({"every_class": {"confirm_hits": 3}})
@@ -171,6 +205,16 @@ def test_odd_time_is_named_and_survived(gap_us: int, message: str, boxes_at, cap
     assert output.track_id.tolist() == (["2"] if gap_us > 0 else ["1"])
     after = tracker.step(boxes_at([(0.0, 5.0)]), now_us + KEY_FRAME_US, EGO)
     assert after.track_id.tolist() == output.track_id.tolist()
+
+
+def test_ordinary_time_is_not_named(boxes_at, caplog) -> None:
+    """From the first frame on, at any time that there is, up to a gap of ten seconds, down to a microsecond."""
+    for start_us in (START_US, 2**53 - 10_000_001):
+        tracker = Tracker(tracker_config_from_dict({"every_class": {"max_unseen_s": 60.0}}))
+        for elapsed_us in (0, 1, 10_000_001):
+            output = tracker.step(boxes_at([(0.0, 5.0)]), start_us + elapsed_us, EGO)
+            assert output.track_id.tolist() == ["1"]
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("timestamp_us", [10**40, 2**53 + 1, -(10**40)])
@@ -334,6 +378,9 @@ def test_improbable_boxes_start_no_track(boxes_at, scale) -> None:
         assert (probability >= 0.3) == bool(born)
         tracker = Tracker(TrackerConfig(birth_probability=0.3), scale)
         assert len(tracker.step(boxes_at([(0.0, 5.0)], score=np.array([score])), START_US, EGO)) == born
+    box = boxes_at([(0.0, 5.0)], score=np.array([0.35]))
+    least = Tracker(score_scale=scale).assign(box, START_US, EGO).measured.probability[0]
+    assert len(Tracker(TrackerConfig(birth_probability=least), scale).step(box, START_US, EGO)) == 1
 
 
 @st.composite

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from scenes import Camera, read_scenes
+from scenes.geometry import pose_matrix, rotation_from_yaw, transform_points
 from visualization.views import BirdsEyeView, CameraView, clip_segments, shown_size_px
 
 WIDTH, HEIGHT = 160, 90
@@ -17,12 +18,21 @@ coordinates = st.floats(-1000, 1000, allow_nan=False, width=32)
 segments = arrays(np.float64, st.tuples(st.integers(0, 8), st.just(2), st.just(2)), elements=coordinates)
 
 
+EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
+"""Far from the origin, and turned."""
+
+
+def seen(*points_m: tuple[float, float, float]) -> np.ndarray:
+    """Global points (N, 3) of those that the ego sees ahead, to its left and above."""
+    return transform_points(EGO, np.array(points_m))
+
+
 def forward_camera(tmp_path) -> Camera:
-    """Looks along global x from the origin."""
+    """Looks ahead, along x of the ego, from where that stands."""
     axes = np.eye(4)
     axes[:3, :3] = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
     intrinsic = np.array([[100.0, 0.0, 80.0], [0.0, 100.0, 45.0], [0.0, 0.0, 1.0]])
-    return Camera("CAM", 0, tmp_path / "image.jpg", (WIDTH, HEIGHT), intrinsic, axes, np.eye(4))
+    return Camera("CAM", 0, tmp_path / "image.jpg", (WIDTH, HEIGHT), intrinsic, axes, EGO)
 
 
 @given(segments)
@@ -49,7 +59,7 @@ def test_a_segment_is_visible_if_a_point_of_it_is_inside(pixels):
 def test_a_segment_that_ends_behind_the_camera_is_cut_at_the_near_plane(tmp_path):
     view = CameraView(forward_camera(tmp_path), WIDTH, HEIGHT)
     # From ten metres ahead, to the left, to ten metres behind on the same side: it leaves by the left border.
-    pixels, visible = view.segments(np.array([[10.0, 2.0, 0.0]]), np.array([[-10.0, 2.0, 0.0]]))
+    pixels, visible = view.segments(seen((10.0, 2.0, 0.0)), seen((-10.0, 2.0, 0.0)))
     assert visible.all()
     assert pixels[0, 0] == pytest.approx([60.0, 45.0])
     assert pixels[0, 1] == pytest.approx([0.0, 45.0])
@@ -58,7 +68,7 @@ def test_a_segment_that_ends_behind_the_camera_is_cut_at_the_near_plane(tmp_path
 def test_boxes_lie_the_same_in_an_image_whose_size_the_tables_do_not_state(tmp_path):
     stated = forward_camera(tmp_path)
     bare = replace(stated, stated_size_px=None)
-    points = np.array([[20.0, 2.0, -1.0], [9.0, -4.0, 0.5]])
+    points = seen((20.0, 2.0, -1.0), (9.0, -4.0, 0.5))
     Image.new("RGB", (WIDTH, HEIGHT)).save(stated.image_path)
     for expected, shown in zip(
         CameraView(stated, 64, 48).segments(points, points),
@@ -74,14 +84,14 @@ def test_a_missing_image_of_unknown_size_is_taken_to_have_the_optical_axis_in_it
 
 def test_what_is_wholly_behind_the_camera_is_not_visible(tmp_path):
     view = CameraView(forward_camera(tmp_path), WIDTH, HEIGHT)
-    _, visible = view.segments(np.array([[-5.0, 1.0, 0.0]]), np.array([[-9.0, -1.0, 0.0]]))
+    _, visible = view.segments(seen((-5.0, 1.0, 0.0)), seen((-9.0, -1.0, 0.0)))
     assert not visible.any()
-    assert view.polygon(np.array([[-5.0, 1.0, 0.0], [-5.0, -1.0, 0.0], [-6.0, 0.0, 1.0]])).shape == (0, 2)
+    assert view.polygon(seen((-5.0, 1.0, 0.0), (-5.0, -1.0, 0.0), (-6.0, 0.0, 1.0))).shape == (0, 2)
 
 
 def test_a_polygon_is_cut_at_the_near_plane(tmp_path):
     view = CameraView(forward_camera(tmp_path), WIDTH, HEIGHT)
-    square = np.array([[10.0, 2.0, 0.0], [10.0, -2.0, 0.0], [-10.0, -2.0, 0.0], [-10.0, 2.0, 0.0]])
+    square = seen((10.0, 2.0, 0.0), (10.0, -2.0, 0.0), (-10.0, -2.0, 0.0), (-10.0, 2.0, 0.0))
     corners = view.polygon(square)
     assert len(corners) == 4
     assert np.isfinite(corners).all()
@@ -90,15 +100,15 @@ def test_a_polygon_is_cut_at_the_near_plane(tmp_path):
 
 def test_a_smaller_view_scales_the_projection(tmp_path):
     camera = forward_camera(tmp_path)
-    start, end = np.array([[8.0, 1.0, 0.5]]), np.array([[9.0, -1.0, 0.2]])
+    start, end = seen((8.0, 1.0, 0.5)), seen((9.0, -1.0, 0.2))
     whole, _ = CameraView(camera, WIDTH, HEIGHT).segments(start, end)
     half, _ = CameraView(camera, WIDTH // 2, HEIGHT // 2).segments(start, end)
     assert half == pytest.approx(0.5 * whole)
 
 
 def test_birds_eye_view_has_the_ego_in_the_middle_and_forward_up():
-    view = BirdsEyeView(np.eye(4), 200, 300, pixels_per_m=5.0)
-    pixels = view.pixels(np.array([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0], [0.0, 4.0, 0.0]]))
+    view = BirdsEyeView(EGO, 200, 300, pixels_per_m=5.0)
+    pixels = view.pixels(seen((0.0, 0.0, 0.0), (10.0, 0.0, 0.0), (0.0, 4.0, 0.0)))
     assert pixels == pytest.approx(np.array([[100.0, 150.0], [100.0, 100.0], [80.0, 150.0]]))
 
 

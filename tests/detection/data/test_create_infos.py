@@ -43,8 +43,10 @@ def edited_root(small_city: Path, tmp_path: Path) -> EditTables:
 def mini(mini_val: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[dict[str, Any]]]:
     out = tmp_path_factory.mktemp("mini")
     written = create_infos(mini_val, "v1.0-mini", out)
-    assert list(written) == [out / "nuscenes2d_temporal_infos_val.pkl"]  # no training scene is there
-    infos, _ = read_infos(next(iter(written)))
+    assert [split.path for split in written] == [
+        out / "nuscenes2d_temporal_infos_val.pkl"
+    ]  # no training scene is there
+    infos, _ = read_infos(written[0].path)
     return pytest.importorskip("nuscenes").NuScenes("v1.0-mini", str(mini_val), verbose=False), infos
 
 
@@ -130,11 +132,11 @@ def test_2d_boxes_are_those_of_the_published_rule(mini: tuple[Any, list[dict[str
 
 def test_writes_one_file_a_split_where_it_is_told(small_city: Path, tmp_path: Path) -> None:
     written = create_infos(small_city, VERSION, tmp_path / "out", "mine")
-    assert {path.name: frames for path, frames in written.items()} == {
+    assert {split.path.name: split.frames for split in written} == {
         f"mine_temporal_infos_{TRAIN_SPLIT}.pkl": 10,
         f"mine_temporal_infos_{VAL_SPLIT}.pkl": 5,
     }
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in written)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(split.path.name for split in written)
 
 
 def test_test_split_needs_no_annotations(edited_root: EditTables) -> None:
@@ -147,8 +149,8 @@ def test_test_split_needs_no_annotations(edited_root: EditTables) -> None:
         (root / "v1.0-test" / f"{name}.json").unlink()
     (root / "v1.0-test" / "splits.json").unlink()
     written = create_infos(root, "v1.0-test")
-    assert {path.name: frames for path, frames in written.items()} == {"nuscenes2d_temporal_infos_test.pkl": 15}
-    infos, _ = read_infos(next(iter(written)))
+    assert {split.path.name: split.frames for split in written} == {"nuscenes2d_temporal_infos_test.pkl": 15}
+    infos, _ = read_infos(written[0].path)
     assert "gt_boxes" not in infos[0] and len(infos[0]["cams"]) == 6
 
 
@@ -170,7 +172,7 @@ def test_recording_without_lidar_uses_the_ego_frame(edited_root: EditTables, sma
             "sample_annotation": unseen,
         }
     )
-    path = next(iter(create_infos(root, VERSION)))
+    path = create_infos(root, VERSION)[0].path
     infos, _ = read_infos(path)
     assert infos[0]["lidar_path"] == "" and infos[0]["lidar2ego_rotation"] == [1.0, 0.0, 0.0, 0.0]
     record = TemporalFrameDataset(root, path.name, []).record(0)
@@ -200,7 +202,7 @@ def test_any_cameras(edited_root: EditTables) -> None:
             "sample_data": lambda rows: [row for row in rows if row["calibrated_sensor_token"] not in mountings],
         }
     )
-    path = next(iter(create_infos(root, VERSION)))
+    path = create_infos(root, VERSION)[0].path
     names = [camera.name for camera in TemporalFrameDataset(root, path, []).record(0).cameras]
     assert sorted(names) == ["nose", "rear"]
     chosen = TemporalFrameDataset(root, path, [], cameras=["rear"]).record(0).cameras
@@ -240,7 +242,7 @@ def test_image_size_from_the_image_where_tables_lack_it(edited_root: EditTables,
     with pytest.raises(InputError, match=r"\.jpg: no such file; the tables do not state the image's size either"):
         create_infos(root, VERSION)
     shutil.copytree(small_city / "samples", root / "samples")
-    infos, _ = read_infos(next(iter(create_infos(root, VERSION))))
+    infos, _ = read_infos(create_infos(root, VERSION)[0].path)
     assert {(camera["width"], camera["height"]) for camera in infos[0]["cams"].values()} == {(320, 180)}
 
 

@@ -10,36 +10,44 @@ from hypothesis import strategies as st
 
 from evaluation.analysis.ray_duplicates import RayDuplicates, ray_duplicates
 from scenes import LABEL_OF_CLASS, Annotations, Boxes3D, Frame, Results, Scene, read_scenes, read_split_detections
+from scenes.geometry import pose_matrix, rotation_from_yaw
 
-EGO_M = np.array([600.0, 1600.0, 0.0])
+EGO = pose_matrix([600.0, 1600.0, 3.0], rotation_from_yaw(2.1)[0].tolist())
 CAR = LABEL_OF_CLASS["car"]
 
 
 def boxes(places_m: Sequence[Sequence[float]], label: int = CAR, scores: Sequence[float] | None = None) -> Boxes3D:
-    """Cars of 2 m x 4 m at places (x, y) relative to the car that sees them."""
+    """Cars of 2 m x 4 m at places (x, y) as the car sees them."""
     count = len(places_m)
     return Boxes3D(
-        center_m=EGO_M + np.c_[np.array(places_m, dtype=np.float64).reshape(-1, 2), np.zeros(count)],
+        center_m=np.c_[np.array(places_m, dtype=np.float64).reshape(-1, 2), np.zeros(count)],
         size_wlh_m=np.tile([2.0, 4.0, 1.5], (count, 1)),
         rotation=np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
         velocity_mps=np.zeros((count, 2)),
         label=np.full(count, label),
         score=np.ones(count) if scores is None else np.array(scores),
-    )
+    ).transform(EGO)
 
 
 def scene(annotated: Boxes3D) -> Scene:
-    """One frame."""
-    count = np.ones(len(annotated), dtype=np.int64)
-    pose = np.eye(4)
-    pose[:3, 3] = EGO_M
-    frame = Frame("a", 0, pose, None, (), Annotations(annotated, count, count, 4 * count, Boxes3D.empty()))
-    return Scene("s", "s", "", "", (frame,))
+    """Three frames of a car that drives; there is something only where it stands at `EGO`, in the middle one."""
+    frames = []
+    for index, boxes_here in enumerate((Boxes3D.empty(), annotated, Boxes3D.empty())):
+        count = np.ones(len(boxes_here), dtype=np.int64)
+        pose = EGO @ pose_matrix([15.0 * (index - 1), 0.0, 0.0], [1.0, 0.0, 0.0, 0.0])
+        annotations = Annotations(boxes_here, count, count, 4 * count, Boxes3D.empty())
+        frames.append(Frame("abc"[index], 500_000 * index, pose, None, (), annotations))
+    return Scene("s", "s", "", "", tuple(frames))
 
 
 def counted(annotated: Boxes3D, found: Boxes3D) -> tuple[int, int]:
-    result = ray_duplicates(Results({"a": found}), [scene(annotated)])
-    return result.annotations, result.duplicates
+    """Whatever the order of the frames in the file."""
+    seen = {"a": Boxes3D.empty(), "b": found, "c": Boxes3D.empty()}
+    results = [
+        ray_duplicates(Results({token: seen[token] for token in order}), [scene(annotated)]) for order in ("abc", "bca")
+    ]
+    assert results[0] == results[1]
+    return results[0].annotations, results[0].duplicates
 
 
 def spare(count: int) -> list[list[float]]:

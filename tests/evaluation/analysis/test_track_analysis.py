@@ -8,8 +8,13 @@ from evaluation.evaluation import Evaluation
 from evaluation.tracking import tracking_metrics
 from scenes import Annotations, Boxes3D, Frame, Results, Scene, read_scenes, read_tracks
 from scenes.classes import LABEL_OF_CLASS
+from scenes.geometry import pose_matrix, rotation_from_yaw
 
 N_FRAMES = 10
+EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
+"""Where the ego begins: far from the origin, and turned. Boxes are placed as it sees them from there."""
+STEP_M = 1.0
+"""What it drives from frame to frame."""
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +84,20 @@ def boxes(identities: list[str], x_m: list[float], label: str, score: float = 0.
         label=np.full(count, LABEL_OF_CLASS[label]),
         score=np.full(count, score),
         track_id=np.array(identities, dtype=np.str_),
-    )
+    ).transform(EGO)
+
+
+def ahead(distance_m: float) -> np.ndarray:
+    return pose_matrix([distance_m, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0])
 
 
 def two_cars_and_a_truck(n_frames: int = N_FRAMES) -> Scene:
-    """Cars at 0 m and 10 m, a truck at 20 m, all at rest."""
+    """Cars 0 m and 10 m ahead of where the ego begins, a truck at 20 m, all at rest."""
     annotated = Boxes3D.concatenate([boxes(["a", "b"], [0, 10], "car"), boxes(["t"], [20], "truck")])
     ones = np.ones(3, dtype=np.int64)
     annotations = Annotations(annotated, ones, ones, 4 * ones, Boxes3D.empty())
     frames = tuple(
-        Frame(f"s{index}", 1_000_000 + 500_000 * index, np.eye(4), np.eye(4), (), annotations)
+        Frame(f"s{index}", 1_000_000 + 500_000 * index, EGO @ ahead(STEP_M * index), np.eye(4), (), annotations)
         for index in range(n_frames)
     )
     return Scene("token", "scene", "", "", frames)

@@ -7,8 +7,18 @@ from evaluation.comparison.bootstrap import comparison_table
 from evaluation.comparison.tracks import HIGHER_IS_BETTER, compare_tracks
 from evaluation.tracking import tracking_metrics
 from scenes import Annotations, Boxes3D, Frame, Results, Scene, read_scenes, read_tracks
+from scenes.geometry import pose_matrix, rotation_from_yaw
 
 N_SCENES = 30
+EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
+"""Where each scene begins: far from the origin, and turned."""
+STEP_M = 1.5
+"""What the ego drives from frame to frame."""
+
+
+def driving(frame: int) -> np.ndarray:
+    """The ego's pose in a frame of a scene."""
+    return EGO @ pose_matrix([STEP_M * frame, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0])
 
 
 def scene(name: str, rng: np.random.Generator) -> Scene:
@@ -22,13 +32,13 @@ def scene(name: str, rng: np.random.Generator) -> Scene:
         label=np.zeros(count, dtype=np.int64),
         score=np.ones(count),
         track_id=np.array([f"{name}{index}" for index in range(count)]),
-    )
+    ).transform(EGO)
     ones = np.ones(count, dtype=np.int64)
     annotations = Annotations(boxes, ones, ones, ones, Boxes3D.empty())
-    times_us = range(0, 5_000_000, 500_000)
-    return Scene(
-        name, name, "", "", tuple(Frame(f"{name}-{t}", t, np.eye(4), np.eye(4), (), annotations) for t in times_us)
+    frames = (
+        Frame(f"{name}-{index}", 500_000 * index, driving(index), np.eye(4), (), annotations) for index in range(10)
     )
+    return Scene(name, name, "", "", tuple(frames))
 
 
 def tracks(scenes: list[Scene], miss_probability: float, seed: int) -> Results:

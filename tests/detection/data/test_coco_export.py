@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
-import json
+import os
 from pathlib import Path
 
 import cv2
@@ -13,13 +14,13 @@ import pytest
 from pycocotools.coco import COCO
 
 from detection.config import read_config
+from detection.data.coco_export import coco_instances
 from detection.data.create_infos import create_infos
-from detection.data.infos import CATEGORY_NAMES_2D, read_infos, write_infos
+from detection.data.infos import CATEGORY_NAMES_2D, read_infos
 from detection.data.loading import batches, build_loader
 from detection.images2d.annotations import read_instances
-from detection.images2d.export import export_coco
 from detection.metrics.coco import evaluate_coco, write_coco_results
-from scenes import DETECTION_CLASSES, InputError, read_scenes
+from scenes import DETECTION_CLASSES, read_scenes
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
 from scenes.coco_results import read_coco_boxes
 
@@ -31,10 +32,9 @@ def coco_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A city with the instances files of both splits, and black images."""
     root = tmp_path_factory.mktemp("coco") / "city"
     make_city(root, train_scenes=1, val_scenes=1, frames=3, image_size=(176, 99), images=False, workers=1)
-    create_infos(root, VERSION)
-    for split in (TRAIN_SPLIT, VAL_SPLIT):
-        exported = export_coco(root / f"nuscenes2d_temporal_infos_{split}.pkl")
-        for image in read_instances(exported.path).images:
+    for split in create_infos(root, VERSION, coco=True):
+        assert split.coco is not None
+        for image in read_instances(split.coco.path).images:
             path = root / image.file_name
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), np.zeros((image.height, image.width, 3), dtype=np.uint8))
@@ -89,23 +89,31 @@ def test_the_citys_config_makes_batches_of_it(coco_city: Path, monkeypatch: pyte
         assert (batch.targets is not None) == annotated
 
 
-def test_infos_without_boxes_are_images_alone(coco_city: Path, tmp_path: Path) -> None:
-    infos, metadata = read_infos(coco_city / f"nuscenes2d_temporal_infos_{VAL_SPLIT}.pkl")
+def test_infos_without_boxes_are_images_alone(coco_city: Path) -> None:
+    infos, _ = read_infos(coco_city / f"nuscenes2d_temporal_infos_{VAL_SPLIT}.pkl")
     without = [{key: value for key, value in info.items() if key != "bboxes2d"} for info in infos[:1]]
-    path = tmp_path / "own_temporal_infos_test.pkl"
-    write_infos(path, without, metadata)
-    exported = export_coco(path)
-    assert (exported.path.name, exported.images, exported.boxes) == ("coco_test.json", 6, 0)
-    assert json.loads(exported.path.read_text())["annotations"] == []
+    content = coco_instances(without, coco_city)
+    assert len(content["images"]) == 6 and content["annotations"] == []
 
 
-def test_infos_that_do_not_say_enough_are_one_line(coco_city: Path, tmp_path: Path) -> None:
-    infos, metadata = read_infos(coco_city / f"nuscenes2d_temporal_infos_{VAL_SPLIT}.pkl")
-    path = tmp_path / "own_temporal_infos_test.pkl"
-    write_infos(path, infos, {})
-    with pytest.raises(InputError, match=r"test\.pkl: does not say its data root; tools/create_data\.py makes one"):
-        export_coco(path)
-    del infos[0]["cams"]["CAM_BACK"]["width"]
-    write_infos(path, infos, metadata)
-    with pytest.raises(InputError, match=r"test\.pkl: sample '.*', CAM_BACK: does not say the size of its image"):
-        export_coco(path)
+def test_a_fault_in_the_last_file_leaves_every_old_one(
+    coco_city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [
+        *(f"nuscenes2d_temporal_infos_{split}.pkl" for split in (TRAIN_SPLIT, VAL_SPLIT)),
+        *(f"coco_{split}.json" for split in (TRAIN_SPLIT, VAL_SPLIT)),
+    ]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    written = []
+
+    def second_fails(infos: list, dataroot: Path) -> dict:
+        written.append(coco_instances(infos, dataroot))
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return written[-1]
+
+    monkeypatch.setattr("detection.data.create_infos.coco_instances", second_fails)
+    with pytest.raises(OSError, match="No space left"):
+        create_infos(coco_city, VERSION, tmp_path, coco=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: name.encode() for name in names}
