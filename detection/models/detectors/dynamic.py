@@ -61,8 +61,6 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         last_routing: of the last frame in inference; None before.
     """
 
-    router_iterations: Tensor
-
     def __init__(
         self,
         easy: dict[str, Any],
@@ -110,7 +108,6 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         map_channels = [first.channels[stage + 1] for stage in first.out_indices]
         self.fusion = BackboneFusion(map_channels, first.out_indices, second.channels[:-1])
         self.router = Router(map_channels, NUM_SUMMARY)
-        self.register_buffer("router_iterations", torch.zeros((), dtype=torch.int64))
         for part in self._frozen_parts(trains):
             part.requires_grad_(False)
         self.threshold = threshold
@@ -123,11 +120,6 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         self.adaptive_offset = AdaptiveOffset()
         self.last_routing: Routing | None = None
         self._last_mode: str | None = None
-
-    @property
-    def router_is_trained(self) -> bool:
-        """Whether the router tells frames apart."""
-        return bool(self.router_iterations)
 
     def train(self, mode: bool = True) -> DynamicDetector:
         """Switch between training and evaluation; what the step does not train stays in evaluation."""
@@ -210,7 +202,6 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
                 totals.append(_losses_by_stream(path.pts_bbox_head, outputs, frame))
             self._remember_by_chance(frame)
         easy, hard = totals
-        self.router_iterations += 1
         return router_losses(self.adaptive_offset, self.router(maps, summary), easy, hard)
 
     def _masked_images(self, frame: FrameBatch) -> Tensor:
@@ -250,7 +241,7 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
             InputError: there is something to decide, and the router has never been trained.
         """
         streams = len(frame.continues_scene)
-        fixed = fixed_routing(self.threshold, streams, self.router_is_trained)
+        fixed = fixed_routing(self.threshold, streams, self.router)
         if fixed is not None:
             return fixed
         scores = self.router(maps, self._summary())

@@ -29,6 +29,8 @@ class Routing:
 class Router(nn.Module):
     """Global means of all maps, and a summary of anything else, to a score: two 1x1 convolutions with ReLU between.
 
+    The last layer begins with zeros, by which a router that was never trained is known.
+
     Source: Lin et al., DynamicDet, 2023, section 3.3.
     """
 
@@ -45,6 +47,13 @@ class Router(nn.Module):
         self.num_summary = num_summary
         self.layer1 = nn.Conv2d(channels, hidden, 1)
         self.layer2 = nn.Conv2d(hidden, 1, 1)
+        for parameter in self.layer2.parameters():
+            nn.init.zeros_(parameter)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it tells inputs apart."""
+        return bool(self.layer2.weight.any())
 
     def forward(self, features: Sequence[Tensor], summary: Tensor | None = None) -> Tensor:
         """How easy each input is: (B,) float32 in [0, 1].
@@ -63,20 +72,20 @@ class Router(nn.Module):
         return scores
 
 
-def fixed_routing(threshold: float, count: int, router_is_trained: bool) -> Routing | None:
+def fixed_routing(threshold: float, count: int, router: Router) -> Routing | None:
     """Where all inputs go at a threshold of 0 or 1, at which the router is not asked; None in between.
 
     Args:
         threshold: in [0, 1].
         count: number of inputs.
-        router_is_trained: whether it tells inputs apart.
+        router: which would be asked.
 
     Raises:
         InputError: there is something to decide, and the router has never been trained.
     """
     if threshold in (0, 1):
         return Routing(torch.full((count,), threshold == 1))
-    if not router_is_trained:
+    if not router.is_trained:
         raise InputError(
             f"the router of these weights has never been trained: only the thresholds 0 and 1 can be used, "
             f"not {threshold:g}"
