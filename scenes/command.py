@@ -36,7 +36,8 @@ def run_command(main: Callable[[], int | None]) -> None:
     """
     # What takes its time without a bar of its own says so here; elsewhere information is for whoever asks for it.
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("scenes.compiled").setLevel(logging.INFO)
+    for name in ("scenes.compiled", "detection.running.compilation"):
+        logging.getLogger(name).setLevel(logging.INFO)
     try:
         code = main()
     except InputError as error:

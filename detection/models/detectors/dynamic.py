@@ -151,6 +151,11 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
             raise InputError(f"training needs annotations; sample {frame.sample_tokens[0]} has none")
         return self._detector_losses(frame) if self.trains == DETECTORS else self._router_losses(frame)
 
+    def tensor_functions(self) -> list[tuple[nn.Module, str]]:
+        """See `MultiViewDetector.tensor_functions`."""
+        heads = [*self.easy.pts_bbox_head.tensor_functions(), *self.hard.pts_bbox_head.tensor_functions()]
+        return [(self, "_first_maps"), (self, "_features"), (self.router, "forward"), *heads]
+
     def _predict(self, frame: FrameBatch) -> list[Detections]:
         """Detections of the B streams of a frame, each on its own path."""
         images = self._masked_images(frame)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from detection.checkpoints import load_part
 from detection.frames import FrameBatch
@@ -130,6 +130,13 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
             self.memory.reset()
         self._last_mode = mode
         return self._loss(frames) if mode == "loss" else self._predict(*frames)
+
+    def tensor_functions(self) -> list[tuple[nn.Module, str]]:
+        """Functions that are arithmetic on tensors alone and can be compiled: the owner and the name of each."""
+        return [
+            (self, "extract_features"),
+            *([] if self.pts_bbox_head is None else self.pts_bbox_head.tensor_functions()),
+        ]
 
     def extract_features(self, images: Tensor) -> Features:
         """Feature maps (B, N, C, H, W) of images (B, N, 3, H, W)."""

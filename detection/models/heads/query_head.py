@@ -188,6 +188,11 @@ class QueryHead(nn.Module):
         query_ids, pushed = self._remember(decoded[-1, :, num_slots:], predictions)
         return HeadOutputs(predictions, query_ids, pushed, denoising, None if denoising is None else slots)
 
+    def tensor_functions(self) -> list[tuple[nn.Module, str]]:
+        """See `MultiViewDetector.tensor_functions`."""
+        parts: list[tuple[nn.Module, str]] = [(self, name) for name in ("query_tokens", "image_context", "predictions")]
+        return [*parts, (self.transformer["decoder"], "forward")]
+
     def decode(self, outputs: HeadOutputs) -> list[Detections]:
         """The boxes that the last decoder layer sees in each stream."""
         predictions = outputs.predictions

@@ -147,6 +147,14 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
             self._detector_losses(pixels, targets) if self.trains == DETECTORS else self._router_losses(pixels, targets)
         )
 
+    def tensor_functions(self) -> list[tuple[nn.Module, str]]:
+        """See `MultiViewDetector.tensor_functions`."""
+        assert self.router is not None
+        parts: list[tuple[nn.Module, str]] = [
+            (self, name) for name in ("first_maps", "easy_logits", "hard_logits", "decode")
+        ]
+        return [*parts, (self.router, "forward")]
+
     def _predict(self, pixels: Tensor) -> list[ImageDetections]:
         maps = self.first_maps(pixels)
         self.last_routing = self._route(maps, len(pixels))

@@ -14,7 +14,6 @@ from detection.models.detectors.dynamic import DynamicDetector
 from detection.models.detectors.multi_view import MultiViewDetector
 from detection.models.routing.adaptive_offset import routing_losses
 from detection.registry import MODELS
-from detection.running.compilation import compile_for_inference
 from scenes.errors import InputError
 
 MakeFrame = Callable[..., FrameBatch]
@@ -347,11 +346,6 @@ def test_windows_and_missing_annotations_are_refused(build: Build, make_frame: M
         build()([make_frame(0, [False]), make_frame(1, [True])], mode="predict")
     with pytest.raises(InputError, match="sample sample-0-0 has none"):
         build()([make_frame(0, [False])], mode="loss")
-
-
-def test_compilation_is_refused(build: Build) -> None:
-    with pytest.raises(InputError, match="a DynamicDetector cannot be compiled"):
-        compile_for_inference(build())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("trains", ["detectors", "router"])
