@@ -54,7 +54,7 @@ def export_coco(info_file: Path) -> CocoExport:
     """
     infos, metadata = read_infos(info_file)
     if "dataroot" not in metadata:
-        raise InputError(f"{info_file}: does not say its data root; tools/create_data.py makes one that does")
+        raise InputError(f"{info_file}: does not say its data root; `streamtrack create_data` makes one that does")
     images: list[Row] = []
     annotations: list[Row] = []
     for info in infos:

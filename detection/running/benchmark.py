@@ -33,7 +33,7 @@ from detection.frames import FrameBatch
 from detection.registry import MODELS
 from detection.running.compilation import DTYPES, add_speed_options, compile_for_inference, inference_precision
 from scenes import InputError
-from scenes.command import between
+from scenes.command import between, table_console
 
 _KEY_FRAME_S = 0.5
 _START_S = 1.5e9  # a time of today's size: arithmetic in float32 would show
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
         load_weights(model, arguments.checkpoint)
     model = model.to(device).eval()
     stream = made_stream(arguments.warm_up + arguments.frames, arguments.cameras, arguments.image_size, device)
-    console = Console()
+    console = table_console()
     console.print(f"{arguments.config.stem}: {_described(model, arguments, device)}")
     if arguments.flops:
         print_arithmetic(model, stream[:2], console)

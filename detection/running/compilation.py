@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -48,9 +49,9 @@ def compile_for_inference(model: nn.Module, backend: str | Callable[..., Any] = 
     """Compile a detector in place; its weights and their names stay as they are.
 
     The first frames are slow, since each part is compiled when it is first called, and again for a new size of input.
-    Where that fails the detector stays as it was, with a warning that says why. On a GPU the parts run as CUDA graphs. Call it
-    after the model is on its device and holds its weights, and call the model under `torch.no_grad()`: the weights
-    become constants of the compiled code.
+    Where that fails the detector stays as it was, with a warning that says why. On a GPU the parts run as CUDA graphs.
+    Call it after the model is on its device and holds its weights, and call the model under `torch.no_grad()`: the
+    weights become constants of the compiled code.
 
     Args:
         model: in evaluation mode.
@@ -64,6 +65,7 @@ def compile_for_inference(model: nn.Module, backend: str | Callable[..., Any] = 
     on_gpu = next(model.parameters()).is_cuda
     options = {"freezing": True, "triton.cudagraphs": on_gpu} if backend == "inductor" else None
     compiled = partial(torch.compile, dynamic=False, backend=backend, options=options)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch._inductor")  # of torch's own use of torch
     _logger.info("compiling: the first frames of each size are slow")
     compilation = _Compilation()
     for owner, name in model.tensor_functions():
