@@ -243,7 +243,7 @@ class TemporalMemory:
             embeddings=torch.zeros(streams, self.length, self.embed_dims, device=device),
             reference_points_m=points,
             velocities_mps=torch.zeros(streams, self.length, 2, device=device),
-            timestamps_s=frame.timestamp_s.unsqueeze(1).expand(-1, self.length),
+            timestamps_s=frame.timestamp_s.unsqueeze(1).repeat(1, self.length),
             poses=poses,
             query_ids=query_ids,
         )

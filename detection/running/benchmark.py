@@ -127,7 +127,7 @@ def made_stream(count: int, cameras: int, image_size: Sequence[int], device: tor
     generator = torch.Generator().manual_seed(0)
     frames = []
     for index in range(count):
-        global_from_lidar = torch.eye(4)
+        global_from_lidar = torch.eye(4, dtype=torch.float64)
         global_from_lidar[1, 3] = _SPEED_MPS * _KEY_FRAME_S * index
         frame = FrameBatch(
             images=torch.randn(1, cameras, 3, height, width, generator=generator),

@@ -106,7 +106,8 @@ class DeformableAggregation(nn.Module):
             rows = context.image_from_lidar.float()[:, :, :3]
             pixels = torch.einsum("bnij,bqpj->bnqpi", rows[..., :3], points_m) + rows[:, :, None, None, :, 3]
             height, width = context.image_size_px
-            half_size = pixels.new_tensor([width, height]) / 2
+            # Filled on the device: numbers from the CPU would be a copy that it waits for.
+            half_size = torch.stack((pixels.new_full((), width / 2), pixels.new_full((), height / 2)))
             grid = pixels[..., :2] / pixels[..., 2:].clamp(min=_NEAREST_M) / half_size - 1
             inside: Tensor = grid.clamp(-_OUTSIDE, _OUTSIDE)
             return inside
@@ -144,8 +145,9 @@ def _weighted_samples(features: Tensor, grid: Tensor, weights: Tensor) -> Tensor
         weights: (B, N, Q, P, groups).
     """
     batch, cameras = features.shape[:2]
-    by_point = grid.flatten(0, 1).transpose(1, 2).to(features.dtype)
-    samples = grid_sample(features.flatten(0, 1), by_point, align_corners=False)
+    by_point = grid.flatten(0, 1).transpose(1, 2)
+    # In float32 as the grid is: half precision would move a place by up to 0.7 of 704 pixels.
+    samples = grid_sample(features.flatten(0, 1).float(), by_point, align_corners=False)
     samples = samples.reshape(batch, cameras, weights.shape[-1], -1, *samples.shape[-2:])  # B, N, groups, ., P, Q
     # A product and a sum: einsum would copy the samples into another order, which costs more than sampling them.
     weighted = samples * weights.permute(0, 1, 4, 3, 2)[:, :, :, None]
@@ -185,7 +187,7 @@ def _sums_in_view(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> 
 
 def _bilinear_corners(place: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """(M, 4) index y * width + x of the pixels around each of (M, 2) places, and their weights, 0 outside."""
-    size = place.new_tensor([width, height])
+    size = torch.stack((place.new_full((), width), place.new_full((), height)))
     position = (place + 1) / 2 * size - 0.5
     low = position.floor()
     fraction = position - low

@@ -1,8 +1,9 @@
 """A GPU for machines without one: tensors that say they lie on `cuda:0` and compute on the CPU.
 
-Whatever a GPU refuses is refused: operations of tensors on both devices, and what autocast forbids on it. Whatever makes
-the CPU wait for it is written down with its place in the code: results that the CPU reads (`Log.waits`), and copies to
-the device that block (`Log.copies`). Kernels, their speed and their precision are those of the CPU.
+Whatever a GPU refuses is refused: operations of tensors on both devices, and what autocast forbids on it. Whatever
+makes the CPU wait for it is written down with its place in the code: results that the CPU reads (`Log.waits`), and
+copies to the device that block (`Log.copies`). Kernels, their speed and their precision are those of the CPU, and
+nothing is known of the backward pass. The device has to be called `cuda:0`.
 
     with simulated_gpu() as log:
         model.to("cuda:0")
@@ -16,14 +17,14 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -32,6 +33,7 @@ _GPU = torch.device("cuda:0")
 _ROOT = str(Path(__file__).resolve().parents[3])
 _READS_RESULTS = frozenset(
     {
+        "_linalg_check_errors",
         "_local_scalar_dense",
         "_unique2",
         "bincount",
@@ -214,7 +216,7 @@ def simulated_gpu() -> Iterator[Log]:
 
 
 def _register_guard() -> None:
-    """Give a torch that was built without CUDA the guard that it switches devices with: that of `meta`, which is idle."""
+    """Give a torch that was built without CUDA a guard to switch devices with: that of `meta`, which is idle."""
     library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so"))
     guards = (ctypes.c_void_p * 22).in_dll(library, "_ZN3c104impl26device_guard_impl_registryE")
     if guards[_CUDA_NUMBER] is None:

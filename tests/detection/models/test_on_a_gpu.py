@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,9 @@ from torch import nn
 
 from detection.config import read_config
 from detection.frames import FrameBatch
-from detection.image_batch import ImageBatch, ImageTargets
 from detection.registry import MODELS
 
-from .simulated_gpu import GpuTensor, simulated_gpu
+from .simulated_gpu import simulated_gpu
 
 ROOT = Path(__file__).resolve().parents[3]
 MakeFrame = Callable[..., FrameBatch]
@@ -37,9 +36,15 @@ def model_configs(head_config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
     roi = dict(type="FocalHead", num_classes=10, in_channels=32)
     petr = {name: value for name, value in head_config.items() if name not in ("memory", "denoising")}
-    city = {name: read_config(ROOT / "configs" / f"{name}.py")["model"] for name in (
-        "repdetr3d/city_r18", "repdetr3d/city_r18_proposals", "raydn/city_r18", "perspective/city_perspective",
-    )}
+    city = {
+        name: read_config(ROOT / "configs" / f"{name}.py")["model"]
+        for name in (
+            "repdetr3d/city_r18",
+            "repdetr3d/city_r18_proposals",
+            "raydn/city_r18",
+            "perspective/city_perspective",
+        )
+    }
     everywhere = city["repdetr3d/city_r18"].to_dict()
     everywhere["pts_bbox_head"]["decoder"]["sampling"] = "grid_sample"
     return {
@@ -58,8 +63,15 @@ def model_configs(head_config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 NAMES = (
-    "PETR", "Focal-PETR", "StreamPETR", "RepDETR3D", "RepDETR3D in view", "RepDETR3D proposals", "RayDN",
-    "perspective", "dynamic",
+    "PETR",
+    "Focal-PETR",
+    "StreamPETR",
+    "RepDETR3D",
+    "RepDETR3D in view",
+    "RepDETR3D proposals",
+    "RayDN",
+    "perspective",
+    "dynamic",
 )
 
 
@@ -83,9 +95,11 @@ def test_table(name, mode, model_configs, make_frame, capsys):
             frame = frame.to(GPU)
             moved = sum(log.copies.values())
             log.clear()
-            found = model([frame], mode=mode)
+            model([frame], mode=mode)
         with capsys.disabled():
-            print(f"\n{name} {mode}: waits {sum(log.waits.values())} copies {sum(log.copies.values())} (frame.to {moved})")
+            print(
+                f"\n{name} {mode}: waits {sum(log.waits.values())} copies {sum(log.copies.values())} (frame.to {moved})"
+            )
             for what, counter in (("  wait", log.waits), ("  copy", log.copies)):
                 for place, count in counter.most_common():
                     print(what, count, place)

@@ -48,7 +48,7 @@ def test_stream_is_one_scene_of_a_moving_car() -> None:
     assert [bool(frame.continues_scene) for frame in stream] == [False, True, True]
     assert stream[0].images.shape == (1, 4, 3, *IMAGE_SIZE)
     moved_m = stream[2].global_from_lidar[0, :3, 3] - stream[1].global_from_lidar[0, :3, 3]
-    assert moved_m.tolist() == [0.0, 4.0, 0.0]
+    assert moved_m.tolist() == [0.0, 4.0, 0.0] and moved_m.dtype == torch.float64
     assert (stream[2].timestamp_s - stream[1].timestamp_s).item() == 0.5
 
 
