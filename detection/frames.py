@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -30,7 +30,11 @@ class CameraTargets:
 
     def to(self, device: torch.device | str) -> CameraTargets:
         """The same targets on another device."""
-        return _moved(self, device)
+        return moved(self, device)
+
+    def pin_memory(self) -> CameraTargets:
+        """A copy that a GPU takes by itself, see `moved`."""
+        return pinned(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,11 @@ class FrameTargets:
 
     def to(self, device: torch.device | str) -> FrameTargets:
         """The same targets on another device."""
-        return replace(_moved(self, device), cameras=tuple(camera.to(device) for camera in self.cameras))
+        return replace(moved(self, device), cameras=tuple(camera.to(device) for camera in self.cameras))
+
+    def pin_memory(self) -> FrameTargets:
+        """A copy that a GPU takes by itself, see `moved`."""
+        return replace(pinned(self), cameras=tuple(camera.pin_memory() for camera in self.cameras))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +95,12 @@ class FrameBatch:
     def to(self, device: torch.device | str) -> FrameBatch:
         """The same frames on another device."""
         targets = None if self.targets is None else tuple(target.to(device) for target in self.targets)
-        return replace(_moved(self, device), targets=targets)
+        return replace(moved(self, device), targets=targets)
+
+    def pin_memory(self) -> FrameBatch:
+        """A copy that a GPU takes by itself, see `moved`; data loaders ask for it."""
+        targets = None if self.targets is None else tuple(target.pin_memory() for target in self.targets)
+        return replace(pinned(self), targets=targets)
 
     def select(self, streams: Sequence[int]) -> FrameBatch:
         """Some of the streams, in the order given."""
@@ -108,10 +121,21 @@ class FrameBatch:
         return height, width
 
 
-def _moved(record: _Record, device: torch.device | str) -> _Record:
-    """A copy of a record whose tensor fields lie on `device`."""
+def moved(record: _Record, device: torch.device | str) -> _Record:
+    """A copy of a record whose tensor fields lie on a device. The CPU does not wait for a GPU that takes them from
+    pinned memory."""
+    on_gpu = torch.device(device).type == "cuda"  # the way back has to be waited for
+    return _of_each_tensor(record, lambda tensor: tensor.to(device, non_blocking=on_gpu))
+
+
+def pinned(record: _Record) -> _Record:
+    """A copy of a record whose tensor fields lie in pinned memory."""
+    return _of_each_tensor(record, Tensor.pin_memory)
+
+
+def _of_each_tensor(record: _Record, changed: Callable[[Tensor], Tensor]) -> _Record:
     tensors = {field.name: getattr(record, field.name) for field in fields(record)}
-    moved: _Record = replace(
-        record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)}
+    copy: _Record = replace(
+        record, **{name: changed(value) for name, value in tensors.items() if isinstance(value, Tensor)}
     )
-    return moved
+    return copy

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, grid_sample
 
+from detection.models.layers.filled import filled
 from detection.models.layers.precision import full_precision
 
 _NEAREST_M = 1e-5  # depth at which a point at or behind the camera is projected: far outside of the image
@@ -106,8 +107,7 @@ class DeformableAggregation(nn.Module):
             rows = context.image_from_lidar.float()[:, :, :3]
             pixels = torch.einsum("bnij,bqpj->bnqpi", rows[..., :3], points_m) + rows[:, :, None, None, :, 3]
             height, width = context.image_size_px
-            # Filled on the device: numbers from the CPU would be a copy that it waits for.
-            half_size = torch.stack((pixels.new_full((), width / 2), pixels.new_full((), height / 2)))
+            half_size = filled(pixels, width / 2, height / 2)
             grid = pixels[..., :2] / pixels[..., 2:].clamp(min=_NEAREST_M) / half_size - 1
             inside: Tensor = grid.clamp(-_OUTSIDE, _OUTSIDE)
             return inside
@@ -187,7 +187,7 @@ def _sums_in_view(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> 
 
 def _bilinear_corners(place: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """(M, 4) index y * width + x of the pixels around each of (M, 2) places, and their weights, 0 outside."""
-    size = torch.stack((place.new_full((), width), place.new_full((), height)))
+    size = filled(place, width, height)
     position = (place + 1) / 2 * size - 0.5
     low = position.floor()
     fraction = position - low

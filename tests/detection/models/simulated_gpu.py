@@ -141,7 +141,7 @@ class _Device(TorchDispatchMode):
         if name == "_to_copy" and target is not None:
             if target == "cpu":
                 self._log.waits[f"copy to the CPU, {_place()}"] += 1
-            elif not isinstance(args[0], GpuTensor) and not (kwargs.get("non_blocking") and args[0].is_pinned()):
+            elif not isinstance(args[0], GpuTensor) and not (kwargs.get("non_blocking") and _is_pinned(args[0])):
                 self._log.copies[f"copy to the GPU, {_place()}"] += 1
         elif name == "copy_" and isinstance(args[0], GpuTensor) != isinstance(args[1], GpuTensor):
             noted = self._log.copies if isinstance(args[0], GpuTensor) else self._log.waits
@@ -204,6 +204,7 @@ def simulated_gpu() -> Iterator[Log]:
     try:
         with (
             mock.patch.object(Tensor, "tolist", logged_tolist),
+            mock.patch.object(Tensor, "pin_memory", _pinned),
             mock.patch.object(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
             mock.patch.object(torch.cuda, "is_bf16_supported", lambda *_, **__: True),
             device,
@@ -213,6 +214,17 @@ def simulated_gpu() -> Iterator[Log]:
         _present.pop()
         torch._C._set_only_lift_cpu_tensors(only_lift_cpu)  # type: ignore[attr-defined]
         torch.__future__.set_overwrite_module_params_on_conversion(replaced)
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    """A copy from which the device reads by itself."""
+    copy: Any = tensor.clone()
+    copy.is_simulated_pinned = True
+    return copy  # type: ignore[no-any-return]
+
+
+def _is_pinned(tensor: Tensor) -> bool:
+    return getattr(tensor, "is_simulated_pinned", False)
 
 
 def _register_guard() -> None:
