@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-_Record = TypeVar("_Record", bound=Any)
+from detection.records import moved, pinned
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class CameraTargets:
         return moved(self, device)
 
     def pin_memory(self) -> CameraTargets:
-        """A copy that a GPU takes by itself, see `moved`."""
+        """A copy that a GPU takes by itself, see `detection.records.moved`."""
         return pinned(self)
 
 
@@ -58,7 +58,7 @@ class FrameTargets:
         return replace(moved(self, device), cameras=tuple(camera.to(device) for camera in self.cameras))
 
     def pin_memory(self) -> FrameTargets:
-        """A copy that a GPU takes by itself, see `moved`."""
+        """A copy that a GPU takes by itself, see `detection.records.moved`."""
         return replace(pinned(self), cameras=tuple(camera.pin_memory() for camera in self.cameras))
 
 
@@ -98,7 +98,7 @@ class FrameBatch:
         return replace(moved(self, device), targets=targets)
 
     def pin_memory(self) -> FrameBatch:
-        """A copy that a GPU takes by itself, see `moved`; data loaders ask for it."""
+        """A copy that a GPU takes by itself, see `detection.records.moved`; data loaders ask for it."""
         targets = None if self.targets is None else tuple(target.pin_memory() for target in self.targets)
         return replace(pinned(self), targets=targets)
 
@@ -119,23 +119,3 @@ class FrameBatch:
         """Height and width of the padded images."""
         height, width = self.images.shape[-2:]
         return height, width
-
-
-def moved(record: _Record, device: torch.device | str) -> _Record:
-    """A copy of a record whose tensor fields lie on a device. The CPU does not wait for a GPU that takes them from
-    pinned memory."""
-    on_gpu = torch.device(device).type == "cuda"  # the way back has to be waited for
-    return _of_each_tensor(record, lambda tensor: tensor.to(device, non_blocking=on_gpu))
-
-
-def pinned(record: _Record) -> _Record:
-    """A copy of a record whose tensor fields lie in pinned memory."""
-    return _of_each_tensor(record, Tensor.pin_memory)
-
-
-def _of_each_tensor(record: _Record, changed: Callable[[Tensor], Tensor]) -> _Record:
-    tensors = {field.name: getattr(record, field.name) for field in fields(record)}
-    copy: _Record = replace(
-        record, **{name: changed(value) for name, value in tensors.items() if isinstance(value, Tensor)}
-    )
-    return copy

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detection.frames import moved, pinned
+from detection.records import moved, pinned
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class ImageTargets:
         return moved(self, device)
 
     def pin_memory(self) -> ImageTargets:
-        """A copy that a GPU takes by itself, see `detection.frames.moved`."""
+        """A copy that a GPU takes by itself, see `detection.records.moved`."""
         return pinned(self)
 
 
@@ -70,7 +70,7 @@ class ImageBatch:
         return replace(self, images=self.images.to(device, non_blocking=on_gpu), targets=targets)
 
     def pin_memory(self) -> ImageBatch:
-        """A copy that a GPU takes by itself, see `detection.frames.moved`; data loaders ask for it."""
+        """A copy that a GPU takes by itself, see `detection.records.moved`; data loaders ask for it."""
         targets = None if self.targets is None else self.targets.pin_memory()
         return replace(self, images=self.images.pin_memory(), targets=targets)
 
