@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detection.records import moved, pinned
+from detection.records import moved, on_device, pinned
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +105,14 @@ class FrameBatch:
     def select(self, streams: Sequence[int]) -> FrameBatch:
         """Some of the streams, in the order given."""
         chosen = list(streams)
+        index = on_device(torch.tensor(chosen, dtype=torch.int64), self.images.device)
         kept: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, tuple):
                 kept[field.name] = tuple(value[stream] for stream in chosen)
             elif value is not None:
-                kept[field.name] = value[chosen]
+                kept[field.name] = value[index]
         return FrameBatch(**kept)
 
     @property

@@ -19,6 +19,11 @@ def moved(record: _Record, device: torch.device | str) -> _Record:
     return _of_each_tensor(record, lambda tensor: tensor.to(device, non_blocking=on_gpu))
 
 
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device, which the CPU does not wait for."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def pinned(record: _Record) -> _Record:
     """A copy of a record whose tensor fields lie in pinned memory."""
     return _of_each_tensor(record, Tensor.pin_memory)

@@ -34,7 +34,7 @@ ALLOWED_IN_DETECTION = {
     "records": set(),
     "frames": {"records"},
     "image_batch": {"records"},
-    "models": {"registry", "checkpoints", "frames", "image_batch"},
+    "models": {"registry", "checkpoints", "records", "frames", "image_batch"},
     "distillation": _NETWORKS,
     "mmdet3d_plugin": {"registry", "models"},
     "global_boxes": {"frames", "models"},

@@ -21,6 +21,7 @@ from detection.models.routing.adaptive_offset import AdaptiveOffset, router_loss
 from detection.models.routing.budget import HardBudget
 from detection.models.routing.fusion import BackboneFusion
 from detection.models.routing.router import Router, Routing, fixed_routing, takes_easy_path
+from detection.records import on_device
 from detection.registry import MODELS
 from scenes.errors import InputError
 
@@ -172,11 +173,12 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
                 continue
             everything = len(streams) == len(hard)
             its_frame = frame if everything else frame.select(streams)
-            its_images = images if everything else images[streams]
-            its_maps = maps if everything else tuple(level[streams] for level in maps)
+            index = on_device(torch.tensor(streams), images.device)
+            its_images = images if everything else images[index]
+            its_maps = maps if everything else tuple(level[index] for level in maps)
             self.memory.lend(_memory_of(path), streams)
             outputs = path.frame_outputs(self._features(path, its_images, its_maps), its_frame)
-            detections.update(zip(streams, path.pts_bbox_head.decode(outputs), strict=True))
+            detections.update(zip(streams, path.pts_bbox_head.decode(outputs).detections(), strict=True))
         self.memory.take_back(parts, hard)
         return [detections[stream] for stream in range(len(hard))]
 
@@ -249,17 +251,19 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         fixed = fixed_routing(self.threshold, streams, self.router)
         if fixed is not None:
             return fixed
-        scores = self.router(maps, self._summary())
+        scores = self.router(maps, self._summary()).detach()
+        # Decided on the CPU: one copy of both.
+        of_streams, continues = torch.stack((scores, frame.continues_scene.to(scores))).cpu()
         if self.budget is not None:
-            goes_on = frame.continues_scene.cpu() & (self.memory.hard_path is not None)
-            return Routing(self.budget.spend(scores.detach().cpu(), goes_on), scores.detach())
+            goes_on = continues.bool() & (self.memory.hard_path is not None)
+            return Routing(self.budget.spend(of_streams, goes_on), scores)
         limits = torch.full((streams,), self.threshold)
         if self.memory.hard_path is not None:
             held = self.threshold + self.hysteresis * torch.where(
                 self.memory.hard_path, 1 - self.threshold, -self.threshold
             )
-            limits = torch.where(frame.continues_scene.cpu(), held, limits)
-        return Routing(~takes_easy_path(scores.detach().cpu(), limits), scores.detach())
+            limits = torch.where(continues.bool(), held, limits)
+        return Routing(~takes_easy_path(of_streams, limits), scores)
 
     def _remember_by_chance(self, frame: FrameBatch) -> None:
         """Keeps what one head, drawn for each stream, has made of the frame."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from detection.checkpoints import load_part
 from detection.frames import FrameBatch
-from detection.models.box_coder import Detections
+from detection.models.box_coder import Candidates, Detections
 from detection.models.heads.perspective_head import PerspectiveHead
 from detection.models.layers.grid_mask import GridMask
 from detection.models.memory import TemporalMemory
@@ -151,13 +151,15 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
 
     def _predict(self, frame: FrameBatch) -> list[Detections]:
         """Detections of the B streams of a frame."""
-        features = self.extract_features(frame.images)
-        detections: list[Detections]
-        if self.pts_bbox_head is None:
-            detections = self.img_roi_head.detect(features, frame)
-        else:
-            detections = self.pts_bbox_head.decode(self.frame_outputs(features, frame))
+        if self.pts_bbox_head is not None:
+            return self.step(frame).detections()
+        detections: list[Detections] = self.img_roi_head.detect(self.extract_features(frame.images), frame)
         return detections
+
+    def step(self, frame: FrameBatch) -> Candidates:
+        """What the queries find in the B streams of a frame, on the device, which the CPU does not wait for."""
+        found: Candidates = self.pts_bbox_head.decode(self.frame_outputs(self.extract_features(frame.images), frame))
+        return found
 
     def frame_outputs(self, features: Features, frame: FrameBatch) -> HeadOutputs:
         """What the head makes of a frame in inference."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detection.frames import FrameBatch
-from detection.models.box_coder import CODE_SIZE, Detections
+from detection.models.box_coder import CODE_SIZE, Candidates
 from detection.models.denoising.queries import DenoisingQueries
 from detection.models.layers.decoder import Decoder, Remembered
 from detection.models.layers.modulation import MotionAwareLayerNorm
@@ -193,12 +193,10 @@ class QueryHead(nn.Module):
         parts: list[tuple[nn.Module, str]] = [(self, name) for name in ("query_tokens", "image_context", "predictions")]
         return [*parts, (self.transformer["decoder"], "forward")]
 
-    def decode(self, outputs: HeadOutputs) -> list[Detections]:
+    def decode(self, outputs: HeadOutputs) -> Candidates:
         """The boxes that the last decoder layer sees in each stream."""
         predictions = outputs.predictions
-        boxes: list[Detections] = self.bbox_coder.decode(
-            predictions.logits[-1], predictions.codes[-1], outputs.query_ids
-        )
+        boxes: Candidates = self.bbox_coder.decode(predictions.logits[-1], predictions.codes[-1], outputs.query_ids)
         return boxes
 
     def loss(self, outputs: HeadOutputs, frame: FrameBatch) -> dict[str, Tensor]:

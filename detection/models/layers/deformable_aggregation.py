@@ -48,8 +48,8 @@ class DeformableAggregation(nn.Module):
         dropout: of the output.
         spread_m: how far from a query's reference point its points may start, along each axis.
         sampling: "grid_sample" samples every point in every camera, in tensors of fixed shape, as compiled GPU code
-            wants it; "in_view" only where a camera sees the point, which is several times as fast on a CPU. The sums
-            are the same up to rounding.
+            wants it; "in_view" on a CPU only where a camera sees the point, which is several times as fast there. The
+            sums are the same up to rounding.
 
     Raises:
         ValueError: on an unknown `sampling`.
@@ -95,7 +95,8 @@ class DeformableAggregation(nn.Module):
         """Queries and their positions (B, Q, C) -> their change (B, Q, C)."""
         grid = self._projected(query, context)
         weights = self._weights(query + query_pos, context.image_from_lidar)
-        sums = self._weighted_sums(context.features, grid, weights)
+        weighted_sums = self._weighted_sums if grid.device.type == "cpu" else _sums_everywhere
+        sums = weighted_sums(context.features, grid, weights)
         change: Tensor = self.dropout(self.output_proj(sums))
         return change
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from detection.frames import CameraTargets
 from detection.models.box_overlap import center_size_from_corners, corners_from_center_size, generalized_iou
 from detection.models.layers.filled import filled
-from detection.models.matching.pairs import cheapest_pairs, on_device
+from detection.models.matching.pairs import cheapest_pairs, pairs_on
 
 _TINY = 1e-12  # keeps the logarithm of a score that rounds to 0 or 1 finite
 
@@ -70,7 +70,7 @@ class HungarianMatcher2D:
             size_px: their height and width.
         """
         costs = [self.cost(image, camera, size_px) for image, camera in zip(predictions, targets, strict=True)]
-        return on_device(cheapest_pairs(costs), costs[0].device) if costs else []
+        return pairs_on(cheapest_pairs(costs), costs[0].device) if costs else []
 
     def cost(self, predictions: Predictions2D, targets: CameraTargets, size_px: tuple[int, int]) -> Tensor:
         """(T, M) cost of each pair of one image; arguments as in `match`."""

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from detection.frames import FrameTargets
 from detection.models.box_coder import encode_boxes
-from detection.models.matching.pairs import cheapest_pairs, moved
+from detection.models.matching.pairs import cheapest_pairs
+from detection.records import on_device
 from detection.registry import MODELS
 
 _TINY = 1e-12  # keeps the logarithm of a score that rounds to 0 or 1 finite
@@ -73,7 +74,7 @@ class HungarianMatcher3D:
         for (layer, stream), (queries, boxes) in zip(places, found, strict=True):
             where = np.full_like(queries, layer), np.full_like(queries, stream)
             rows.append(np.stack((*where, queries, boxes + first_box[stream])))
-        return Matches(*moved(torch.from_numpy(np.concatenate(rows, axis=1)), logits.device))
+        return Matches(*on_device(torch.from_numpy(np.concatenate(rows, axis=1)), logits.device))
 
     @torch.no_grad()
     def cost(self, logits: Tensor, codes: Tensor, target: FrameTargets, code_costs: Tensor) -> Tensor:

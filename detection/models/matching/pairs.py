@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from detection.records import on_device
+
 _UNDEFINED = 100.0  # cost of a pair whose cost is no number: the loss tells of it, not the matching
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -25,15 +27,9 @@ def cheapest_pairs(costs: Sequence[Tensor]) -> list[Pairs]:
     return [linear_sum_assignment(part.reshape(cost.shape)) for part, cost in zip(parts, costs, strict=True)]
 
 
-def on_device(pairs: Sequence[Pairs], device: torch.device) -> list[tuple[Tensor, Tensor]]:
+def pairs_on(pairs: Sequence[Pairs], device: torch.device) -> list[tuple[Tensor, Tensor]]:
     """The pairs as int64 tensors there, in one copy."""
     counts = [len(rows) for rows, _ in pairs]
     together = np.concatenate([np.zeros((2, 0), dtype=np.int64), *(np.stack(pair) for pair in pairs)], axis=1)
-    rows, columns = moved(torch.from_numpy(together), device).unbind()
+    rows, columns = on_device(torch.from_numpy(together), device).unbind()
     return list(zip(rows.split(counts), columns.split(counts), strict=True))
-
-
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on a device, which nothing waits for."""
-    pinned = tensor.pin_memory() if device.type == "cuda" else tensor
-    return pinned.to(device, non_blocking=True)

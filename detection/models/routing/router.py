@@ -49,11 +49,16 @@ class Router(nn.Module):
         self.layer2 = nn.Conv2d(hidden, 1, 1)
         for parameter in self.layer2.parameters():
             nn.init.zeros_(parameter)
+        self._asked: tuple[int, int] | None = None
+        self._is_trained = False
 
     @property
     def is_trained(self) -> bool:
-        """Whether it tells inputs apart."""
-        return bool(self.layer2.weight.any())
+        """Whether it tells inputs apart. Asked anew only where the weights have changed: a GPU has to be waited for."""
+        weight = self.layer2.weight
+        if self._asked != (id(weight), weight._version):
+            self._asked, self._is_trained = (id(weight), weight._version), bool(weight.any())
+        return self._is_trained
 
     def forward(self, features: Sequence[Tensor], summary: Tensor | None = None) -> Tensor:
         """How easy each input is: (B,) float32 in [0, 1].

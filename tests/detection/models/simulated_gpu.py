@@ -128,6 +128,8 @@ class _Device(TorchDispatchMode):
         cpu_args, cpu_kwargs = tree_map_only(GpuTensor, lambda tensor: tensor.on_cpu, (args, kwargs))
         if target is not None:
             cpu_kwargs = {**cpu_kwargs, "device": "cpu", **({"pin_memory": False} if "pin_memory" in kwargs else {})}
+        if name in ("_softmax", "_log_softmax") and cpu_args[2]:  # from half precision to float32, which CPUs lack
+            cpu_args = (cpu_args[0].float(), cpu_args[1], False)
         found = func(*cpu_args, **cpu_kwargs)
         if target == "cpu" or (name == "copy_" and not isinstance(args[0], GpuTensor)):
             return found
