@@ -1,7 +1,7 @@
 """How fast a network runs in inference: in which precision, and whether compiled. Nothing else compiles or autocasts.
 
-What is compiled are the network's functions of tensors, see `tensor_functions` of each detector; what it remembers and
-decodes between them stays ordinary PyTorch. Memory pushes copies, so that a CUDA graph, which writes its results to the
+What is compiled are the network's functions of tensors, see `tensor_functions` of each detector: most have one for the
+whole of a frame. What is remembered between frames is copied, so that a CUDA graph, which writes its results to the
 same place again and again, never overwrites what a later frame still reads.
 """
 

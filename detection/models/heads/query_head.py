@@ -154,6 +154,7 @@ class QueryHead(nn.Module):
         frame: FrameBatch,
         tokens: Tensor | None = None,
         proposals: Proposals | None = None,
+        every_layer: bool = True,
     ) -> HeadOutputs:
         """Predicts the boxes of a frame and remembers its best queries.
 
@@ -162,6 +163,7 @@ class QueryHead(nn.Module):
             frame: the frame they show, with targets in training.
             tokens: (B, T, 1) int64 tokens to look at, counted by camera, row, column; None for all.
             proposals: as many as the head is made for.
+            every_layer: whether to predict boxes from every decoder layer, or from the last one alone.
         """
         denoising = None
         if self.training and self.denoising is not None:
@@ -184,7 +186,8 @@ class QueryHead(nn.Module):
             queries.remembered,
             None if denoising is None else self._attention_mask(denoising, queries),
         )
-        slots, predictions = self.predictions(decoded, queries.reference_points).split(num_slots)
+        supervised = decoded if every_layer else decoded[-1:]
+        slots, predictions = self.predictions(supervised, queries.reference_points).split(num_slots)
         query_ids, pushed = self._remember(decoded[-1, :, num_slots:], predictions)
         return HeadOutputs(predictions, query_ids, pushed, denoising, None if denoising is None else slots)
 
