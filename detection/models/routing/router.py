@@ -56,8 +56,9 @@ class Router(nn.Module):
     def is_trained(self) -> bool:
         """Whether it tells inputs apart. Asked anew only where the weights have changed: a GPU has to be waited for."""
         weight = self.layer2.weight
-        if self._asked != (id(weight), weight._version):
-            self._asked, self._is_trained = (id(weight), weight._version), bool(weight.any())
+        now = None if weight.is_inference() else (id(weight), weight._version)  # without versions it is asked each time
+        if now is None or now != self._asked:
+            self._asked, self._is_trained = now, bool(weight.any())
         return self._is_trained
 
     def forward(self, features: Sequence[Tensor], summary: Tensor | None = None) -> Tensor:
