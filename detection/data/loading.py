@@ -30,7 +30,7 @@ def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
     for key in ("dataset", "sampler"):
         if key not in config:
             raise InputError(f"the config of a data loader has no '{key}'")
-    settings = {"pin_memory": torch.cuda.is_available()}
+    settings: dict[str, Any] = {"pin_memory": torch.cuda.is_available()}
     settings |= {key: value for key, value in config.items() if key in LOADER_SETTINGS}
     batch_size = config.get("batch_size", 1)
     with building("dataset"):

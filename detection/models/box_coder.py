@@ -95,7 +95,7 @@ class NMSFreeCoder(nn.Module):
             max_num: scores considered a frame.
         """
         super().__init__()
-        least, greatest = torch.tensor(tuple(post_center_range), dtype=torch.float32).split(3)
+        least, greatest = torch.tensor(tuple(post_center_range), dtype=torch.float32).chunk(2)
         self.register_buffer("_least_m", least.clone(), persistent=False)
         self.register_buffer("_greatest_m", greatest.clone(), persistent=False)
         self._max_num = max_num

@@ -68,7 +68,8 @@ def compile_for_inference(model: nn.Module, backend: str | Callable[..., Any] = 
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch._inductor")  # of torch's own use of torch
     _logger.info("compiling: the first frames of each size are slow")
     compilation = _Compilation()
-    for owner, name in model.tensor_functions():
+    functions: list[tuple[nn.Module, str]] = model.tensor_functions()  # type: ignore[operator]
+    for owner, name in functions:
         eager = getattr(owner, name)
         setattr(owner, name, compilation.of(eager, compiled(eager)))
     # Results of the last frame's graphs have been copied by now: this frame's may take their place.

@@ -148,7 +148,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         if self._settings["sync_bn"]:
             if not torch.cuda.is_available():
                 raise InputError("sync_bn=True needs GPUs")
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         wrapped: nn.Module = MMDistributedDataParallel(
             module=model,
             device_ids=[torch.cuda.current_device()] if torch.cuda.is_available() else None,

@@ -109,7 +109,7 @@ class LiftedPeaks:
         whole = (self.peaks.images, self.peaks.labels, self.streams, self.scores, self.log_deviations)
         columns = (*(each.unsqueeze(1) for each in whole), self.peaks.cells, self.boxes)
         together = torch.cat([column.double() for column in columns], dim=1).cpu()  # holds all of them exactly
-        parts = together.split([column.shape[1] for column in columns], dim=1)
+        parts = torch.split(together, [column.shape[1] for column in columns], dim=1)
         *single, cells, boxes = (part.to(column.dtype) for part, column in zip(parts, columns, strict=True))
         images, labels, streams, scores, log_deviations = (part.squeeze(1) for part in single)
         return LiftedPeaks(Peaks(images, cells, labels), streams, boxes, scores, log_deviations)

@@ -32,4 +32,4 @@ def pairs_on(pairs: Sequence[Pairs], device: torch.device) -> list[tuple[Tensor,
     counts = [len(rows) for rows, _ in pairs]
     together = np.concatenate([np.zeros((2, 0), dtype=np.int64), *(np.stack(pair) for pair in pairs)], axis=1)
     rows, columns = on_device(torch.from_numpy(together), device).unbind()
-    return list(zip(rows.split(counts), columns.split(counts), strict=True))
+    return list(zip(torch.split(rows, counts), torch.split(columns, counts), strict=True))
