@@ -140,6 +140,7 @@ def set_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path | st
     Raises:
         InputError: the names or shapes differ from the model's. Nothing is loaded then.
     """
+    weights = _of_today(weights)
     own = model.state_dict()
     if differences := _differences(own, weights):
         raise InputError(f"{path}: holds {describe(weights)}; the model is {describe(own)}: {differences}")
@@ -232,6 +233,16 @@ def _first_few(names: list[str]) -> str:
 
 def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _of_today(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Dynamic detectors of 0.1 counted the iterations of their router; of one never trained, the last layer is zero."""
+    kept = dict(weights)
+    iterations = kept.pop("router_iterations", None)
+    if iterations is not None and not iterations:
+        untrained = [name for name in kept if name.startswith("router.layer2.")]
+        kept |= {name: torch.zeros_like(kept[name]) for name in untrained}
+    return kept
 
 
 def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:

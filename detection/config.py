@@ -38,6 +38,7 @@ _KEYS: Final[Mapping[str, frozenset[str] | None]] = {
     "keep_checkpoints": None,
     "tensorboard": None,
     "find_unused_parameters": None,
+    "sync_bn": None,
     "custom_hooks": None,
     "custom_imports": frozenset({"imports", "allow_failed_imports"}),
     "load_from": None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-_Record = TypeVar("_Record", bound=Any)
+from detection.records import moved, on_device, pinned
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,11 @@ class CameraTargets:
 
     def to(self, device: torch.device | str) -> CameraTargets:
         """The same targets on another device."""
-        return _moved(self, device)
+        return moved(self, device)
+
+    def pin_memory(self) -> CameraTargets:
+        """A copy that a GPU takes by itself, see `detection.records.moved`."""
+        return pinned(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,11 @@ class FrameTargets:
 
     def to(self, device: torch.device | str) -> FrameTargets:
         """The same targets on another device."""
-        return replace(_moved(self, device), cameras=tuple(camera.to(device) for camera in self.cameras))
+        return replace(moved(self, device), cameras=tuple(camera.to(device) for camera in self.cameras))
+
+    def pin_memory(self) -> FrameTargets:
+        """A copy that a GPU takes by itself, see `detection.records.moved`."""
+        return replace(pinned(self), cameras=tuple(camera.pin_memory() for camera in self.cameras))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,18 +95,24 @@ class FrameBatch:
     def to(self, device: torch.device | str) -> FrameBatch:
         """The same frames on another device."""
         targets = None if self.targets is None else tuple(target.to(device) for target in self.targets)
-        return replace(_moved(self, device), targets=targets)
+        return replace(moved(self, device), targets=targets)
+
+    def pin_memory(self) -> FrameBatch:
+        """A copy that a GPU takes by itself, see `detection.records.moved`; data loaders ask for it."""
+        targets = None if self.targets is None else tuple(target.pin_memory() for target in self.targets)
+        return replace(pinned(self), targets=targets)
 
     def select(self, streams: Sequence[int]) -> FrameBatch:
         """Some of the streams, in the order given."""
         chosen = list(streams)
+        index = on_device(torch.tensor(chosen, dtype=torch.int64), self.images.device)
         kept: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, tuple):
                 kept[field.name] = tuple(value[stream] for stream in chosen)
             elif value is not None:
-                kept[field.name] = value[chosen]
+                kept[field.name] = value[index]
         return FrameBatch(**kept)
 
     @property
@@ -106,12 +120,3 @@ class FrameBatch:
         """Height and width of the padded images."""
         height, width = self.images.shape[-2:]
         return height, width
-
-
-def _moved(record: _Record, device: torch.device | str) -> _Record:
-    """A copy of a record whose tensor fields lie on `device`."""
-    tensors = {field.name: getattr(record, field.name) for field in fields(record)}
-    moved: _Record = replace(
-        record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)}
-    )
-    return moved

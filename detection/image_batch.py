@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detection.records import moved, pinned
+
 
 @dataclass(frozen=True, eq=False)
 class ImageTargets:
@@ -29,7 +31,11 @@ class ImageTargets:
 
     def to(self, device: torch.device | str) -> ImageTargets:
         """The same targets on another device."""
-        return ImageTargets(self.image_index.to(device), self.boxes_px.to(device), self.labels.to(device))
+        return moved(self, device)
+
+    def pin_memory(self) -> ImageTargets:
+        """A copy that a GPU takes by itself, see `detection.records.moved`."""
+        return pinned(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +66,13 @@ class ImageBatch:
     def to(self, device: torch.device | str) -> ImageBatch:
         """The same images on another device; what only finds them again in their files stays."""
         targets = None if self.targets is None else self.targets.to(device)
-        return replace(self, images=self.images.to(device), targets=targets)
+        on_gpu = torch.device(device).type == "cuda"
+        return replace(self, images=self.images.to(device, non_blocking=on_gpu), targets=targets)
+
+    def pin_memory(self) -> ImageBatch:
+        """A copy that a GPU takes by itself, see `detection.records.moved`; data loaders ask for it."""
+        targets = None if self.targets is None else self.targets.pin_memory()
+        return replace(self, images=self.images.pin_memory(), targets=targets)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ def joined_processes(launcher: str) -> Iterator[None]:
         launcher: `none`; `pytorch`, when torchrun started this process; `slurm`, when srun did.
 
     Raises:
-        InputError: the launcher has not started this process.
+        InputError: the launcher has not started this process; or another process has ended in the middle of the work.
     """
     if launcher == "none":
         yield
@@ -43,11 +43,33 @@ def joined_processes(launcher: str) -> Iterator[None]:
     try:
         yield
         distributed.barrier()  # nobody leaves while another still talks to it
-    finally:
-        # What talked over the group keeps it in reference cycles. Were it destroyed with the interpreter, one of gloo's
-        # threads could abort the process after all its work is done.
-        gc.collect()
-        distributed.destroy_process_group()
+    except Exception as error:
+        _leave_at_once()
+        if _has_lost_another(error):
+            raise InputError("another process of this run has ended; what it said last is the reason") from error
+        raise
+    _leave()
+
+
+def _leave() -> None:
+    """End the group. What talked over it keeps it in reference cycles; were it destroyed with the interpreter, one of
+    gloo's threads could abort the process after all its work is done."""
+    gc.collect()
+    distributed.destroy_process_group()
+
+
+def _leave_at_once() -> None:
+    """End the group although others may wait in it for this process. NCCL would wait for them unless it is aborted."""
+    if distributed.get_backend() != "nccl":
+        _leave()
+    elif hasattr(distributed.distributed_c10d, "_abort_process_group"):  # from torch 2.6 on
+        distributed.distributed_c10d._abort_process_group()
+
+
+def _has_lost_another(error: Exception) -> bool:
+    """Whether an error says that a process at the other end is gone. Gloo knows no type for it."""
+    lost = isinstance(error, (distributed.DistBackendError, distributed.DistNetworkError))
+    return lost or (isinstance(error, RuntimeError) and "gloo/transport" in str(error))
 
 
 def _describe_slurm_job() -> None:

@@ -68,5 +68,5 @@ def _matches_in_images(head: nn.Module | None, trace: FrameTrace) -> Iterator[Pa
     assert trace.frame.targets is not None, "frames of training are annotated"
     cameras = [camera for targets in trace.frame.targets for camera in targets.cameras]
     for index, camera in enumerate(cameras):
-        match = head.matcher.match(trace.image_predictions.image(index), camera, trace.frame.image_size_px)
+        (match,) = head.matcher.match([trace.image_predictions.image(index)], [camera], trace.frame.image_size_px)
         yield torch.stack(match, dim=1).tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -26,7 +26,7 @@ class FrameTrace:
     Attributes:
         frame: the frame.
         features: feature maps of all levels.
-        outputs: of the head.
+        outputs: of the head, with the predictions of every decoder layer, also in inference.
         queries: what the head begins with.
         blocked: who must not look at whom in self-attention.
         num_carried: how many of the queries come from memory.
@@ -68,8 +68,8 @@ def traced(detector: MultiViewDetector) -> Iterator[list[FrameTrace]]:
             FrameTrace(
                 frame=frame,
                 features=tuple(features),
-                outputs=outputs,
-                queries=on_the_way.pop("queries"),
+                outputs=with_every_layer(outputs, on_the_way.pop("decoded")),
+                queries=on_the_way["queries"],
                 blocked=on_the_way.pop("blocked"),
                 num_carried=memory.num_propagated if memory else 0,
                 tokens=tokens[0] if tokens else None,
@@ -81,6 +81,11 @@ def traced(detector: MultiViewDetector) -> Iterator[list[FrameTrace]]:
                 memory_after=memory.state() if memory else {},
             )
         )
+
+    def with_every_layer(outputs: HeadOutputs, decoded: Tensor) -> HeadOutputs:
+        if len(outputs.predictions.logits) == len(decoded):
+            return outputs
+        return replace(outputs, predictions=head.predictions(decoded, on_the_way["queries"].reference_points))
 
     make_queries = head.query_tokens
 
@@ -104,6 +109,7 @@ def traced(detector: MultiViewDetector) -> Iterator[list[FrameTrace]]:
 def _inner_parts(detector: MultiViewDetector) -> Iterator[tuple[str, nn.Module, int | None]]:
     """Name, module, and which of its arguments is kept (None: its output)."""
     yield "blocked", detector.pts_bbox_head.transformer["decoder"], -1
+    yield "decoded", detector.pts_bbox_head.transformer["decoder"], None
     if isinstance(detector.img_roi_head, FocalHead):
         yield "image_predictions", detector.img_roi_head, None
     if isinstance(detector.pts_bbox_head, PETRHead):

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from scenes.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, ProgressColumn
 
 _LONGEST_MESSAGE = 2000
 """Beyond it the middle is left out: whatever was given as input, a terminal can still show what is wrong with it."""
+
+_UNLIMITED: Final = 10_000
+"""Columns of a console that cuts nothing."""
 
 _EXTRAS: Final[Mapping[str, str]] = {
     "nuscenes": "devkit",
@@ -36,7 +40,8 @@ def run_command(main: Callable[[], int | None]) -> None:
     """
     # What takes its time without a bar of its own says so here; elsewhere information is for whoever asks for it.
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("scenes.compiled").setLevel(logging.INFO)
+    for name in ("scenes.compiled", "detection.running.compilation"):
+        logging.getLogger(name).setLevel(logging.INFO)
     try:
         code = main()
     except InputError as error:
@@ -96,6 +101,14 @@ def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progr
 
     console = Console(file=sys.stderr)
     return Progress(*columns, console=console, disable=disable or not console.is_terminal)
+
+
+def table_console() -> Console:
+    """A console on stdout for tables; a file or a pipe gets all of their columns, however wide they are."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_UNLIMITED)
 
 
 def _report(message: str) -> int:

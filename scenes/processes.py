@@ -20,7 +20,6 @@ _LIBRARIES: Final = (
     "numpy",
     "scipy.optimize",
     "scipy.spatial.transform",
-    "filterpy.common",
     "mmengine",
     "cv2",
     "numba",

@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import add_overrides, read_config
+from detection.running.compilation import DTYPES, add_speed_options
 from detection.running.detections_file import DetectionsFile
 from detection.running.image_detector import FoundImage, ImageDetector, detect_in_source, set_score_threshold
 from detection.running.operating_point import set_hard_share, set_threshold
@@ -42,7 +43,9 @@ def main() -> None:
         set_threshold(config, arguments.dynamic_threshold)
     if arguments.hard_fraction is not None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
-    detector = ImageDetector.from_config(config, arguments.checkpoint, amp=arguments.amp)
+    detector = ImageDetector.from_config(
+        config, arguments.checkpoint, dtype=DTYPES[arguments.dtype], compile=arguments.compile
+    )
     noted = DetectionsFile(detector.classes)
     unit = "frames" if isinstance(source, Video) else "images"
     with _progress_bar() as progress:
@@ -68,7 +71,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder to write to")
     parser.add_argument("--score", type=float, default=0.25, help="boxes have to be above it; default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=1, help="images at a time; default: %(default)s")
-    parser.add_argument("--amp", action="store_true", help="run in bfloat16 where that keeps the results")
+    add_speed_options(parser)
     speed = parser.add_mutually_exclusive_group()
     speed.add_argument("--dynamic-threshold", type=float, metavar="T", help="images that are scored below T are hard")
     speed.add_argument(

@@ -23,9 +23,11 @@ def main() -> None:
     arguments = parser.parse_args()
     config = read_config(arguments.config, arguments.cfg_options)
     with progress_bar() as progress:
-        bar = progress.add_task(task_of(config).unit, total=None)
+        bar = progress.add_task(task_of(config).unit, total=None, visible=False)
         found = find_thresholds(
-            config, arguments.checkpoint, lambda done, total: progress.update(bar, completed=done, total=total)
+            config,
+            arguments.checkpoint,
+            lambda done, total: progress.update(bar, completed=done, total=total, visible=True),
         )
     for share, threshold in zip(found.hard_shares, found.thresholds, strict=True):
         print(f"{share:4.0%} hard: {threshold:.6f}")

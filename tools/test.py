@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from detection.config import add_overrides, read_config
 from detection.data.create_infos import info_file_name
 from detection.processes import LAUNCHERS, joined_processes
+from detection.running.compilation import DTYPES, add_speed_options
 from detection.running.operating_point import set_hard_share, set_threshold
 from detection.running.tasks import task_of
 from scenes import InputError
@@ -38,11 +39,12 @@ def main() -> None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
     task = task_of(config)
     with joined_processes(arguments.launcher), _progress_bar() as progress:
-        bar = progress.add_task(task.unit, total=None)
+        bar = progress.add_task(task.unit, total=None, visible=False)
         found = task.detect(
             arguments.checkpoint,
-            amp=arguments.amp,
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+            dtype=DTYPES[arguments.dtype],
+            compile=arguments.compile,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total, visible=True),
         )
     if found is None:
         return
@@ -62,7 +64,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dataroot", help="nuScenes data root with its info files (default: the config's)")
     parser.add_argument("--version", help="folder of tables in it, such as v1.0-trainval (default: the config's)")
     parser.add_argument("--split", help="of which there is an info file: val, mini_val, ... (default: the config's)")
-    parser.add_argument("--amp", action="store_true", help="run in bfloat16 where that keeps the results")
+    add_speed_options(parser)
     speed = parser.add_mutually_exclusive_group()
     speed.add_argument(
         "--dynamic-threshold", type=float, metavar="T", help="dynamic detector: what is scored below T is hard"

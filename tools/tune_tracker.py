@@ -8,12 +8,11 @@ import argparse
 import os
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from evaluation.tracking import tracking_metrics
 from scenes import read_scenes, read_split_detections
-from scenes.command import add_workers, between, progress_bar, run_command
+from scenes.command import add_workers, between, progress_bar, run_command, table_console
 from tracking import TrackerConfig, load_tracker_config
 
 try:
@@ -70,7 +69,7 @@ def _report(tuned: Tuned) -> None:
     table = Table("setting", *["share of what mattered"] * known, "factor of the best")
     for name, factor in sorted(tuned.factors.items(), key=lambda item: -tuned.importance.get(item[0], 0.0)):
         table.add_row(name, *[f"{tuned.importance.get(name, 0.0):.0%}"] * known, f"x{factor:.2f}")
-    Console().print(table)
+    table_console().print(table)
     if not known:
         print(f"{tuned.n_trials} trials are too few to tell which of the {len(tuned.factors)} settings mattered")
 

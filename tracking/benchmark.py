@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D, InputError
-from scenes.command import between
+from scenes.command import between, table_console
 from scenes.geometry import rotation_from_yaw
 from scenes.shipped import shipped_path
 from tracking.config import TrackerConfig
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     for name, fresh in trackers.items():
         speeds = [frames_per_second(fresh, drive, arguments.rounds) for drive in drives]
         table.add_row(name, *(f"{speed:,.0f}" for speed in speeds))
-    Console().print(table)
+    table_console().print(table)
 
 
 def frames_per_second(fresh: Callable[[], _Step], frames: Sequence[Boxes3D], rounds: int) -> float:

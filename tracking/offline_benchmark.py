@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from scenes import LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D
+from scenes.command import table_console
 from scenes.geometry import rotation_from_yaw
 from scenes.processes import worker_pool
 from tracking.config import TrackerConfig
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
             ).result()
         cells = (f"{minutes:g}", f"{n_frames:,}", f"{boxes:,}", f"{tracks:,}", f"{seconds:.0f}", f"{megabytes:.0f} MB")
         table.add_row(*cells)
-    Console().print(table)
+    table_console().print(table)
 
 
 def measured_run(n_frames: int, hertz: float, in_sight: int) -> tuple[int, int, float, float]:

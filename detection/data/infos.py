@@ -93,7 +93,7 @@ def read_infos(path: Path | str) -> tuple[list[Info], dict[str, Any]]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such info file (tools/create_data.py makes it from the tables)") from None
+        raise InputError(f"{path}: no such info file (`streamtrack create_data` makes it from the tables)") from None
     data = _unpickled(path, content)
     if not isinstance(data, dict) or not isinstance(data.get("infos"), list):
         known = isinstance(data, dict) and "data_list" in data

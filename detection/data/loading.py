@@ -21,7 +21,7 @@ def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
 
     Args:
         config: `dataset`, whose `collate` makes the batches, `sampler`, `batch_size` of a process, and of torch's
-            `DataLoader` what `LOADER_SETTINGS` has.
+            `DataLoader` what `LOADER_SETTINGS` has. Batches are pinned where there is a GPU.
         seed: from which the sampler draws its order and the random numbers of each frame.
 
     Raises:
@@ -30,7 +30,8 @@ def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:
     for key in ("dataset", "sampler"):
         if key not in config:
             raise InputError(f"the config of a data loader has no '{key}'")
-    settings = {key: value for key, value in config.items() if key in LOADER_SETTINGS}
+    settings: dict[str, Any] = {"pin_memory": torch.cuda.is_available()}
+    settings |= {key: value for key, value in config.items() if key in LOADER_SETTINGS}
     batch_size = config.get("batch_size", 1)
     with building("dataset"):
         dataset = DATASETS.build(config["dataset"])

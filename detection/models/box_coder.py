@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from detection.registry import MODELS
 
 CODE_SIZE = 10
+BOX_SIZE = 9
+_SCORE, _LABEL, _VALID, _NAME = range(BOX_SIZE, BOX_SIZE + 4)  # columns behind those of the box
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a detector found in one frame of one stream, the best first.
+    """What a detector found in one frame of one stream, the best first; of a detector in use, on the CPU.
 
     Attributes:
         boxes: (n, 9) in the lidar frame, as in `FrameTargets.boxes`.
@@ -31,6 +33,38 @@ class Detections:
     query_ids: Tensor | None
 
 
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What a detector found in one frame of B streams, K boxes each, of which some are no detections.
+
+    Attributes:
+        boxes, scores, labels, query_ids: (B, K, ...) as in `Detections`, the best first.
+        valid: (B, K) bool, which are detections.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    query_ids: Tensor | None
+    valid: Tensor
+
+    def detections(self) -> list[Detections]:
+        """The detections of each stream on the CPU, in one copy: the only moment at which it waits for the device."""
+        names = [] if self.query_ids is None else [self.query_ids]
+        columns = [self.boxes, *(each.unsqueeze(-1) for each in (self.scores, self.labels, self.valid, *names))]
+        together = torch.cat([column.double() for column in columns], dim=-1).cpu()  # holds all of them exactly
+        found = [stream[stream[:, _VALID].bool()] for stream in together]
+        return [
+            Detections(
+                boxes=rows[:, :BOX_SIZE].to(self.boxes.dtype),
+                scores=rows[:, _SCORE].to(self.scores.dtype),
+                labels=rows[:, _LABEL].long(),
+                query_ids=rows[:, _NAME].long() if names else None,
+            )
+            for rows in found
+        ]
+
+
 def encode_boxes(boxes: Tensor) -> Tensor:
     """(..., 9) boxes -> (..., 10): centre x, y, z, log of length, width, height, sin and cos of yaw, velocity x, y."""
     centers, sizes, yaws, velocities = torch.split(boxes, [3, 3, 1, 2], dim=-1)
@@ -44,11 +78,14 @@ def decode_boxes(codes: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class NMSFreeCoder:
+class NMSFreeCoder(nn.Module):
     """Picks the best scores over all queries and classes; a set predictor needs no suppression of neighbours.
 
     Source: Wang et al., DETR3D, 2021.
     """
+
+    _least_m: Tensor
+    _greatest_m: Tensor
 
     def __init__(self, post_center_range: Sequence[float], max_num: int = 300) -> None:
         """A coder.
@@ -57,34 +94,30 @@ class NMSFreeCoder:
             post_center_range: least x, y, z and greatest x, y, z in metres of a centre that is kept, inclusive.
             max_num: scores considered a frame.
         """
-        self._range_m = tuple(post_center_range)
+        super().__init__()
+        least, greatest = torch.tensor(tuple(post_center_range), dtype=torch.float32).chunk(2)
+        self.register_buffer("_least_m", least.clone(), persistent=False)
+        self.register_buffer("_greatest_m", greatest.clone(), persistent=False)
         self._max_num = max_num
 
-    def decode(self, logits: Tensor, codes: Tensor, query_ids: Tensor | None) -> list[Detections]:
-        """Boxes of every stream.
+    def decode(self, logits: Tensor, codes: Tensor, query_ids: Tensor | None) -> Candidates:
+        """The best boxes of every stream.
 
         Args:
             logits: (B, Q, classes).
             codes: (B, Q, 10) with centres in metres.
             query_ids: (B, Q) int64 or None.
-
-        Returns:
-            B `Detections`.
         """
-        names = [None] * len(logits) if query_ids is None else list(query_ids)
-        return [self._decode_one(*stream) for stream in zip(logits, codes, names, strict=True)]
-
-    def _decode_one(self, logits: Tensor, codes: Tensor, query_ids: Tensor | None) -> Detections:
-        """The boxes of one stream."""
         num_classes = logits.shape[-1]
-        scores, flat_indices = logits.float().sigmoid().flatten().topk(min(self._max_num, logits.numel()))
-        queries = flat_indices // num_classes
-        boxes = decode_boxes(codes[queries].float())
-        least, greatest = torch.split(boxes.new_tensor(self._range_m), 3)
-        kept = ((boxes[:, :3] >= least) & (boxes[:, :3] <= greatest)).all(dim=1)
-        return Detections(
-            boxes=boxes[kept],
-            scores=scores[kept],
-            labels=(flat_indices % num_classes)[kept],
-            query_ids=None if query_ids is None else query_ids[queries][kept],
+        flat = logits.float().sigmoid().flatten(1)
+        scores, places = flat.topk(min(self._max_num, flat.shape[1]), dim=1)
+        queries = places // num_classes
+        boxes = decode_boxes(codes.gather(1, queries.unsqueeze(-1).expand(-1, -1, codes.shape[-1])).float())
+        centers_m = boxes[..., :3]
+        return Candidates(
+            boxes=boxes,
+            scores=scores,
+            labels=places % num_classes,
+            query_ids=None if query_ids is None else query_ids.gather(1, queries),
+            valid=((centers_m >= self._least_m) & (centers_m <= self._greatest_m)).all(dim=-1),
         )

@@ -9,7 +9,7 @@ Source: Wang et al., StreamPETR, 2023, section 3.2.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -69,7 +69,10 @@ class MemoryRows:
 
     def tensors(self) -> list[Tensor]:
         """The attributes in their order."""
-        return [getattr(self, field.name) for field in fields(self)]
+        return [getattr(self, name) for name in _COLUMNS]
+
+
+_COLUMNS: Final = tuple(field.name for field in fields(MemoryRows))
 
 
 class _AlignedRows(NamedTuple):
@@ -114,6 +117,31 @@ class TemporalMemory:
         self._bank: MemoryRows | None = None  # in global coordinates, `topk` rows longer than what is read
         self._next_ids: Tensor | None = None  # (B,) int64
         self._aligned: _AlignedRows | None = None
+
+    def state_before(self, frame: FrameBatch) -> tuple[dict[str, Tensor], Tensor]:
+        """What is remembered before a frame, in tensors of the same shapes whatever came before.
+
+        Returns:
+            a `state()`, of zeros where there is none for the frame's streams; and (B,) bool, which streams go on in it.
+
+        Raises:
+            InputError: the number of streams has changed within a scene.
+        """
+        device, streams = frame.timestamp_s.device, len(frame.continues_scene)
+        if self._bank is not None and self._continues_with(frame):
+            return {name: value.to(device) for name, value in self.state().items()}, frame.continues_scene
+        rows = self.length + self.topk
+        zeros = MemoryRows(
+            embeddings=torch.zeros(streams, rows, self.embed_dims, device=device),
+            reference_points_m=torch.zeros(streams, rows, 3, dtype=torch.float64, device=device),
+            velocities_mps=torch.zeros(streams, rows, 2, device=device),
+            timestamps_s=torch.zeros(streams, rows, dtype=torch.float64, device=device),
+            poses=torch.zeros(streams, rows, 4, 4, dtype=torch.float64, device=device),
+            query_ids=torch.full((streams, rows), NO_QUERY, device=device),
+        )
+        state = {name: getattr(zeros, name) for name in _COLUMNS}
+        next_ids = torch.zeros(streams, dtype=torch.int64, device=device)
+        return {**state, "next_query_ids": next_ids}, torch.zeros_like(frame.continues_scene)
 
     def align(self, frame: FrameBatch, start_points_m: Tensor) -> None:
         """Brings the rows into the lidar frame of a new frame; a stream that starts a scene is emptied.
@@ -188,7 +216,7 @@ class TemporalMemory:
         """Everything a later run needs to go on, as tensors by name; empty after a reset."""
         if self._bank is None or self._next_ids is None:
             return {}
-        rows = {field.name: getattr(self._bank, field.name) for field in fields(MemoryRows)}
+        rows = {name: getattr(self._bank, name) for name in _COLUMNS}
         return {**rows, "next_query_ids": self._next_ids}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -200,16 +228,15 @@ class TemporalMemory:
         self.reset()
         if not state:
             return
-        names = {field.name for field in fields(MemoryRows)}
-        if set(state) != names | {"next_query_ids"}:
-            raise InputError(f"memory: a state has {sorted(names)} and next_query_ids, this one {sorted(state)}")
+        if set(state) != {*_COLUMNS, "next_query_ids"}:
+            raise InputError(f"memory: a state has {sorted(_COLUMNS)} and next_query_ids, this one {sorted(state)}")
         shape = tuple(state["embeddings"].shape[1:])
         if shape != (self.length + self.topk, self.embed_dims):
             raise InputError(
                 f"memory: this one holds {self.length + self.topk} rows of {self.embed_dims} channels, "
                 f"the state {shape[0]} of {shape[-1]}"
             )
-        self._bank = MemoryRows(**{name: state[name] for name in names})
+        self._bank = MemoryRows(**{name: state[name] for name in _COLUMNS})
         self._next_ids = state["next_query_ids"]
 
     def _present(self) -> _AlignedRows:
@@ -243,7 +270,7 @@ class TemporalMemory:
             embeddings=torch.zeros(streams, self.length, self.embed_dims, device=device),
             reference_points_m=points,
             velocities_mps=torch.zeros(streams, self.length, 2, device=device),
-            timestamps_s=frame.timestamp_s.unsqueeze(1).expand(-1, self.length),
+            timestamps_s=frame.timestamp_s.unsqueeze(1).repeat(1, self.length),
             poses=poses,
             query_ids=query_ids,
         )

@@ -11,7 +11,7 @@ from detection.models.denoising.queries import DenoisingQueries
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What every decoder layer says of every query.
+    """What every decoder layer says of every query; in inference the last layer alone.
 
     Attributes:
         logits: (layers, B, Q, classes) float32.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def suppress_neighbours(centers_m: Tensor, scores: Tensor, labels: Tensor, radii_m: Tensor) -> Tensor:
-    """Indices of the boxes that stay, the best first.
+    """Indices of the boxes that stay, the best first; all on the CPU.
 
     Args:
         centers_m: (K, 2) seen from above.
@@ -22,9 +22,9 @@ def suppress_neighbours(centers_m: Tensor, scores: Tensor, labels: Tensor, radii
     centers, classes = centers_m[order], labels[order]
     near = torch.cdist(centers.double(), centers.double()) < radii_m[classes].unsqueeze(1)
     near &= classes.unsqueeze(1) == classes
-    rivals = near.cpu().numpy()
+    rivals = near.numpy()
     kept = np.ones(len(order), dtype=np.bool_)
     for index in range(len(order)):
         if kept[index]:
             kept[index + 1 :] &= ~rivals[index, index + 1 :]
-    return order[torch.from_numpy(kept).to(order.device)]
+    return order[torch.from_numpy(kept)]

@@ -14,7 +14,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,16 +31,15 @@ from detection.checkpoints import load_weights
 from detection.config import read_config
 from detection.frames import FrameBatch
 from detection.registry import MODELS
-from detection.running.compilation import compile_for_inference
+from detection.running.compilation import DTYPES, add_speed_options, compile_for_inference, inference_precision
 from scenes import InputError
-from scenes.command import between
+from scenes.command import between, table_console
 
 _KEY_FRAME_S = 0.5
 _START_S = 1.5e9  # a time of today's size: arithmetic in float32 would show
 _SPEED_MPS = 8.0
 _FOCAL_OF_WIDTH = 0.8  # focal length as a share of the image's width, as of nuScenes' front cameras
 _PERCENTILES = (50, 90, 99)
-_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--warm-up", type=int, action=between(0), default=10, help="frames before them; compilation falls into these"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--dtype", choices=_DTYPES, default="float32", help="of the networks, by autocast")
-    parser.add_argument("--compile", action="store_true", help="torch.compile, on a GPU with CUDA graphs")
+    add_speed_options(parser)
     parser.add_argument("--flops", action="store_true", help="count multiply-adds, of the second frame")
 
 
@@ -98,13 +95,13 @@ def run(arguments: argparse.Namespace) -> None:
         load_weights(model, arguments.checkpoint)
     model = model.to(device).eval()
     stream = made_stream(arguments.warm_up + arguments.frames, arguments.cameras, arguments.image_size, device)
-    console = Console()
+    console = table_console()
     console.print(f"{arguments.config.stem}: {_described(model, arguments, device)}")
     if arguments.flops:
         print_arithmetic(model, stream[:2], console)
     measured = [measure("eager float32", model, stream, arguments.warm_up)]
-    dtype = _DTYPES[arguments.dtype]
-    if arguments.compile or dtype is not None:
+    dtype = DTYPES[arguments.dtype]
+    if arguments.compile or dtype is not torch.float32:
         variant = copy.deepcopy(model)
         if arguments.compile:
             compile_for_inference(variant)
@@ -130,7 +127,7 @@ def made_stream(count: int, cameras: int, image_size: Sequence[int], device: tor
     generator = torch.Generator().manual_seed(0)
     frames = []
     for index in range(count):
-        global_from_lidar = torch.eye(4)
+        global_from_lidar = torch.eye(4, dtype=torch.float64)
         global_from_lidar[1, 3] = _SPEED_MPS * _KEY_FRAME_S * index
         frame = FrameBatch(
             images=torch.randn(1, cameras, 3, height, width, generator=generator),
@@ -148,7 +145,7 @@ def made_stream(count: int, cameras: int, image_size: Sequence[int], device: tor
 
 
 def measure(
-    name: str, model: Any, stream: Sequence[FrameBatch], warm_up: int, dtype: torch.dtype | None = None
+    name: str, model: Any, stream: Sequence[FrameBatch], warm_up: int, dtype: torch.dtype = torch.float32
 ) -> SpeedMeasurement:
     """Time every frame of a stream from its images to its boxes, with the device idle before and after.
 
@@ -157,14 +154,13 @@ def measure(
         model: in evaluation mode, on the device of the stream.
         stream: frames of one scene.
         warm_up: frames at the beginning that do not count.
-        dtype: of autocast; None for no autocast.
+        dtype: one of `DTYPES`.
     """
     device = stream[0].images.device
     latencies_s, scores = [], []
     _reset_peak_memory(device)
-    with torch.no_grad(), nullcontext() if dtype is None else torch.autocast(device.type, dtype):
+    with torch.no_grad(), inference_precision(device, dtype):
         for frame in stream:
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             _synchronize(device)
             started_s = time.perf_counter()
             (detections,) = model([frame])

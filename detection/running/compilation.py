@@ -1,44 +1,106 @@
-"""A detector's arithmetic compiled for inference; what it remembers and decodes stays ordinary PyTorch.
+"""How fast a network runs in inference: in which precision, and whether compiled. Nothing else compiles or autocasts.
 
-The parts that are compiled are functions of tensors: image features, queries from memory, what the decoder reads of
-the images, the decoder, the predictions. Between them memory pushes copies, so that a CUDA graph, which writes its
-results to the same place again and again, never overwrites what a later frame still reads.
+What is compiled are the network's functions of tensors, see `tensor_functions` of each detector: most have one for the
+whole of a frame. What is remembered between frames is copied, so that a CUDA graph, which writes its results to the
+same place again and again, never overwrites what a later frame still reads.
 """
 
 from __future__ import annotations
 
+import argparse
+import logging
+import warnings
+from collections.abc import Callable
 from functools import partial
+from typing import Any, Final
 
 import torch
+from torch import nn
+from torch._dynamo.exc import TorchDynamoException
 
-from detection.models.detectors.multi_view import MultiViewDetector
 from scenes import InputError
 
-_PARTS_OF_THE_HEAD = ("query_tokens", "image_context", "predictions")
+DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precisions of a network by name; the lower ones where they keep the results, by autocast."""
+
+_logger = logging.getLogger(__name__)
 
 
-def compile_for_inference(model: MultiViewDetector, backend: str = "inductor") -> None:
+def add_speed_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--dtype` and `--compile`, which `DTYPES` and `compile_for_inference` understand."""
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="of the network where it keeps the results (%(default)s)"
+    )
+    parser.add_argument("--compile", action="store_true", help="torch.compile; the first frames are slow")
+
+
+def inference_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """A context in which a network computes in a precision.
+
+    Raises:
+        InputError: the precision is none of `DTYPES`.
+    """
+    if dtype not in DTYPES.values():
+        raise InputError(f"dtype {dtype}: expected {', '.join(f'torch.{name}' for name in DTYPES)}")
+    return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
+
+
+def compile_for_inference(model: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
     """Compile a detector in place; its weights and their names stay as they are.
 
     The first frames are slow, since each part is compiled when it is first called, and again for a new size of input.
-    On a GPU the parts run as CUDA graphs. Call it after the model is on its device and holds its weights, and call the
-    model under `torch.no_grad()`: the weights become constants of the compiled code.
+    Where that fails the detector stays as it was, with a warning that says why. On a GPU the parts run as CUDA graphs.
+    Call it after the model is on its device and holds its weights, and call the model under `torch.no_grad()`: the
+    weights become constants of the compiled code.
 
     Args:
         model: in evaluation mode.
         backend: of `torch.compile`.
 
     Raises:
-        InputError: a detector of another kind.
+        InputError: a network that names no functions of tensors.
     """
-    if not isinstance(model, MultiViewDetector):
-        raise InputError(f"a {type(model).__name__} cannot be compiled, only a MultiViewDetector")
+    if not hasattr(model, "tensor_functions"):
+        raise InputError(f"a {type(model).__name__} cannot be compiled, only a detector")
     on_gpu = next(model.parameters()).is_cuda
     options = {"freezing": True, "triton.cudagraphs": on_gpu} if backend == "inductor" else None
     compiled = partial(torch.compile, dynamic=False, backend=backend, options=options)
-    head = model.pts_bbox_head
-    parts_of_the_head = () if head is None else tuple((head, name) for name in _PARTS_OF_THE_HEAD)
-    for owner, name in ((model, "extract_features"), *parts_of_the_head):
-        setattr(owner, name, compiled(getattr(owner, name)))
-    if head is not None:
-        head.transformer["decoder"].compile(dynamic=False, backend=backend, options=options)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch._inductor")  # of torch's own use of torch
+    _logger.info("compiling: the first frames of each size are slow")
+    compilation = _Compilation()
+    functions: list[tuple[nn.Module, str]] = model.tensor_functions()  # type: ignore[operator]
+    for owner, name in functions:
+        eager = getattr(owner, name)
+        setattr(owner, name, compilation.of(eager, compiled(eager)))
+    # Results of the last frame's graphs have been copied by now: this frame's may take their place.
+    model.register_forward_pre_hook(lambda *_: torch.compiler.cudagraph_mark_step_begin())  # type: ignore[no-untyped-call]
+
+
+class _Compilation:
+    """The compiled functions of a network, or the functions themselves once compiling one of them has failed."""
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    def of(self, eager: Callable[..., Any], compiled: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that is the compiled one as long as there is one."""
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if not self._failed:
+                try:
+                    return compiled(*args, **kwargs)
+                except TorchDynamoException as error:
+                    self._failed = True
+                    _logger.warning("goes on without compilation: %s", _reason(error))
+            return eager(*args, **kwargs)
+
+        return run
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the error at the bottom of a failure."""
+    inner = getattr(error, "inner_exception", None) or error.__cause__
+    if inner is not None:
+        return _reason(inner)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -33,7 +33,8 @@ class Detector(TrainedDetector):
         device: where to run; by default a GPU if there is one.
         classes: what its labels index.
         transforms: from images as the cameras give them to what the network sees.
-        amp: whether to run in bfloat16 where that keeps the results.
+        dtype: in what precision to run where that keeps the results: float32, bfloat16 or float16.
+        compile: whether to compile it, see `detection.running.compilation.compile_for_inference`.
     """
 
     def __init__(
@@ -42,20 +43,21 @@ class Detector(TrainedDetector):
         device: torch.device | str | None = None,
         classes: Sequence[str] = DETECTION_CLASSES,
         transforms: Sequence[Transform] = (),
-        amp: bool = False,
+        dtype: torch.dtype = torch.float32,
+        compile: bool = False,
     ) -> None:
         labels_of_classes(classes)
-        super().__init__(model, classes, transforms, device, amp)
+        super().__init__(model, classes, transforms, device, dtype, compile)
 
     @classmethod
-    def _of(cls, config: Config, checkpoint: Path | str, device: torch.device | str | None, amp: bool) -> Detector:
+    def _of(cls, config: Config, checkpoint: Path | str, **how: Any) -> Detector:
         model = trained_model(config, checkpoint)
         dataset = config.get("val_dataloader", {}).get("dataset", {})
         with building("val_dataloader.dataset.pipeline"):
             transforms = [
                 TRANSFORMS.build(step) for step in dataset.get("pipeline", ()) if step["type"] != "LoadImages"
             ]
-        return cls(model, device, dataset.get("classes", DETECTION_CLASSES), transforms, amp)
+        return cls(model, classes=dataset.get("classes", DETECTION_CLASSES), transforms=transforms, **how)
 
     def prepare(self, samples: Sequence[FrameSample], continues_scene: Sequence[bool]) -> FrameBatch:
         """The next time step of several streams, from images as the cameras give them.
@@ -89,9 +91,7 @@ class Detector(TrainedDetector):
         return boxes_by_sample(self._predicted(last), last, self.classes)
 
 
-def detect(
-    config: Config, checkpoint: Path | str, *, amp: bool = False, progress: Progress | None = None
-) -> Results | None:
+def detect(config: Config, checkpoint: Path | str, *, progress: Progress | None = None, **how: Any) -> Results | None:
     """Detect in every frame of the data set that a config validates on.
 
     Several processes, joined before, take whole scenes each, so that they find exactly what one process finds.
@@ -99,8 +99,8 @@ def detect(
     Args:
         config: of it, `model` and `val_dataloader` are read.
         checkpoint: weights of the model.
-        amp: see `Detector`.
         progress: see `found_by_all`.
+        how: device, dtype and compile of the `Detector`.
 
     Returns:
         The boxes of all frames, in the order of the data set; None in processes other than the first.
@@ -112,7 +112,7 @@ def detect(
     if loader_config.get("batch_size", 1) != 1:
         raise InputError("val_dataloader.batch_size: a process tests one stream at a time")
     loader = build_loader(loader_config)
-    detector = Detector.from_config(config, checkpoint, amp=amp)
+    detector = Detector.from_config(config, checkpoint, **how)
     tokens = loader.dataset.sample_tokens  # type: ignore[attr-defined]
     found = found_by_all(detector, loader, tokens, progress)
     return None if found is None else Results(found)

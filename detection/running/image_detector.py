@@ -36,7 +36,8 @@ class ImageDetector(TrainedDetector):
         classes: what its labels index.
         transforms: from an image as it was read to what the network sees.
         device: where to run; by default a GPU if there is one.
-        amp: whether to run in bfloat16 where that keeps the results.
+        dtype: in what precision to run where that keeps the results: float32, bfloat16 or float16.
+        compile: whether to compile it, see `detection.running.compilation.compile_for_inference`.
     """
 
     def __init__(
@@ -45,16 +46,17 @@ class ImageDetector(TrainedDetector):
         classes: Sequence[str],
         transforms: Sequence[ImageTransform] = (),
         device: torch.device | str | None = None,
-        amp: bool = False,
+        dtype: torch.dtype = torch.float32,
+        compile: bool = False,
     ) -> None:
         model.check_classes(classes)
-        super().__init__(fused(model), classes, transforms, device, amp)
+        super().__init__(fused(model), classes, transforms, device, dtype, compile)
 
     @classmethod
-    def _of(cls, config: Config, checkpoint: Path | str, device: torch.device | str | None, amp: bool) -> ImageDetector:
+    def _of(cls, config: Config, checkpoint: Path | str, **how: Any) -> ImageDetector:
         _check_kind(config)
         model: Any = trained_model(config, checkpoint)
-        return cls(model, class_names(config), validation_transforms(config), device, amp)
+        return cls(model, class_names(config), validation_transforms(config), **how)
 
     def detect(self, images: Sequence[RgbImage]) -> list[ImageDetections]:
         """Detect in images of any sizes, as one batch.
@@ -119,7 +121,7 @@ def _found(detector: ImageDetector, images: Sequence[SourceImage]) -> Iterator[F
 
 
 def detect_images(
-    config: Config, checkpoint: Path | str, *, amp: bool = False, progress: Progress | None = None
+    config: Config, checkpoint: Path | str, *, progress: Progress | None = None, **how: Any
 ) -> dict[CocoId, ImageDetections] | None:
     """Detect in every image of the data set that a config validates on.
 
@@ -128,8 +130,8 @@ def detect_images(
     Args:
         config: of it, `model` and `val_dataloader` are read.
         checkpoint: weights of the model.
-        amp: see `ImageDetector`.
         progress: see `found_by_all`.
+        how: device, dtype and compile of the `ImageDetector`.
 
     Returns:
         The objects of all images by image id, in the order of the data set; None in processes other than the first.
@@ -138,7 +140,7 @@ def detect_images(
         InputError: the config, the checkpoint or a file of the data set cannot be used.
     """
     loader = build_loader(setting(config, "val_dataloader"))
-    detector = ImageDetector.from_config(config, checkpoint, amp=amp)
+    detector = ImageDetector.from_config(config, checkpoint, **how)
     return found_by_all(detector, loader, loader.dataset.image_ids, progress)  # type: ignore[attr-defined]
 
 

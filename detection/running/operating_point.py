@@ -23,7 +23,7 @@ from scenes.files import write_atomically
 from scenes.json_text import read_json
 
 _DYNAMIC = ("DynamicDetector", "DynamicYoloDetector")
-_HOW = "tools/dynamic_thresholds.py CONFIG CHECKPOINT"
+_HOW = "`streamtrack dynamic_thresholds CONFIG CHECKPOINT`"
 
 
 @dataclass(frozen=True)

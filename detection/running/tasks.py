@@ -70,8 +70,13 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def detect(self, checkpoint: Path | str, *, amp: bool, progress: Progress) -> Mapping[Any, Any] | None:
-        """What the detector finds in each frame or image; None in processes other than the first."""
+    def detect(self, checkpoint: Path | str, *, progress: Progress, **how: Any) -> Mapping[Any, Any] | None:
+        """What the detector finds in each frame or image; None in processes other than the first.
+
+        Args:
+            checkpoint, progress: see `detection.running.detector.detect`.
+            how: device, dtype and compile of the detector.
+        """
 
     @abstractmethod
     def found(self, detections: Sequence[Any], batch: Mapping[str, Any], classes: Sequence[str]) -> Mapping[Any, Any]:
@@ -115,9 +120,9 @@ class SceneTask(Task):
     def check_classes(self, model: Any, classes: Sequence[str]) -> None:
         """Nothing: such a network's labels are any classes."""
 
-    def detect(self, checkpoint: Path | str, *, amp: bool, progress: Progress) -> Mapping[str, Boxes3D] | None:
+    def detect(self, checkpoint: Path | str, *, progress: Progress, **how: Any) -> Mapping[str, Boxes3D] | None:
         """See `detection.running.detector.detect`."""
-        results = detect(self.config, checkpoint, amp=amp, progress=progress)
+        results = detect(self.config, checkpoint, progress=progress, **how)
         return None if results is None else results.boxes
 
     def found(
@@ -168,10 +173,10 @@ class ImageTask(Task):
         model.check_classes(classes)
 
     def detect(
-        self, checkpoint: Path | str, *, amp: bool, progress: Progress
+        self, checkpoint: Path | str, *, progress: Progress, **how: Any
     ) -> Mapping[CocoId, ImageDetections] | None:
         """See `detection.running.image_detector.detect_images`."""
-        return detect_images(self.config, checkpoint, amp=amp, progress=progress)
+        return detect_images(self.config, checkpoint, progress=progress, **how)
 
     def found(
         self, detections: Sequence[ImageDetections], batch: Mapping[str, Any], classes: Sequence[str]

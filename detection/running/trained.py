@@ -17,6 +17,7 @@ from detection.checkpoints import load_weights
 from detection.config import building, read_config
 from detection.data.loading import batches
 from detection.registry import MODELS
+from detection.running.compilation import compile_for_inference, inference_precision
 from scenes import InputError
 
 Progress = Callable[[int, int], None]
@@ -32,7 +33,11 @@ class TrainedDetector(ABC):
         classes: what its labels index.
         transforms: from an image as it was read to what the network sees.
         device: where to run; by default a GPU if there is one.
-        amp: whether to run in bfloat16 where that keeps the results.
+        dtype: in what precision to run where that keeps the results: float32, bfloat16 or float16.
+        compile: whether to compile it, see `compile_for_inference`.
+
+    Raises:
+        InputError: another precision.
     """
 
     def __init__(
@@ -41,13 +46,16 @@ class TrainedDetector(ABC):
         classes: Sequence[str],
         transforms: Sequence[Any],
         device: torch.device | str | None,
-        amp: bool,
+        dtype: torch.dtype,
+        compile: bool,
     ) -> None:
         self.classes = tuple(classes)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._model: Any = model.to(self._device).eval()
         self._transforms = tuple(transforms)
-        self._amp = amp
+        self._precision = inference_precision(self._device, dtype)
+        if compile:
+            compile_for_inference(self._model)
 
     @classmethod
     def from_config(
@@ -55,14 +63,15 @@ class TrainedDetector(ABC):
         config: Config | Path | str,
         checkpoint: Path | str,
         device: torch.device | str | None = None,
-        amp: bool = False,
+        dtype: torch.dtype = torch.float32,
+        compile: bool = False,
     ) -> _DetectorT:
         """The detector of a config with the weights of a checkpoint. The data set itself need not be there.
 
         Args:
             config: a config file, or what `detection.config.read_config` made of it.
             checkpoint: see `detection.checkpoints.read_checkpoint`.
-            device, amp: see the class.
+            device, dtype, compile: see the class.
 
         Raises:
             InputError: the config is wrong or of another kind of detector, the checkpoint is broken or of another
@@ -70,14 +79,12 @@ class TrainedDetector(ABC):
         """
         if not isinstance(config, Config):
             config = read_config(config)
-        return cls._of(config, checkpoint, device, amp)
+        return cls._of(config, checkpoint, device=device, dtype=dtype, compile=compile)
 
     @classmethod
     @abstractmethod
-    def _of(
-        cls: type[_DetectorT], config: Config, checkpoint: Path | str, device: torch.device | str | None, amp: bool
-    ) -> _DetectorT:
-        """See `from_config`."""
+    def _of(cls: type[_DetectorT], config: Config, checkpoint: Path | str, **how: Any) -> _DetectorT:
+        """See `from_config`; `how` it runs: device, dtype, compile."""
 
     @property
     def model(self) -> Any:
@@ -91,7 +98,7 @@ class TrainedDetector(ABC):
     @torch.no_grad()
     def _predicted(self, batch: Mapping[str, Any]) -> Sequence[Any]:
         """What the network finds in a batch, as it sees it."""
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._amp):
+        with self._precision:
             found: Sequence[Any] = self._model(**self._model.data_preprocessor(batch), mode="predict")
         return found
 
@@ -133,13 +140,17 @@ def found_by_all(
         detector: of this process.
         loader: of its share.
         names: of all frames or images, in the order that is wanted.
-        progress: called with the number of frames or images that this process has seen, and that of its share.
+        progress: called with the number of frames or images that this process has seen, first with 0, and that of its
+            share.
     """
     found: dict[Any, Any] = {}
+    total: int = len(loader.sampler)  # type: ignore[arg-type]  # ours have a length
+    if progress is not None:
+        progress(0, total)
     for batch in batches(loader):
         found.update(detector.detect_batch(batch))
         if progress is not None:
-            progress(len(found), len(loader.sampler))  # type: ignore[arg-type]  # ours have a length
+            progress(len(found), total)
     shares = all_gather_object(found)
     if not is_main_process():
         return None

@@ -15,6 +15,7 @@ from detection.data.loading import batches
 from detection.running.tasks import Task
 from detection.training.optimizer import NonFiniteGradientError
 from detection.training.schedule import TrainingPlan
+from detection.training.statistics import average_statistics
 from scenes import InputError
 
 
@@ -104,6 +105,7 @@ class StreamTrainLoop(BaseLoop):  # type: ignore[misc]  # mmengine is untyped
     def _validate_if_due(self) -> None:
         at_end = self.iter >= self.max_iters
         if self.runner.val_loop is not None and (at_end or self.iter % self._plan.validation_interval == 0):
+            average_statistics(self.runner.detector)
             self.runner.val_loop.run()
 
 

@@ -30,7 +30,7 @@ class GuardedOptimWrapper(OptimWrapper):  # type: ignore[misc]  # mmengine is un
     Args:
         optimizer: over the parameter groups.
         autocast_dtype: precision of the forward pass, None for that of the parameters. bfloat16 needs no scaling of
-            the loss; for float16 there is `AmpOptimWrapper`.
+            the loss; for float16 there is `ScalingOptimWrapper`.
         clip_grad: arguments of `torch.nn.utils.clip_grad_norm_`; None clips nothing.
     """
 
@@ -59,6 +59,33 @@ class GuardedOptimWrapper(OptimWrapper):  # type: ignore[misc]  # mmengine is un
             raise NonFiniteGradientError(f"the norm of the gradient is {norm}")
 
 
+class ScalingOptimWrapper(AmpOptimWrapper):  # type: ignore[misc]
+    """float16 on a GPU: steps whose scaled gradient overflows are left out, and the scale of the loss is halved.
+
+    A gradient that is not finite even at a scale of 1 did not overflow by scaling, and is refused.
+
+    Args:
+        optimizer, clip_grad: see `GuardedOptimWrapper`.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, clip_grad: Mapping[str, Any] | None = None) -> None:
+        # The norm is needed in any case, see above.
+        clip_grad = dict(_UNCLIPPED if clip_grad is None else clip_grad)
+        super().__init__(optimizer=optimizer, dtype="float16", clip_grad=clip_grad)
+
+    def _clip_grad(self) -> None:
+        super()._clip_grad()
+        norm, scale = self.message_hub.get_scalar("train/grad_norm").current(), self.loss_scaler.get_scale()
+        if not math.isfinite(norm) and scale <= 1:
+            raise NonFiniteGradientError(f"the norm of the gradient is {norm}, with a loss that is scaled by {scale:g}")
+
+
+def amp_of_this_machine() -> str:
+    """The mixed precision that suits it: bfloat16, but float16 on a GPU that would only emulate it."""
+    emulated = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return "float16" if emulated else "bfloat16"
+
+
 def build_optim_wrapper(model: nn.Module, config: Mapping[str, Any], peak_lr: float, amp: str | None) -> OptimWrapper:
     """The optimizer of a model and what surrounds it.
 
@@ -84,7 +111,7 @@ def build_optim_wrapper(model: nn.Module, config: Mapping[str, Any], peak_lr: fl
     if amp == "float16":
         if not torch.cuda.is_available():
             raise InputError("amp is 'float16', which needs a GPU; the CPU has 'bfloat16'")
-        return AmpOptimWrapper(optimizer=optimizer, dtype=amp, clip_grad=clip_grad)
+        return ScalingOptimWrapper(optimizer, clip_grad)
     return GuardedOptimWrapper(optimizer, AMP_DTYPES[amp] if amp else None, clip_grad)
 
 

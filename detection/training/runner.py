@@ -39,6 +39,7 @@ from detection.training.loops import StreamTrainLoop, ValLoop
 from detection.training.optimizer import build_optim_wrapper
 from detection.training.random_state import random_state, set_random_state
 from detection.training.schedule import PlannedLR, counted, plan_training, read_schedule
+from detection.training.statistics import average_statistics
 from scenes import InputError
 
 _NEEDED_KEYS: Final = ("model", "train_dataloader", "schedule", "optim_wrapper", "work_dir")
@@ -49,6 +50,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "find_unused_parameters": False,
     "tensorboard": None,
     "amp": None,
+    "sync_bn": False,
     "load_from": None,
     "custom_hooks": (),
 }
@@ -143,10 +145,14 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         model = model.to(get_device())
         if not self.distributed:
             return model
+        if self._settings["sync_bn"]:
+            if not torch.cuda.is_available():
+                raise InputError("sync_bn=True needs GPUs")
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         wrapped: nn.Module = MMDistributedDataParallel(
             module=model,
             device_ids=[torch.cuda.current_device()] if torch.cuda.is_available() else None,
-            broadcast_buffers=False,
+            broadcast_buffers=False,  # each process gathers its own; `average_statistics` brings them together
             find_unused_parameters=self._settings["find_unused_parameters"],
         )
         return wrapped
@@ -175,6 +181,7 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
 
     def write_checkpoint(self, path: Path, iteration: int) -> None:
         """Write everything that a run needs to go on after an iteration. All processes take part, the first writes."""
+        average_statistics(self.detector)
         memory = {} if self.detector.memory is None else self.detector.memory.state()
         processes = all_gather_object(_on_cpu({"random": random_state(), "memory": memory}))
         sampler = self.train_dataloader.sampler

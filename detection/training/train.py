@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 
 from detection.processes import joined_processes
 from detection.training.checkpoint import checkpoints_of
+from detection.training.optimizer import amp_of_this_machine
 from detection.training.runner import build_training
 from scenes import InputError
 
@@ -31,7 +31,7 @@ def train(
     work_dir = Path(work_dir or config.get("work_dir") or Path("work_dirs") / Path(config.filename or "training").stem)
     config.work_dir = str(work_dir)
     if amp and config.get("amp") is None:
-        config.amp = "float16" if torch.cuda.is_available() and not torch.cuda.is_bf16_supported() else "bfloat16"
+        config.amp = amp_of_this_machine()
     with joined_processes(launcher):
         build_training(config, _checkpoint_to_resume(resume, work_dir)).train()
 

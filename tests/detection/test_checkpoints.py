@@ -21,6 +21,7 @@ from detection.checkpoints import (
     write_weights,
 )
 from detection.models.backbones import ResNet
+from detection.models.routing import Router
 from detection.models.yolo import DynamicYoloDetector
 from scenes import InputError
 
@@ -76,6 +77,17 @@ def test_weights_in_half_precision_load_like_others(tmp_path: Path) -> None:
     for name, value in model.state_dict().items():
         assert value.dtype == torch.float32
         torch.testing.assert_close(value, whole[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("iterations", [0, 3])
+def test_routers_of_older_dynamic_detectors(tmp_path: Path, iterations: int) -> None:
+    """They were never zero; a number beside them said whether they had learned."""
+    model = nn.ModuleDict({"router": Router([8])})
+    weights = {name: torch.randn_like(value) for name, value in model.state_dict().items()}
+    torch.save({**weights, "router_iterations": torch.tensor(iterations)}, tmp_path / "old.pth")
+    load_weights(model, tmp_path / "old.pth")
+    assert model["router"].is_trained == bool(iterations)
+    assert torch.equal(model["router"].layer1.weight, weights["router.layer1.weight"])
 
 
 def test_numbers_that_half_precision_cannot_hold_are_named() -> None:

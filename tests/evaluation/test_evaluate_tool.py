@@ -130,6 +130,15 @@ def test_split_without_annotations_is_validated_only(recorded, mini_val, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_compared_with_itself_has_a_table(recorded, mini_val) -> None:
+    path = recorded("fastbev", "tracks_polymot")[0]
+    done = run("compare", path, path, "--dataroot", mini_val, "--version", "v1.0-mini", "--split", "mini_val")
+    assert done.returncode == 0, done.stderr
+    header, amota, *_ = done.stdout.splitlines()
+    assert f"{path}  {path} (2)" in header
+    assert amota.split()[:4] == ["AMOTA", "0.5350", "0.5350", "+0.0000"]
+
+
 def test_import_is_light() -> None:
     heavy = ("torch", "nuscenes", "pandas", "sklearn", "matplotlib", "numba")
     code = f"import sys, evaluation; sys.exit(str([name for name in {heavy} if name in sys.modules] or ''))"

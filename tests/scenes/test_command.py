@@ -5,9 +5,10 @@ import errno
 import sys
 
 import pytest
+from rich.table import Table
 
 from scenes import InputError
-from scenes.command import add_workers, progress_bar, run_command
+from scenes.command import add_workers, progress_bar, run_command, table_console
 
 
 def _raising(error: BaseException) -> None:
@@ -66,3 +67,10 @@ def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str], monkeypat
     with progress_bar() as bar:
         bar.add_task("scenes", total=1)
     assert "scenes" in capsys.readouterr().err
+
+
+def test_tables_in_a_pipe_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [f"column {index} of a wide table" for index in range(20)]
+    table_console().print(Table(*cells))
+    header = capsys.readouterr().out.splitlines()[1]
+    assert all(cell in header for cell in cells)

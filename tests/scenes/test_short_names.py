@@ -17,7 +17,7 @@ from scenes.short_names import short_names
         (["out/a/one.json", "out/b/two.json"], ["a/one", "b/two"]),
         (["out/a.json", "out/a.txt"], ["a.json", "a.txt"]),
         (["out", "out/a"], ["out", "a"]),
-        (["out/a.json", "out/a.json"], ["out/a.json", "out/a.json"]),
+        (["out/a.json"] * 3, ["out/a.json", "out/a.json (2)", "out/a.json (3)"]),
         (["work_dirs/first"], ["first"]),
     ],
 )

@@ -186,7 +186,7 @@ def test_annotated_video(run: Run, config: Path, checkpoint: Path, tmp_path: Pat
     [
         (("--score", 1.5), "score 1.5: expected a number from 0 to 1"),
         (("--batch-size", 0), "batch size 0: expected at least 1"),
-        (("--hard-fraction", 0.5), "weights.thresholds.json: no such file; tools/dynamic_thresholds.py"),
+        (("--hard-fraction", 0.5), "weights.thresholds.json: no such file; `streamtrack dynamic_thresholds"),
         (("--source", "nowhere.png"), "nowhere.png: no such image, folder or video"),
         (("--out", "."), "is the folder of the source; its files would be overwritten"),
         (("--cfg-options", "model.num_classes=4"), "of another shape"),

@@ -116,11 +116,13 @@ def arranged_in_slots(
         positive_share: see `DenoisingQueries`.
     """
     num_copies = len(copies.groups)
-    slots_a_copy = int(annotations.numbers.max()) + 1
+    assert frame.targets is not None
+    slots_a_copy = max(len(target.labels) for target in frame.targets)
     first_slot = slots_a_copy * torch.arange(num_copies, device=annotations.numbers.device)
-    slots = (first_slot.unsqueeze(1) + annotations.numbers)[copies.used]
-    streams = annotations.streams.expand(num_copies, -1)[copies.used]
-    shares = to_shares(copies.centers_m[copies.used], detection_range).clamp(0, 1)
+    used = copies.used.nonzero(as_tuple=True)  # one wait for the device; an index of booleans waits each time
+    slots = (first_slot.unsqueeze(1) + annotations.numbers)[used]
+    streams = annotations.streams.expand(num_copies, -1)[used]
+    shares = to_shares(copies.centers_m[used], detection_range).clamp(0, 1)
     reference_points = shares.new_zeros(len(frame.images), num_copies * slots_a_copy, 3)
     reference_points[streams, slots] = shares
     return DenoisingQueries(
@@ -128,7 +130,7 @@ def arranged_in_slots(
         groups=copies.groups.repeat_interleave(slots_a_copy),
         streams=streams,
         slots=slots,
-        labels=copies.labels[copies.used],
-        boxes=annotations.boxes.expand(num_copies, -1, -1)[copies.used],
+        labels=copies.labels[used],
+        boxes=annotations.boxes.expand(num_copies, -1, -1)[used],
         positive_share=positive_share,
     )

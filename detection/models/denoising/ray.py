@@ -17,6 +17,7 @@ from detection.models.denoising.queries import (
     batched_annotations,
 )
 from detection.models.denoising.standard import StandardDenoising
+from detection.models.layers.filled import filled
 from detection.models.layers.poses import inverse_poses
 from detection.registry import MODELS
 
@@ -55,7 +56,12 @@ class RayDenoising:
                 on its very centre and are background all the same, but for one), and let the nearest query step away
                 from the camera where it was drawn before the object. Else an annotation that no camera sees has no ray
                 queries, and the nearest query stays where it was drawn.
+
+        Raises:
+            ValueError: `alpha` or `beta` is not above 0.
         """
+        if not min(alpha, beta) > 0:
+            raise ValueError(f"alpha is {alpha}, beta {beta}, expected numbers above 0")
         self._standard = StandardDenoising(groups, noise_scale, split)
         self._split = split
         self._ray_groups = ray_groups
@@ -95,8 +101,11 @@ class RayDenoising:
 
     def _steps(self, annotations: Annotations) -> tuple[Tensor, Tensor]:
         """Steps (R, n) of R queries along the rays of n annotations, and which of them is the nearest to each."""
-        alpha, beta = (annotations.boxes.new_tensor(value) for value in (self._alpha, self._beta))
-        drawn = torch.distributions.Beta(alpha, beta).sample((self._ray_queries * len(annotations.labels),))
+        alpha, beta = filled(annotations.boxes, self._alpha, self._beta)
+        # The settings have been checked; checking them on the device would wait for it.
+        drawn = torch.distributions.Beta(alpha, beta, validate_args=False).sample(
+            (self._ray_queries * len(annotations.labels),)
+        )
         steps = (drawn.view(self._ray_queries, -1) * 2 - 1) * self._ray_radius
         least = steps.abs().min(dim=0)
         queries = torch.arange(self._ray_queries, device=steps.device)

@@ -21,6 +21,7 @@ from detection.models.routing.adaptive_offset import AdaptiveOffset, router_loss
 from detection.models.routing.budget import HardBudget
 from detection.models.routing.fusion import BackboneFusion
 from detection.models.routing.router import Router, Routing, fixed_routing, takes_easy_path
+from detection.records import on_device
 from detection.registry import MODELS
 from scenes.errors import InputError
 
@@ -60,8 +61,6 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         adaptive_offset: of the router's training; `AdaptiveOffsetHook` saves it.
         last_routing: of the last frame in inference; None before.
     """
-
-    router_iterations: Tensor
 
     def __init__(
         self,
@@ -110,7 +109,6 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         map_channels = [first.channels[stage + 1] for stage in first.out_indices]
         self.fusion = BackboneFusion(map_channels, first.out_indices, second.channels[:-1])
         self.router = Router(map_channels, NUM_SUMMARY)
-        self.register_buffer("router_iterations", torch.zeros((), dtype=torch.int64))
         for part in self._frozen_parts(trains):
             part.requires_grad_(False)
         self.threshold = threshold
@@ -123,11 +121,6 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         self.adaptive_offset = AdaptiveOffset()
         self.last_routing: Routing | None = None
         self._last_mode: str | None = None
-
-    @property
-    def router_is_trained(self) -> bool:
-        """Whether the router tells frames apart."""
-        return bool(self.router_iterations)
 
     def train(self, mode: bool = True) -> DynamicDetector:
         """Switch between training and evaluation; what the step does not train stays in evaluation."""
@@ -159,6 +152,11 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
             raise InputError(f"training needs annotations; sample {frame.sample_tokens[0]} has none")
         return self._detector_losses(frame) if self.trains == DETECTORS else self._router_losses(frame)
 
+    def tensor_functions(self) -> list[tuple[nn.Module, str]]:
+        """See `MultiViewDetector.tensor_functions`."""
+        heads = [*self.easy.pts_bbox_head.tensor_functions(), *self.hard.pts_bbox_head.tensor_functions()]
+        return [(self, "_first_maps"), (self, "_features"), (self.router, "forward"), *heads]
+
     def _predict(self, frame: FrameBatch) -> list[Detections]:
         """Detections of the B streams of a frame, each on its own path."""
         images = self._masked_images(frame)
@@ -175,11 +173,12 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
                 continue
             everything = len(streams) == len(hard)
             its_frame = frame if everything else frame.select(streams)
-            its_images = images if everything else images[streams]
-            its_maps = maps if everything else tuple(level[streams] for level in maps)
+            index = on_device(torch.tensor(streams), images.device)
+            its_images = images if everything else images[index]
+            its_maps = maps if everything else tuple(level[index] for level in maps)
             self.memory.lend(_memory_of(path), streams)
             outputs = path.frame_outputs(self._features(path, its_images, its_maps), its_frame)
-            detections.update(zip(streams, path.pts_bbox_head.decode(outputs), strict=True))
+            detections.update(zip(streams, path.pts_bbox_head.decode(outputs).detections(), strict=True))
         self.memory.take_back(parts, hard)
         return [detections[stream] for stream in range(len(hard))]
 
@@ -210,7 +209,6 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
                 totals.append(_losses_by_stream(path.pts_bbox_head, outputs, frame))
             self._remember_by_chance(frame)
         easy, hard = totals
-        self.router_iterations += 1
         return router_losses(self.adaptive_offset, self.router(maps, summary), easy, hard)
 
     def _masked_images(self, frame: FrameBatch) -> Tensor:
@@ -250,20 +248,22 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
             InputError: there is something to decide, and the router has never been trained.
         """
         streams = len(frame.continues_scene)
-        fixed = fixed_routing(self.threshold, streams, self.router_is_trained)
+        fixed = fixed_routing(self.threshold, streams, self.router)
         if fixed is not None:
             return fixed
-        scores = self.router(maps, self._summary())
+        scores = self.router(maps, self._summary()).detach()
+        # Decided on the CPU: one copy of both.
+        of_streams, continues = torch.stack((scores, frame.continues_scene.to(scores))).cpu()
         if self.budget is not None:
-            goes_on = frame.continues_scene.cpu() & (self.memory.hard_path is not None)
-            return Routing(self.budget.spend(scores.detach().cpu(), goes_on), scores.detach())
+            goes_on = continues.bool() & (self.memory.hard_path is not None)
+            return Routing(self.budget.spend(of_streams, goes_on), scores)
         limits = torch.full((streams,), self.threshold)
         if self.memory.hard_path is not None:
             held = self.threshold + self.hysteresis * torch.where(
                 self.memory.hard_path, 1 - self.threshold, -self.threshold
             )
-            limits = torch.where(frame.continues_scene.cpu(), held, limits)
-        return Routing(~takes_easy_path(scores.detach().cpu(), limits), scores.detach())
+            limits = torch.where(continues.bool(), held, limits)
+        return Routing(~takes_easy_path(of_streams, limits), scores)
 
     def _remember_by_chance(self, frame: FrameBatch) -> None:
         """Keeps what one head, drawn for each stream, has made of the frame."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from detection.checkpoints import load_part
 from detection.frames import FrameBatch
-from detection.models.box_coder import Detections
+from detection.models.box_coder import Candidates, Detections
 from detection.models.heads.perspective_head import PerspectiveHead
 from detection.models.layers.grid_mask import GridMask
 from detection.models.memory import TemporalMemory
@@ -131,6 +132,17 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         self._last_mode = mode
         return self._loss(frames) if mode == "loss" else self._predict(*frames)
 
+    def tensor_functions(self) -> list[tuple[nn.Module, str]]:
+        """Functions that are arithmetic on tensors alone and can be compiled: the owner and the name of each.
+
+        A whole frame, but for proposals, which are chosen on the CPU.
+        """
+        if self.pts_bbox_head is None:
+            return [(self, "extract_features")]
+        if self.pts_bbox_head.num_proposals:
+            return [(self, "extract_features"), *self.pts_bbox_head.tensor_functions()]
+        return [(self, "_found" if self.memory is None else "advance")]
+
     def extract_features(self, images: Tensor) -> Features:
         """Feature maps (B, N, C, H, W) of images (B, N, 3, H, W)."""
         streams = images.shape[0]
@@ -144,18 +156,42 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
 
     def _predict(self, frame: FrameBatch) -> list[Detections]:
         """Detections of the B streams of a frame."""
-        features = self.extract_features(frame.images)
-        detections: list[Detections]
-        if self.pts_bbox_head is None:
-            detections = self.img_roi_head.detect(features, frame)
-        else:
-            detections = self.pts_bbox_head.decode(self.frame_outputs(features, frame))
+        if self.pts_bbox_head is not None:
+            return self.step(frame).detections()
+        detections: list[Detections] = self.img_roi_head.detect(self.extract_features(frame.images), frame)
         return detections
 
+    def step(self, frame: FrameBatch) -> Candidates:
+        """What the queries find in the B streams of a frame, on the device, which the CPU does not wait for."""
+        if self.memory is None:
+            return self._found(frame)
+        state, continues_scene = self.memory.state_before(frame)
+        found, state = self.advance(replace(frame, continues_scene=continues_scene), state)
+        # A CUDA graph writes its results to the same place again in the next frame.
+        self.memory.load_state({name: value.clone() for name, value in state.items()})
+        return found
+
+    def advance(self, frame: FrameBatch, state: dict[str, Tensor]) -> tuple[Candidates, dict[str, Tensor]]:
+        """A step as a function: what the queries find in a frame, and what is remembered after it.
+
+        Args:
+            frame: of B streams.
+            state: what is remembered before it, see `TemporalMemory.state_before`.
+        """
+        assert self.memory is not None
+        self.memory.load_state(state)
+        return self._found(frame), self.memory.state()
+
+    def _found(self, frame: FrameBatch) -> Candidates:
+        found: Candidates = self.pts_bbox_head.decode(self.frame_outputs(self.extract_features(frame.images), frame))
+        return found
+
     def frame_outputs(self, features: Features, frame: FrameBatch) -> HeadOutputs:
-        """What the head makes of a frame in inference."""
+        """What the head makes of a frame in inference, from its last decoder layer."""
         tokens = None if self.img_roi_head is None else self.img_roi_head.select_tokens(features, frame)
-        outputs: HeadOutputs = self.pts_bbox_head(features, frame, tokens, self._proposals(features, frame))
+        outputs: HeadOutputs = self.pts_bbox_head(
+            features, frame, tokens, self._proposals(features, frame), every_layer=False
+        )
         return outputs
 
     def _proposals(self, features: Features, frame: FrameBatch) -> Proposals | None:

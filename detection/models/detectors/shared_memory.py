@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from detection.frames import FrameBatch
 from detection.models.layers.precision import full_precision
 from detection.models.memory import TemporalMemory
+from detection.records import on_device
 from scenes.errors import InputError
 
 NUM_SUMMARY: Final = 3
@@ -53,8 +54,7 @@ class SharedMemory:
 
     def lend(self, memory: TemporalMemory, streams: Sequence[int]) -> None:
         """Gives a head's memory these streams, in this order."""
-        chosen = list(streams)
-        memory.load_state({name: value[chosen] for name, value in self._streams.items()})
+        memory.load_state(_rows_of(self._streams, list(streams)))
 
     def take_back(self, parts: Sequence[tuple[TemporalMemory, Sequence[int]]], hard: Tensor) -> None:
         """Keeps what the heads have made of the streams.
@@ -64,12 +64,9 @@ class SharedMemory:
                 the order of the streams.
             hard: (B,) bool on the CPU, which streams took the hard path.
         """
-        kept = [(memory.state(), list(places)) for memory, places in parts if len(places)]
-        order = torch.cat([(~hard).nonzero(), hard.nonzero()]).flatten().argsort()
-        self._streams = {
-            name: torch.cat([state[name][places] for state, places in kept])[order.to(kept[0][0][name].device)]
-            for name in kept[0][0]
-        }
+        kept = [_rows_of(memory.state(), list(places)) for memory, places in parts if len(places)]
+        order = torch.cat([(~hard).nonzero(), hard.nonzero()]).flatten().argsort().tolist()
+        self._streams = _rows_of({name: torch.cat([part[name] for part in kept]) for name in kept[0]}, order)
         self._hard = hard
 
     def state(self) -> dict[str, Tensor]:
@@ -89,6 +86,17 @@ class SharedMemory:
             raise InputError("memory: the state of a detector with one path, this one has two")
         self._streams = {name: value for name, value in state.items() if name != _HARD_PATH}
         self._hard = state[_HARD_PATH]
+
+
+def _rows_of(state: dict[str, Tensor], places: list[int]) -> dict[str, Tensor]:
+    """The streams at some places of a state, in this order."""
+    if not state:
+        return state
+    first = next(iter(state.values()))
+    if places == list(range(len(first))):
+        return state
+    index = on_device(torch.tensor(places), first.device)
+    return {name: value[index] for name, value in state.items()}
 
 
 def memory_summary(memory: TemporalMemory, class_branch: nn.Module, track_score: float) -> Tensor:

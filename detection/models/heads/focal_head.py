@@ -18,6 +18,7 @@ from detection.models.box_overlap import (
     generalized_iou,
     intersection_over_union,
 )
+from detection.models.layers.filled import filled
 from detection.models.layers.position import inverse_sigmoid
 from detection.models.layers.precision import full_precision
 from detection.models.losses.gaussian_focal import center_heat_map, gaussian_focal_loss
@@ -133,7 +134,7 @@ class FocalHead(nn.Module):
         cameras = [camera for targets in frame.targets for camera in targets.cameras]
         size_px = frame.image_size_px
         images = [predictions.image(index) for index in range(len(cameras))]
-        matches = [self.matcher.match(image, camera, size_px) for image, camera in zip(images, cameras, strict=True)]
+        matches = self.matcher.match(images, cameras, size_px)
         sums = [
             self._loss_sums(image, camera, match, frame)
             for image, camera, match in zip(images, cameras, matches, strict=True)
@@ -150,7 +151,7 @@ class FocalHead(nn.Module):
         """Unweighted loss sums of one image."""
         predicted, true = match
         height, width = frame.image_size_px
-        scale = image.boxes.new_tensor([width, height, width, height])
+        scale = filled(image.boxes, width, height, width, height)
         boxes, true_boxes_px = image.boxes[predicted], camera.boxes_px[true]
         boxes_px = corners_from_center_size(boxes) * scale
         quality = torch.zeros_like(image.class_logits)

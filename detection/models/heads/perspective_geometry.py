@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from detection.frames import FrameBatch
-from detection.models.layers.poses import inverse_poses
+from detection.models.layers.poses import inverse_3x3, inverse_poses
 
 _LEAST_SLOPE = 1e-4  # below it two lines of sight, or a line and the ground, do not meet at a depth worth having
 
@@ -67,8 +67,7 @@ class Cameras:
     def rays(self, points_px: Tensor) -> Tensor:
         """(K, 3) rays of points (K, 2) of the image."""
         homogeneous = torch.cat((points_px, torch.ones_like(points_px[:, :1])), dim=1)
-        rays: Tensor = torch.linalg.solve(self.image_from_camera, homogeneous.unsqueeze(-1)).squeeze(-1)
-        return rays
+        return (inverse_3x3(self.image_from_camera) @ homogeneous.unsqueeze(-1)).squeeze(-1)
 
     def project(self, points_m: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (K, 2) and depths (K,) of points (K, 3) of the lidar frame; pixels mean nothing behind the camera."""

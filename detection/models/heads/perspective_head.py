@@ -26,11 +26,13 @@ from detection.frames import FrameBatch
 from detection.models.box_coder import Detections
 from detection.models.heads.perspective_geometry import Cameras
 from detection.models.heads.perspective_targets import PerspectiveTargets, perspective_targets
+from detection.models.layers.filled import filled
 from detection.models.layers.precision import full_precision
 from detection.models.losses.gaussian_focal import gaussian_focal_loss
 from detection.models.losses.positives import mean_positives
 from detection.models.proposals import Proposals
 from detection.models.suppression_3d import suppress_neighbours
+from detection.records import on_device
 from detection.registry import MODELS
 
 _PRIOR_SCORE = 0.01  # of an untrained class score
@@ -102,6 +104,16 @@ class LiftedPeaks:
     scores: Tensor
     log_deviations: Tensor
 
+    def on_cpu(self) -> LiftedPeaks:
+        """Copies there, all in one, for which the device is waited for once."""
+        whole = (self.peaks.images, self.peaks.labels, self.streams, self.scores, self.log_deviations)
+        columns = (*(each.unsqueeze(1) for each in whole), self.peaks.cells, self.boxes)
+        together = torch.cat([column.double() for column in columns], dim=1).cpu()  # holds all of them exactly
+        parts = torch.split(together, [column.shape[1] for column in columns], dim=1)
+        *single, cells, boxes = (part.to(column.dtype) for part, column in zip(parts, columns, strict=True))
+        images, labels, streams, scores, log_deviations = (part.squeeze(1) for part in single)
+        return LiftedPeaks(Peaks(images, cells, labels), streams, boxes, scores, log_deviations)
+
 
 @MODELS.register_module()
 class PerspectiveHead(nn.Module):
@@ -123,7 +135,6 @@ class PerspectiveHead(nn.Module):
     """
 
     mean_sizes: Tensor
-    merge_radii: Tensor
 
     def __init__(
         self,
@@ -154,7 +165,7 @@ class PerspectiveHead(nn.Module):
         self.max_num = max_num
         self.loss_weights = {**_LOSS_WEIGHTS, **(weights or {})}
         self.register_buffer("mean_sizes", torch.tensor(mean_sizes_m, dtype=torch.float32), persistent=False)
-        self.register_buffer("merge_radii", torch.tensor(tuple(merge_radii_m), dtype=torch.float32), persistent=False)
+        self.merge_radii = torch.tensor(tuple(merge_radii_m), dtype=torch.float32)  # on the CPU, where boxes are merged
         self.feature_channels = len(self.strides_px) * in_channels
         self.heat_map = nn.Sequential(
             nn.Conv2d(in_channels, in_channels, 3, padding=1, bias=False),
@@ -271,8 +282,8 @@ class PerspectiveHead(nn.Module):
             )
 
     def detect(self, features: Sequence[Tensor], frame: FrameBatch) -> list[Detections]:
-        """The boxes of B streams, best first, those that several cameras see once."""
-        found = self.candidates(features, frame)
+        """The boxes of B streams, best first, those that several cameras see once, on the CPU."""
+        found = self.candidates(features, frame).on_cpu()
         detections = []
         for stream in range(len(frame.images)):
             mine = (found.streams == stream).nonzero().squeeze(1)
@@ -297,18 +308,22 @@ class PerspectiveHead(nn.Module):
             found = self.candidates(features, frame)
         with full_precision(found.scores):
             told = torch.cat((self.cell_features(features, found.peaks), self._told_of_boxes(found)), dim=1)
-        rows = []
-        for stream in range(len(frame.images)):
+        ranked = self._ranked(found.on_cpu(), len(frame.images))
+        chosen = on_device(torch.stack([rows[torch.arange(count) % len(rows)] for rows in ranked]), told.device)
+        return Proposals(points_m=found.boxes[chosen, :3], features=told[chosen])
+
+    def _ranked(self, found: LiftedPeaks, num_streams: int) -> list[Tensor]:
+        """Indices of the candidates of each stream: those that stay by score, then by score those that do not."""
+        ranked = []
+        for stream in range(num_streams):
             mine = (found.streams == stream).nonzero().squeeze(1)
             scores, labels = found.scores[mine], found.peaks.labels[mine]
             kept = mine[suppress_neighbours(found.boxes[mine, :2], scores, labels, self.merge_radii)]
-            suppressed = torch.ones(len(found.streams), dtype=torch.bool, device=kept.device)
+            suppressed = torch.ones(len(found.streams), dtype=torch.bool)
             suppressed[kept] = False
             others = mine[scores.argsort(descending=True, stable=True)]
-            ranked = torch.cat((kept, others[suppressed[others]]))
-            rows.append(ranked[torch.arange(count, device=ranked.device) % len(ranked)])
-        chosen = torch.stack(rows)
-        return Proposals(points_m=found.boxes[chosen, :3], features=told[chosen])
+            ranked.append(torch.cat((kept, others[suppressed[others]])))
+        return ranked
 
     def _told_of_boxes(self, found: LiftedPeaks) -> Tensor:
         """(K, classes + 8) what is known of candidates beside the features at their peaks."""
@@ -364,7 +379,7 @@ class PerspectiveHead(nn.Module):
         copies = torch.arange(len(targets.labels), device=targets.labels.device).repeat(1 + _SHIFTED_COPIES)
         shifts = torch.randint(-1, 2, (len(copies), 2), device=copies.device)
         shifts[: len(targets.labels)] = 0
-        limit = torch.tensor([columns - 1, rows - 1], device=copies.device)
+        limit = filled(copies, columns - 1, rows - 1)
         cells = torch.minimum((targets.cells[copies] + shifts).clamp(min=0), limit)
         peaks = Peaks(targets.images[copies], cells, targets.labels[copies])
         cameras = Cameras.of(frame).select(peaks.images)

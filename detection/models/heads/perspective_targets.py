@@ -10,7 +10,8 @@ from torch import Tensor
 
 from detection.frames import CameraTargets, FrameBatch
 from detection.models.heads.perspective_geometry import Cameras
-from detection.models.losses.gaussian_focal import center_heat_map
+from detection.models.layers.filled import filled
+from detection.models.losses.gaussian_focal import gaussians
 
 _NEAREST_M = 0.5
 _SAME_PX = 2.0  # a box and what a camera is said to see of it agree so far
@@ -77,20 +78,21 @@ def perspective_targets(
         annotated = frame.targets[stream]
         calibration = cameras.select(torch.full_like(annotated.labels, image))
         centers_px, depths_m = calibration.project(annotated.boxes[:, :3])
-        size_px = centers_px.new_tensor([columns, rows]) * stride_px
+        size_px = filled(centers_px, columns, rows) * stride_px
         inside = (depths_m > _NEAREST_M) & (centers_px >= 0).all(dim=1) & (centers_px < size_px).all(dim=1)
         shown = inside.nonzero().squeeze(1)
         below, above = calibration.select(shown).ends_px(annotated.boxes[shown])
         placed = _Placed(annotated.labels[shown], centers_px[shown], depths_m[shown], below + above)
         seen = placed.among(annotated.cameras[camera])
         maps.append(placed.heat_map(seen, stride_px, (rows, columns), num_classes))
-        chosen = shown[seen]
+        rows_seen = seen.nonzero().squeeze(1)
+        chosen = shown[rows_seen]
         parts.append(
             (
                 torch.full_like(chosen, image),
-                placed.cells(stride_px)[seen],
+                placed.cells(stride_px)[rows_seen],
                 annotated.boxes[chosen],
-                placed.labels[seen],
+                placed.labels[rows_seen],
             )
         )
     images, places, boxes, labels = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -121,10 +123,6 @@ class _Placed:
     def heat_map(self, seen: Tensor, stride_px: int, size: tuple[int, int], num_classes: int) -> Tensor:
         """(classes, rows, columns): a Gaussian around each centre; of what is hidden, one that is no peak."""
         radii = (_RADIUS_SHARE * self.heights_px / stride_px).round().clamp(min=1)
-        cells = self.cells(stride_px)
-        maps = []
-        for label in range(num_classes):
-            mine = self.labels == label
-            hidden = center_heat_map(cells[mine & ~seen], radii[mine & ~seen], size) * _NEARLY
-            maps.append(torch.maximum(center_heat_map(cells[mine & seen], radii[mine & seen], size), hidden))
-        return torch.stack(maps)
+        bells = gaussians(self.cells(stride_px), radii, size) * torch.where(seen, 1.0, _NEARLY)[:, None, None]
+        maps = bells.new_zeros(num_classes, *size)
+        return maps.scatter_reduce_(0, self.labels[:, None, None].expand_as(bells), bells, "amax")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detection.frames import FrameBatch
-from detection.models.box_coder import CODE_SIZE, Detections
+from detection.models.box_coder import CODE_SIZE, Candidates
 from detection.models.denoising.queries import DenoisingQueries
 from detection.models.layers.decoder import Decoder, Remembered
 from detection.models.layers.modulation import MotionAwareLayerNorm
@@ -154,6 +154,7 @@ class QueryHead(nn.Module):
         frame: FrameBatch,
         tokens: Tensor | None = None,
         proposals: Proposals | None = None,
+        every_layer: bool = True,
     ) -> HeadOutputs:
         """Predicts the boxes of a frame and remembers its best queries.
 
@@ -162,6 +163,7 @@ class QueryHead(nn.Module):
             frame: the frame they show, with targets in training.
             tokens: (B, T, 1) int64 tokens to look at, counted by camera, row, column; None for all.
             proposals: as many as the head is made for.
+            every_layer: whether to predict boxes from every decoder layer, or from the last one alone.
         """
         denoising = None
         if self.training and self.denoising is not None:
@@ -184,16 +186,20 @@ class QueryHead(nn.Module):
             queries.remembered,
             None if denoising is None else self._attention_mask(denoising, queries),
         )
-        slots, predictions = self.predictions(decoded, queries.reference_points).split(num_slots)
+        supervised = decoded if every_layer else decoded[-1:]
+        slots, predictions = self.predictions(supervised, queries.reference_points).split(num_slots)
         query_ids, pushed = self._remember(decoded[-1, :, num_slots:], predictions)
         return HeadOutputs(predictions, query_ids, pushed, denoising, None if denoising is None else slots)
 
-    def decode(self, outputs: HeadOutputs) -> list[Detections]:
+    def tensor_functions(self) -> list[tuple[nn.Module, str]]:
+        """See `MultiViewDetector.tensor_functions`."""
+        parts: list[tuple[nn.Module, str]] = [(self, name) for name in ("query_tokens", "image_context", "predictions")]
+        return [*parts, (self.transformer["decoder"], "forward")]
+
+    def decode(self, outputs: HeadOutputs) -> Candidates:
         """The boxes that the last decoder layer sees in each stream."""
         predictions = outputs.predictions
-        boxes: list[Detections] = self.bbox_coder.decode(
-            predictions.logits[-1], predictions.codes[-1], outputs.query_ids
-        )
+        boxes: Candidates = self.bbox_coder.decode(predictions.logits[-1], predictions.codes[-1], outputs.query_ids)
         return boxes
 
     def loss(self, outputs: HeadOutputs, frame: FrameBatch) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Callable
 
 import torch
@@ -77,8 +77,15 @@ def _implementation(name: str) -> Attention:
     """The function behind a name in the config."""
     if name not in _IMPLEMENTATIONS:
         raise InputError(f"attention: no implementation {name!r}; there are {', '.join(sorted(_IMPLEMENTATIONS))}")
-    if name == "flash_attn" and importlib.util.find_spec("flash_attn") is None:
-        raise InputError("attention='flash_attn' needs the package flash-attn (extra [flash]); 'sdpa' needs nothing")
+    if name == "flash_attn":
+        try:
+            importlib.import_module("flash_attn")
+        except (ImportError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"attention='flash_attn' needs the package flash-attn for this torch and GPU ({reason}); "
+                "'sdpa' needs nothing"
+            ) from error
     return _IMPLEMENTATIONS[name]
 
 

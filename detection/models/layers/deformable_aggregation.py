@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, grid_sample
 
+from detection.models.layers.filled import filled
 from detection.models.layers.precision import full_precision
 
 _NEAREST_M = 1e-5  # depth at which a point at or behind the camera is projected: far outside of the image
@@ -47,8 +48,8 @@ class DeformableAggregation(nn.Module):
         dropout: of the output.
         spread_m: how far from a query's reference point its points may start, along each axis.
         sampling: "grid_sample" samples every point in every camera, in tensors of fixed shape, as compiled GPU code
-            wants it; "in_view" only where a camera sees the point, which is several times as fast on a CPU. The sums
-            are the same up to rounding.
+            wants it; "in_view" on a CPU only where a camera sees the point, which is several times as fast there. The
+            sums are the same up to rounding.
 
     Raises:
         ValueError: on an unknown `sampling`.
@@ -94,7 +95,8 @@ class DeformableAggregation(nn.Module):
         """Queries and their positions (B, Q, C) -> their change (B, Q, C)."""
         grid = self._projected(query, context)
         weights = self._weights(query + query_pos, context.image_from_lidar)
-        sums = self._weighted_sums(context.features, grid, weights)
+        weighted_sums = self._weighted_sums if grid.device.type == "cpu" else _sums_everywhere
+        sums = weighted_sums(context.features, grid, weights)
         change: Tensor = self.dropout(self.output_proj(sums))
         return change
 
@@ -106,7 +108,7 @@ class DeformableAggregation(nn.Module):
             rows = context.image_from_lidar.float()[:, :, :3]
             pixels = torch.einsum("bnij,bqpj->bnqpi", rows[..., :3], points_m) + rows[:, :, None, None, :, 3]
             height, width = context.image_size_px
-            half_size = pixels.new_tensor([width, height]) / 2
+            half_size = filled(pixels, width / 2, height / 2)
             grid = pixels[..., :2] / pixels[..., 2:].clamp(min=_NEAREST_M) / half_size - 1
             inside: Tensor = grid.clamp(-_OUTSIDE, _OUTSIDE)
             return inside
@@ -144,8 +146,9 @@ def _weighted_samples(features: Tensor, grid: Tensor, weights: Tensor) -> Tensor
         weights: (B, N, Q, P, groups).
     """
     batch, cameras = features.shape[:2]
-    by_point = grid.flatten(0, 1).transpose(1, 2).to(features.dtype)
-    samples = grid_sample(features.flatten(0, 1), by_point, align_corners=False)
+    by_point = grid.flatten(0, 1).transpose(1, 2)
+    # In float32 as the grid is: half precision would move a place by up to 0.7 of 704 pixels.
+    samples = grid_sample(features.flatten(0, 1).float(), by_point, align_corners=False)
     samples = samples.reshape(batch, cameras, weights.shape[-1], -1, *samples.shape[-2:])  # B, N, groups, ., P, Q
     # A product and a sum: einsum would copy the samples into another order, which costs more than sampling them.
     weighted = samples * weights.permute(0, 1, 4, 3, 2)[:, :, :, None]
@@ -185,7 +188,7 @@ def _sums_in_view(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> 
 
 def _bilinear_corners(place: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """(M, 4) index y * width + x of the pixels around each of (M, 2) places, and their weights, 0 outside."""
-    size = place.new_tensor([width, height])
+    size = filled(place, width, height)
     position = (place + 1) / 2 * size - 0.5
     low = position.floor()
     fraction = position - low

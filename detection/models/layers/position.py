@@ -35,7 +35,8 @@ def sine_encoding(values: Tensor, num_features: int) -> Tensor:
 
 def sine_encoding_3d(points: Tensor, num_features: int) -> Tensor:
     """`num_features` sine features for each axis of points (..., 3), in the order y, x, z: (..., 3 num_features)."""
-    return sine_encoding(points[..., [1, 0, 2]], num_features).flatten(-2)
+    x, y, z = points.unbind(-1)
+    return sine_encoding(torch.stack((y, x, z), dim=-1), num_features).flatten(-2)
 
 
 def frequency_encoding(values: Tensor, num_frequencies: int = 6) -> Tensor:

@@ -8,4 +8,5 @@ from torch import Tensor
 
 def full_precision(like: Tensor) -> torch.autocast:
     """A context without autocast on the device of `like`: pose arithmetic, frustum geometry, predictions, losses."""
-    return torch.autocast(like.device.type, enabled=False)
+    device = "cpu" if like.is_meta else like.device.type  # there is no autocast of shapes alone
+    return torch.autocast(device, enabled=False)

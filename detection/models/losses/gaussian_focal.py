@@ -32,9 +32,13 @@ def center_heat_map(centers: Tensor, radii: Tensor, size: tuple[int, int]) -> Te
     Returns:
         (rows, columns) float32 in [0, 1].
     """
-    heat_map = centers.new_zeros(size, dtype=torch.float32)
     if not len(centers):
-        return heat_map
+        return centers.new_zeros(size, dtype=torch.float32)
+    return gaussians(centers, radii, size).amax(0)
+
+
+def gaussians(centers: Tensor, radii: Tensor, size: tuple[int, int]) -> Tensor:
+    """(M, rows, columns) the Gaussian around each centre, see `center_heat_map`."""
     rows, columns = (torch.arange(length, device=centers.device) for length in size)
     across = columns - centers[:, :1]
     down = rows - centers[:, 1:]
@@ -43,4 +47,4 @@ def center_heat_map(centers: Tensor, radii: Tensor, size: tuple[int, int]) -> Te
     down_bell, across_bell = (
         torch.exp(-(offset**2) / (2 * sigma**2)) * (offset.abs() <= radius) for offset in (down, across)
     )
-    return (down_bell[:, :, None] * across_bell[:, None, :]).amax(0)
+    return down_bell[:, :, None] * across_bell[:, None, :]

@@ -10,6 +10,6 @@ def mean_positives(count: float, device: torch.device) -> Tensor:
 
     With one process it is `count`. Each process's gradients are averaged later, hence the mean and not the sum.
     """
-    mean = torch.tensor(float(count), device=device)
+    mean = torch.full((), float(count), device=device)
     all_reduce(mean, op="mean")
     return mean.clamp(min=1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from detection.frames import FrameTargets
 from detection.models.box_coder import encode_boxes
 from detection.models.denoising.queries import DenoisingQueries
+from detection.models.layers.filled import filled
 from detection.models.losses.focal import sigmoid_focal_loss
 from detection.models.matching.hungarian_3d import HungarianMatcher3D, Matches
 from detection.models.predictions import HeadOutputs, Predictions
@@ -71,7 +72,7 @@ class SetPredictionLoss:
         logits = outputs.predictions.logits
         matches = self.matcher.match(logits, outputs.predictions.codes, targets, code_costs)
         # One reduction for both counts, also without boxes: every process takes part in the same ones.
-        counts = logits.new_tensor((len(matches.queries) / len(logits), num_denoised))
+        counts = filled(logits, len(matches.queries) / len(logits), num_denoised)
         all_reduce(counts, op="mean")
         num_matched, num_denoised_mean = counts.clamp(min=1)
 

@@ -1,15 +1,16 @@
-"""Which predicted 2D box learns which annotated one, in one image (Carion et al., DETR, ECCV 2020)."""
+"""Which predicted 2D box learns which annotated one, in each image (Carion et al., DETR, ECCV 2020)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from detection.frames import CameraTargets
 from detection.models.box_overlap import center_size_from_corners, corners_from_center_size, generalized_iou
+from detection.models.layers.filled import filled
+from detection.models.matching.pairs import cheapest_pairs, pairs_on
 
-_UNDEFINED_COST = 100.0  # of a pair whose cost is no number: the loss tells of it, not the matching
 _TINY = 1e-12  # keeps the logarithm of a score that rounds to 0 or 1 finite
 
 
@@ -58,24 +59,23 @@ class HungarianMatcher2D:
 
     @torch.no_grad()
     def match(
-        self, predictions: Predictions2D, targets: CameraTargets, size_px: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
-        """Indices of the matched predictions and of their annotated boxes, both (min(T, M),), by rising prediction.
+        self, predictions: Sequence[Predictions2D], targets: Sequence[CameraTargets], size_px: tuple[int, int]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """For each image the indices of the matched predictions and of their annotated boxes, both (min(T, M),), by
+        rising prediction.
 
         Args:
-            predictions: of one image.
-            targets: what is annotated in it.
-            size_px: its height and width.
+            predictions: of each image.
+            targets: what is annotated in each.
+            size_px: their height and width.
         """
-        cost = self.cost(predictions, targets, size_px)
-        finite = torch.nan_to_num(cost, nan=_UNDEFINED_COST, posinf=_UNDEFINED_COST, neginf=-_UNDEFINED_COST)
-        predicted, true = linear_sum_assignment(finite.cpu().numpy())
-        return torch.as_tensor(predicted, device=cost.device), torch.as_tensor(true, device=cost.device)
+        costs = [self.cost(image, camera, size_px) for image, camera in zip(predictions, targets, strict=True)]
+        return pairs_on(cheapest_pairs(costs), costs[0].device) if costs else []
 
     def cost(self, predictions: Predictions2D, targets: CameraTargets, size_px: tuple[int, int]) -> Tensor:
-        """(T, M) cost of each pair; arguments as in `match`."""
+        """(T, M) cost of each pair of one image; arguments as in `match`."""
         height, width = size_px
-        scale = predictions.boxes.new_tensor([width, height, width, height])
+        scale = filled(predictions.boxes, width, height, width, height)
         true_boxes = center_size_from_corners(targets.boxes_px / scale)
         boxes_px = corners_from_center_size(predictions.boxes) * scale
         return (

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from detection.frames import FrameTargets
 from detection.models.box_coder import encode_boxes
+from detection.models.matching.pairs import cheapest_pairs
+from detection.records import on_device
 from detection.registry import MODELS
 
-_UNDEFINED_COST = 100.0  # of a pair whose cost is no number: the loss tells of it, not the matching
 _TINY = 1e-12  # keeps the logarithm of a score that rounds to 0 or 1 finite
 
 
@@ -65,17 +65,16 @@ class HungarianMatcher3D:
             code_costs: (10,) weights of the numbers of the code.
         """
         costs = [
-            self.cost(logits[:, stream], codes[:, stream], target, code_costs).cpu().numpy()
-            for stream, target in enumerate(targets)
+            self.cost(logits[:, stream], codes[:, stream], target, code_costs) for stream, target in enumerate(targets)
         ]
         first_box = np.cumsum([0] + [len(target.labels) for target in targets])
-        pairs = [np.zeros((4, 0), dtype=np.int64)]
-        for layer in range(len(logits)):
-            for stream, cost in enumerate(costs):
-                queries, boxes = linear_sum_assignment(cost[layer])
-                where = np.full_like(queries, layer), np.full_like(queries, stream)
-                pairs.append(np.stack((*where, queries, boxes + first_box[stream])))
-        return Matches(*torch.from_numpy(np.concatenate(pairs, axis=1)).to(logits.device))
+        places = [(layer, stream) for layer in range(len(logits)) for stream in range(len(costs))]
+        found = cheapest_pairs([costs[stream][layer] for layer, stream in places])
+        rows = [np.zeros((4, 0), dtype=np.int64)]
+        for (layer, stream), (queries, boxes) in zip(places, found, strict=True):
+            where = np.full_like(queries, layer), np.full_like(queries, stream)
+            rows.append(np.stack((*where, queries, boxes + first_box[stream])))
+        return Matches(*on_device(torch.from_numpy(np.concatenate(rows, axis=1)), logits.device))
 
     @torch.no_grad()
     def cost(self, logits: Tensor, codes: Tensor, target: FrameTargets, code_costs: Tensor) -> Tensor:
@@ -88,7 +87,7 @@ class HungarianMatcher3D:
             code_costs: (10,).
 
         Returns:
-            (..., Q, N) finite.
+            (..., Q, N).
         """
         scores = logits.sigmoid()
         as_background = -(1 - scores + _TINY).log() * (1 - self._alpha) * scores**self._gamma
@@ -96,5 +95,4 @@ class HungarianMatcher3D:
         class_cost = (as_object - as_background)[..., target.labels]
         weights = code_costs[:8]
         distance = torch.cdist(codes[..., :8] * weights, encode_boxes(target.boxes)[:, :8] * weights, p=1)
-        cost = self._class_weight * class_cost + self._box_weight * distance
-        return torch.nan_to_num(cost, nan=_UNDEFINED_COST, posinf=_UNDEFINED_COST, neginf=-_UNDEFINED_COST)
+        return self._class_weight * class_cost + self._box_weight * distance

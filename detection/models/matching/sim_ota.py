@@ -8,6 +8,7 @@ from torch.nn.functional import binary_cross_entropy, one_hot
 
 from detection.frames import CameraTargets
 from detection.models.box_overlap import intersection_over_union
+from detection.models.layers.precision import full_precision
 
 _OUTSIDE_COST = 1e5  # of a cell that is not both in the box and near its centre: only where nothing better is left
 _TINY = 1e-7  # keeps the logarithm of no overlap finite
@@ -79,13 +80,14 @@ class SimOTAAssigner:
         cells, boxes = cost.shape
         chosen = torch.zeros_like(cost, dtype=torch.bool)
         best = overlaps.topk(min(self.candidates, cells), dim=0).values
-        counts = best.sum(0).int().clamp(min=1, max=max(cells, 1))
-        for box in range(boxes if cells else 0):
-            chosen[cost[:, box].topk(int(counts[box]), largest=False).indices, box] = True
-        contested = (chosen.sum(1) > 1).nonzero().squeeze(1)
-        if len(contested):
-            chosen[contested] = one_hot(cost[contested].argmin(1), boxes).bool()
-        return chosen
+        counts = best.sum(0).int().clamp(min=1)
+        cheapest = cost.topk(len(best), dim=0, largest=False).indices
+        ranks = torch.arange(len(best), device=cost.device).unsqueeze(1)
+        chosen.scatter_(0, cheapest, ranks < counts)
+        if boxes < 2:
+            return chosen
+        contested = chosen.sum(1, keepdim=True) > 1
+        return torch.where(contested, one_hot(cost.argmin(1), boxes).bool(), chosen)
 
     def _inside(self, centers_px: Tensor, strides_px: Tensor, boxes_px: Tensor) -> tuple[Tensor, Tensor]:
         """(P, M) whether a cell's centre lies in a box, and in the square around the box's centre."""
@@ -99,7 +101,8 @@ class SimOTAAssigner:
         """(cells, M) cost of each pair."""
         cells, boxes = overlaps.shape
         wanted = one_hot(labels, scores.shape[1]).float().expand(cells, boxes, -1)
-        # A product of two scores is brought back to the scale of one.
-        predicted = scores.sqrt()[:, None].expand_as(wanted)
-        entropy = binary_cross_entropy(predicted, wanted, reduction="none").sum(-1)
+        with full_precision(scores):  # on a GPU autocast refuses the entropy
+            # A product of two scores is brought back to the scale of one.
+            predicted = scores.float().sqrt()[:, None].expand_as(wanted)
+            entropy = binary_cross_entropy(predicted, wanted, reduction="none").sum(-1)
         return self.class_weight * entropy - self.iou_weight * (overlaps + _TINY).log()

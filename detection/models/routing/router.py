@@ -29,6 +29,8 @@ class Routing:
 class Router(nn.Module):
     """Global means of all maps, and a summary of anything else, to a score: two 1x1 convolutions with ReLU between.
 
+    The last layer begins with zeros, by which a router that was never trained is known.
+
     Source: Lin et al., DynamicDet, 2023, section 3.3.
     """
 
@@ -45,6 +47,19 @@ class Router(nn.Module):
         self.num_summary = num_summary
         self.layer1 = nn.Conv2d(channels, hidden, 1)
         self.layer2 = nn.Conv2d(hidden, 1, 1)
+        for parameter in self.layer2.parameters():
+            nn.init.zeros_(parameter)
+        self._asked: tuple[int, int] | None = None
+        self._is_trained = False
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it tells inputs apart. Asked anew only where the weights have changed: a GPU has to be waited for."""
+        weight = self.layer2.weight
+        now = None if weight.is_inference() else (id(weight), weight._version)  # without versions it is asked each time
+        if now is None or now != self._asked:
+            self._asked, self._is_trained = now, bool(weight.any())
+        return self._is_trained
 
     def forward(self, features: Sequence[Tensor], summary: Tensor | None = None) -> Tensor:
         """How easy each input is: (B,) float32 in [0, 1].
@@ -63,20 +78,20 @@ class Router(nn.Module):
         return scores
 
 
-def fixed_routing(threshold: float, count: int, router_is_trained: bool) -> Routing | None:
+def fixed_routing(threshold: float, count: int, router: Router) -> Routing | None:
     """Where all inputs go at a threshold of 0 or 1, at which the router is not asked; None in between.
 
     Args:
         threshold: in [0, 1].
         count: number of inputs.
-        router_is_trained: whether it tells inputs apart.
+        router: which would be asked.
 
     Raises:
         InputError: there is something to decide, and the router has never been trained.
     """
     if threshold in (0, 1):
         return Routing(torch.full((count,), threshold == 1))
-    if not router_is_trained:
+    if not router.is_trained:
         raise InputError(
             f"the router of these weights has never been trained: only the thresholds 0 and 1 can be used, "
             f"not {threshold:g}"

@@ -34,8 +34,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
     """Dy-YOLOv7 over batches of images, each on its own path. Names of weights are the published ones.
 
     Training has two steps. First both detectors learn from every image, with the sum of their losses. Then they are
-    frozen and the router learns, see `detection.models.routing.adaptive_offset`. A router begins with zeros in its last
-    layer, by which one that was never trained is known.
+    frozen and the router learns, see `detection.models.routing.adaptive_offset`.
 
     Attributes:
         num_classes: of objects.
@@ -95,18 +94,8 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
         self.last_routing: Routing | None = None
         self._image_format = torch.channels_last if channels_last else torch.contiguous_format
         self._coarsest_stride = VARIANTS[variant].strides[-1]
-        assert self.router is not None
-        nn.init.zeros_(self.router.layer2.weight)
-        assert self.router.layer2.bias is not None
-        nn.init.zeros_(self.router.layer2.bias)
         for part in self._frozen_parts():
             part.requires_grad_(False)
-
-    @property
-    def router_is_trained(self) -> bool:
-        """Whether the router tells images apart."""
-        assert self.router is not None
-        return bool(self.router.layer2.weight.any())
 
     def check_classes(self, classes: Sequence[str]) -> None:
         """Check that it is a detector for the classes of a data set.
@@ -158,6 +147,14 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
             self._detector_losses(pixels, targets) if self.trains == DETECTORS else self._router_losses(pixels, targets)
         )
 
+    def tensor_functions(self) -> list[tuple[nn.Module, str]]:
+        """See `MultiViewDetector.tensor_functions`."""
+        assert self.router is not None
+        parts: list[tuple[nn.Module, str]] = [
+            (self, name) for name in ("first_maps", "easy_logits", "hard_logits", "decode")
+        ]
+        return [*parts, (self.router, "forward")]
+
     def _predict(self, pixels: Tensor) -> list[ImageDetections]:
         maps = self.first_maps(pixels)
         self.last_routing = self._route(maps, len(pixels))
@@ -170,10 +167,10 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
         Raises:
             InputError: there is something to decide, and the router has never been trained.
         """
-        fixed = fixed_routing(self.threshold, count, self.router_is_trained)
+        assert self.router is not None
+        fixed = fixed_routing(self.threshold, count, self.router)
         if fixed is not None:
             return fixed
-        assert self.router is not None
         scores = self.router(self.routed_maps(maps)).detach()
         return Routing(~takes_easy_path(scores, self.threshold).cpu(), scores)
 

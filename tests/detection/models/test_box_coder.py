@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detection.models.box_coder import NMSFreeCoder, decode_boxes, encode_boxes
+from detection.models.box_coder import Candidates, NMSFreeCoder, decode_boxes, encode_boxes
 
 POST_CENTER_RANGE = [-61.2, -61.2, -10.0, 61.2, 61.2, 10.0]
 BOXES = st.tuples(
@@ -42,7 +42,9 @@ def test_best_scores_over_queries_and_classes_come_first() -> None:
     logits = torch.tensor([[[0.0, 3.0], [2.0, -1.0], [-5.0, 1.0]]])
     codes = torch.zeros(1, 3, 10)
     codes[0, :, 0] = torch.tensor([10.0, 20.0, 30.0])
-    (detections,) = NMSFreeCoder(POST_CENTER_RANGE, max_num=4).decode(logits, codes, torch.tensor([[7, 8, 9]]))
+    (detections,) = (
+        NMSFreeCoder(POST_CENTER_RANGE, max_num=4).decode(logits, codes, torch.tensor([[7, 8, 9]])).detections()
+    )
     assert detections.query_ids is not None
     assert detections.query_ids.tolist() == [7, 8, 9, 7]  # one query may appear under two classes
     assert detections.labels.tolist() == [1, 0, 1, 0]
@@ -54,7 +56,24 @@ def test_centres_out_of_range_are_left_out_and_the_border_is_in() -> None:
     codes = torch.zeros(1, 3, 10)
     codes[0, :, 0] = torch.tensor([61.2, 61.21, 0.0])
     codes[0, 2, 2] = -10.01
-    (detections,) = NMSFreeCoder(POST_CENTER_RANGE).decode(torch.zeros(1, 3, 1), codes, None)
+    (detections,) = NMSFreeCoder(POST_CENTER_RANGE).decode(torch.zeros(1, 3, 1), codes, None).detections()
     assert detections.boxes[:, 0].tolist() == pytest.approx([61.2])
     assert detections.query_ids is None
     assert len(detections.scores) == len(detections.labels) == 1
+
+
+def test_one_copy_keeps_every_number() -> None:
+    generator = torch.Generator().manual_seed(0)
+    names = torch.tensor([[2**40 + 1, 3], [5, 2**52 - 1]])
+    found = Candidates(
+        boxes=torch.randn(2, 2, 9, generator=generator),
+        scores=torch.rand(2, 2, generator=generator),
+        labels=torch.tensor([[9, 0], [3, 4]]),
+        query_ids=names,
+        valid=torch.tensor([[True, False], [True, True]]),
+    )
+    first, second = found.detections()
+    assert torch.equal(first.boxes, found.boxes[0, :1]) and torch.equal(second.boxes, found.boxes[1])
+    assert torch.equal(second.scores, found.scores[1]) and second.labels.tolist() == [3, 4]
+    assert first.query_ids is not None and second.query_ids is not None
+    assert first.query_ids.tolist() == [2**40 + 1] and torch.equal(second.query_ids, names[1])

@@ -39,6 +39,7 @@ def _push(memory: TemporalMemory, frame: FrameBatch, seed: int = 0) -> dict[str,
 def test_a_scene_starts_with_the_given_points_and_nothing_else(memory: TemporalMemory, make_frame: MakeFrame) -> None:
     memory.align(make_frame(3, continues=[True, False]), START_POINTS_M)  # nothing to continue yet
     rows = memory.read()
+    assert all(value.is_contiguous() for value in rows.tensors())  # as later: compiled code is made for strides, too
     assert rows.embeddings.shape == (2, LENGTH, CHANNELS)
     assert not rows.embeddings.any() and not rows.velocities_mps.any() and not memory.ages_s().any()
     torch.testing.assert_close(rows.reference_points_m[:, :PROPAGATED], START_POINTS_M.expand(2, -1, -1))

@@ -22,6 +22,9 @@ def test_the_log_is_drawn(tiny_config: TinyConfig, tmp_path: Path) -> None:
     assert [step for step, _ in log.training["loss"]] == [1, 2, 3]
     assert {"lr", "grad_norm", "time", "frame_0_loss_cls", "frame_0_loss_bbox"} <= log.training.keys()
     assert [step for step, _ in log.validation["nuscenes/NDS"]] == [3]
+    (text,) = (tmp_path / path for path in tmp_path.glob("*/*.log"))
+    lines = [line for line in text.read_text().splitlines() if "loss:" in line]
+    assert [line.endswith("(warming up)") for line in lines] == [True, False, False]
     write_training_curves({"run": log}, tmp_path / "loss.png", ["loss"])
     assert (tmp_path / "loss.png").stat().st_size > 5000
 

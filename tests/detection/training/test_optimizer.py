@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 from torch import nn
 
-from detection.training.optimizer import NonFiniteGradientError, build_optim_wrapper
+from detection.training.optimizer import NonFiniteGradientError, amp_of_this_machine, build_optim_wrapper
 from scenes import InputError
 
 ADAMW = dict(type="AdamW", weight_decay=0.01)
@@ -68,6 +71,48 @@ def test_gradient_that_is_no_number_changes_nothing(model: nn.Module, clip_grad:
     with pytest.raises(NonFiniteGradientError, match="the norm of the gradient is nan"):
         wrapper.update_params((model["head"].weight * float("nan")).sum())
     assert torch.equal(model["head"].weight, before)
+
+
+@pytest.fixture
+def float16_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU that passes for a GPU; its scaler of losses is the real one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(amp_optimizer_wrapper, "is_cuda_available", lambda: True)
+    monkeypatch.setattr(amp_optimizer_wrapper, "GradScaler", partial(torch.amp.GradScaler, "cpu"))
+
+
+@pytest.mark.usefixtures("float16_on_the_cpu")
+@pytest.mark.parametrize("clip_grad", [dict(max_norm=1.0), None], ids=["clipped", "not clipped"])
+def test_float16_stops_when_no_scale_makes_the_gradient_finite(
+    model: nn.Module, clip_grad: dict[str, float] | None
+) -> None:
+    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW, clip_grad=clip_grad), 1e-3, "float16")
+    before = model["head"].weight.detach().clone()
+    with pytest.raises(NonFiniteGradientError, match="gradient is nan, with a loss that is scaled by 1"):
+        for _ in range(30):
+            wrapper.update_params((model["head"].weight * float("nan")).sum())
+    assert torch.equal(model["head"].weight, before)
+
+
+@pytest.mark.usefixtures("float16_on_the_cpu")
+def test_float16_goes_on_at_a_lower_scale(model: nn.Module) -> None:
+    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW), 1e-3, "float16")
+    before = model["head"].weight.detach().clone()
+    for _ in range(20):
+        wrapper.update_params(1e36 * model["head"].weight.sum())  # overflows at the scale of 65536 that it begins with
+    assert not torch.equal(model["head"].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "native", "expected"),
+    [(False, False, "bfloat16"), (True, True, "bfloat16"), (True, False, "float16")],
+)
+def test_mixed_precision_of_a_gpu_that_only_emulates_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, on_gpu: bool, native: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: on_gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
+    assert amp_of_this_machine() == expected
 
 
 @pytest.mark.parametrize(

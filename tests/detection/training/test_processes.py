@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import weakref
 from pathlib import Path
 
@@ -181,6 +182,85 @@ def test_the_group_is_gone_before_the_interpreter_ends(monkeypatch: pytest.Monke
         del holder
         assert group() is not None
     assert group() is None
+
+
+def _run_two(script: Path) -> list[tuple[int, str, str]]:
+    """Exit code, output and errors of two processes that a script joins over gloo, and no launcher ends."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
+
+
+_ONE_FAILS = """
+import sys, time
+import torch
+from torch import distributed
+from detection.processes import joined_processes
+from scenes import InputError
+from scenes.command import run_command
+
+def main():
+    with joined_processes("pytorch"):
+        distributed.barrier()
+        print(time.time(), flush=True)
+        if distributed.get_rank() == 1:
+            raise InputError("this one fails")
+        distributed.all_reduce(torch.ones(1))
+
+run_command(main)
+"""
+
+
+def test_an_error_of_one_process_ends_all(tmp_path: Path) -> None:
+    script = tmp_path / "one_fails.py"
+    script.write_text(_ONE_FAILS)
+    done = _run_two(script)
+    ended_s = time.time()
+    assert [code for code, _, _ in done] == [2, 2], done
+    assert ended_s - max(float(out) for _, out, _ in done) < 10
+    said = [[line for line in err.splitlines() if line.startswith("error: ")] for _, _, err in done]
+    assert said == [
+        ["error: another process of this run has ended; what it said last is the reason"],
+        ["error: this one fails"],
+    ]
+    assert all("Traceback" not in err for _, _, err in done)
+
+
+_AVERAGED = """
+import torch
+from torch import distributed, nn
+from detection.processes import joined_processes
+from detection.training.statistics import average_statistics
+
+with joined_processes("pytorch"):
+    rank = distributed.get_rank()
+    model = nn.ModuleList([nn.BatchNorm2d(1), nn.BatchNorm2d(1).eval()])
+    for norm in model:
+        norm.running_mean.fill_(rank)
+        norm.running_var.fill_(2 * rank)
+    average_statistics(model)
+    print([norm.running_mean.item() for norm in model], [norm.running_var.item() for norm in model])
+"""
+
+
+def test_statistics_of_batch_norms_are_averaged(tmp_path: Path) -> None:
+    script = tmp_path / "averaged.py"
+    script.write_text(_AVERAGED)
+    outputs = [out for _, out, _ in _run_two(script)]
+    assert outputs == ["[0.5, 0.0] [1.0, 0.0]\n", "[0.5, 1.0] [1.0, 2.0]\n"]
 
 
 def test_scripts_explain_themselves() -> None:

@@ -129,7 +129,7 @@ def test_reset_starts_anew(run: Callable[..., HeadOutputs], head: StreamPETRHead
 def test_detections_bear_the_names_of_their_queries(run: Callable[..., HeadOutputs], head: StreamPETRHead) -> None:
     run(0, [False, False])
     outputs = run(1, [True, False])
-    for stream, detections in enumerate(head.decode(outputs)):
+    for stream, detections in enumerate(head.decode(outputs).detections()):
         assert detections.query_ids is not None and len(detections.query_ids)
         by_name = dict(zip(_names(outputs)[stream], outputs.predictions.codes[-1, stream], strict=True))
         for name, box in zip(detections.query_ids.tolist(), detections.boxes, strict=True):
@@ -143,5 +143,5 @@ def test_detector_without_memory_names_nothing(
     head = MODELS.build({**config, "type": "PETRHead"}).eval()
     frame = make_frame(0, [False])
     with torch.no_grad():
-        (detections,) = head.decode(head(features_of(frame), frame))
+        (detections,) = head.decode(head(features_of(frame), frame)).detections()
     assert detections.query_ids is None

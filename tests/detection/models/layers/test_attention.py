@@ -1,5 +1,8 @@
 """Attention: every implementation against torch's own module."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -65,6 +68,15 @@ def test_bad_settings_are_refused() -> None:
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"extra \[flash\]"):
+    monkeypatch.setitem(sys.modules, "flash_attn", None)
+    with pytest.raises(InputError, match=r"needs the package flash-attn .*\(import of flash_attn halted"):
+        MultiheadAttention(CHANNELS, HEADS, implementation="flash_attn")
+
+
+def test_package_for_another_torch_is_named_before_the_first_frame(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "flash_attn.py").write_text("raise ImportError('undefined symbol: _ZN3c10\\nmore')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"flash-attn for this torch and GPU \(undefined symbol: _ZN3c10\); 'sdpa'"):
         MultiheadAttention(CHANNELS, HEADS, implementation="flash_attn")

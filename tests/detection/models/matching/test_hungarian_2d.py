@@ -29,7 +29,7 @@ def test_matching_is_the_cheapest(seed: int) -> None:
     predictions, targets = _image(tokens=6, boxes=3, seed=seed)
     cost = matcher.cost(predictions, targets, SIZE_PX)
     cheapest = min(permutations(range(6), 3), key=lambda rows: sum(cost[row, box] for box, row in enumerate(rows)))
-    predicted, true = matcher.match(predictions, targets, SIZE_PX)
+    ((predicted, true),) = matcher.match([predictions], [targets], SIZE_PX)
     assert sorted(zip(true.tolist(), predicted.tolist(), strict=True)) == list(enumerate(cheapest))
 
 
@@ -46,12 +46,22 @@ def test_cost_by_hand() -> None:
 
 
 def test_image_without_boxes_matches_nothing() -> None:
-    predicted, true = HungarianMatcher2D().match(*_image(tokens=4, boxes=0, seed=0), SIZE_PX)
+    predictions, targets = _image(tokens=4, boxes=0, seed=0)
+    ((predicted, true),) = HungarianMatcher2D().match([predictions], [targets], SIZE_PX)
     assert not len(predicted) and not len(true)
 
 
 def test_predictions_that_are_no_numbers_do_not_stop_the_matching() -> None:
     predictions, targets = _image(tokens=4, boxes=2, seed=0)
     predictions.class_logits.fill_(float("nan"))
-    predicted, _ = HungarianMatcher2D().match(predictions, targets, SIZE_PX)
+    ((predicted, _),) = HungarianMatcher2D().match([predictions], [targets], SIZE_PX)
     assert len(predicted) == 2
+
+
+def test_images_side_by_side_are_matched_as_alone() -> None:
+    matcher = HungarianMatcher2D()
+    images = [_image(tokens=6, boxes=boxes, seed=boxes) for boxes in (3, 0, 8)]
+    together = matcher.match(*map(list, zip(*images, strict=True)), SIZE_PX)
+    for (predictions, targets), found in zip(images, together, strict=True):
+        (alone,) = matcher.match([predictions], [targets], SIZE_PX)
+        assert [part.tolist() for part in found] == [part.tolist() for part in alone]

@@ -17,6 +17,7 @@ def test_summary_matters_and_has_to_fit() -> None:
     torch.manual_seed(0)
     maps = [torch.randn(3, 8, 4, 4)]
     router = Router([8], num_summary=2)
+    torch.nn.init.normal_(router.layer2.weight)
     assert not torch.equal(router(maps, torch.zeros(3, 2)), router(maps, torch.ones(3, 2)))
     with pytest.raises(ValueError, match="summary of 2 numbers"):
         router(maps)
@@ -24,9 +25,19 @@ def test_summary_matters_and_has_to_fit() -> None:
         Router([8])(maps, torch.zeros(3, 2))
 
 
+def test_known_as_trained_by_its_weights_alone() -> None:
+    router = Router([8])
+    assert not router.is_trained and router([torch.randn(3, 8, 4, 4)]).tolist() == [0.5] * 3
+    router([torch.randn(3, 8, 4, 4)]).sum().backward()
+    torch.optim.SGD(router.parameters(), lr=0.1).step()
+    assert router.is_trained
+
+
 def test_scores_are_shares_in_full_precision_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        scores = Router([8])([100 * torch.randn(3, 2, 8, 4, 4)])
+        router = Router([8])
+        torch.nn.init.normal_(router.layer2.weight)
+        scores = router([100 * torch.randn(3, 2, 8, 4, 4)])
     assert scores.dtype == torch.float32 and ((scores >= 0) & (scores <= 1)).all()
 
 
@@ -46,7 +57,7 @@ def test_router_learns_which_inputs_gain() -> None:
     gains = torch.tensor([0.5, 1.5]).repeat(4)
     maps = torch.randn(8, 8, 4, 4)
     maps[:, 0] += 2 * gains[:, None, None]
-    for _ in range(200):
+    for _ in range(300):
         loss = routing_losses(router([maps]), 1 + gains, torch.ones(8), offset.update(gains)).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -47,7 +47,7 @@ def test_each_image_is_answered_by_the_detector_that_it_is_sent_to(model: Dynami
     images = torch.rand(3, 3, 64, 128) * torch.tensor([1.0, 10.0, 0.1])[:, None, None, None]
     assert model.router is not None
     with torch.no_grad():
-        model.router.layer1.weight *= 30.0  # so that the scores differ by more than rounding
+        torch.nn.init.normal_(model.router.layer2.weight, std=30.0)  # so that the scores differ by more than rounding
         maps = model.first_maps(images)
         easy, hard = model.decode(model.easy_logits(maps)), model.decode(model.hard_logits(images, maps))
         scores = model(images, 0.0).scores

@@ -88,7 +88,7 @@ def test_detections_are_boxes_of_the_network(build: Build) -> None:
 
 def test_a_router_that_was_never_trained_is_not_asked() -> None:
     detector = DynamicYoloDetector("dy-yolov7", width=0.03).eval()
-    assert not detector.router_is_trained
+    assert detector.router is not None and not detector.router.is_trained
     with pytest.raises(InputError, match="the router of these weights has never been trained: only the thresholds 0"):
         detector(made_batch())
     detector.threshold = 0.0

@@ -1,0 +1,182 @@
+"""Every model on a simulated GPU: nothing mixes devices, and how often the CPU and the device wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from detection.config import read_config
+from detection.frames import FrameBatch
+from detection.image_batch import ImageBatch, ImageTargets
+from detection.registry import MODELS
+
+from .simulated_gpu import Log, simulated_gpu
+
+ROOT = Path(__file__).resolve().parents[3]
+GPU = "cuda:0"
+MakeFrame = Callable[..., FrameBatch]
+
+# Waits for a frame's boxes, waits and blocking copies of a training step, for two streams of two cameras. A new number
+# below these is welcome, one above them makes training or driving slower.
+WAITS = {
+    "PETR": (1, 1, 0),
+    "Focal-PETR": (1, 3, 0),
+    "StreamPETR": (1, 3, 0),
+    "RepDETR3D": (1, 3, 0),
+    "RepDETR3D proposals": (2, 11, 0),
+    "RayDN": (1, 5, 0),
+    "perspective": (1, 8, 0),
+    "dynamic": (2, 4, 0),
+}
+
+
+@pytest.fixture
+def model_config(head_config: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
+    """The smallest detector of a kind, by its name in `WAITS`."""
+
+    def detector(depth: int = 18, head: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+        return dict(
+            type="MultiViewDetector",
+            img_backbone=dict(type="ResNet", depth=depth, base_channels=8, out_indices=(2, 3)),
+            img_neck=dict(type="CPFPN", in_channels=[32, 64], out_channels=32),
+            pts_bbox_head={**head_config, **(head or {})},
+            **settings,
+        )
+
+    def read(name: str) -> dict[str, Any]:
+        return dict(read_config(ROOT / "configs" / f"{name}.py")["model"])
+
+    def config(name: str) -> dict[str, Any]:
+        roi = dict(type="FocalHead", num_classes=10, in_channels=32)
+        petr = {key: value for key, value in head_config.items() if key not in ("memory", "denoising")}
+        return {
+            "PETR": lambda: {**detector(), "pts_bbox_head": {**petr, "type": "PETRHead"}},
+            "Focal-PETR": lambda: detector(img_roi_head={**roi, "train_ratio": 0.75, "infer_ratio": 0.5}),
+            "StreamPETR": lambda: detector(img_roi_head=roi),
+            "RepDETR3D": lambda: read("repdetr3d/city_r18"),
+            "RepDETR3D proposals": lambda: read("repdetr3d/city_r18_proposals"),
+            "RayDN": lambda: read("raydn/city_r18"),
+            "perspective": lambda: read("perspective/city_perspective"),
+            "dynamic": lambda: dict(
+                type="DynamicDetector", easy=detector(), hard=detector(34, dict(denoising=None)), threshold=0.5
+            ),
+        }[name]()
+
+    return config
+
+
+def _built(config: dict[str, Any]) -> Any:
+    torch.manual_seed(0)
+    model = MODELS.build(config)
+    if hasattr(model, "router"):
+        nn.init.normal_(model.router.layer2.weight)
+    return model.eval()
+
+
+def _last_frame(log: Log, run: Callable[[FrameBatch], Any], make_frame: MakeFrame, boxes: list[int] | None) -> Any:
+    """What a run finds in the third frame of two streams, alone in the log."""
+    for t in range(3):
+        frame = make_frame(t, [t > 0] * 2, num_boxes=boxes).pin_memory()
+        moved = frame.to(GPU)
+        log.clear()
+        found = run(moved)
+    return found
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_boxes_cost_one_wait(name: str, model_config: Callable[[str], dict[str, Any]], make_frame: MakeFrame) -> None:
+    model = _built(model_config(name))
+    with simulated_gpu() as log, torch.no_grad():
+        model.to(GPU)
+        found = _last_frame(log, lambda frame: model([frame]), make_frame, None)
+        assert (log.waits.total(), log.copies.total()) == (WAITS[name][0], 0), (log.waits, log.copies)
+    assert len(found) == 2 and found[0].boxes.device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["PETR", "Focal-PETR", "StreamPETR", "RepDETR3D", "RayDN"])
+def test_a_step_waits_for_nothing(
+    name: str, model_config: Callable[[str], dict[str, Any]], make_frame: MakeFrame
+) -> None:
+    model = _built(model_config(name))
+    with simulated_gpu() as log, torch.no_grad():
+        model.to(GPU)
+        _last_frame(log, model.step, make_frame, None)
+        assert not log.waits and not log.copies, (log.waits, log.copies)
+
+
+@pytest.mark.parametrize("amp", [None, torch.bfloat16])
+@pytest.mark.parametrize("name", WAITS)
+def test_training_waits_no_more_than_it_has_to(
+    name: str, model_config: Callable[[str], dict[str, Any]], make_frame: MakeFrame, amp: torch.dtype | None
+) -> None:
+    """Also that the autocast of CUDA, which forbids what that of the CPU does not, takes every loss."""
+    model = _built(model_config(name)).train()
+    with simulated_gpu() as log, torch.autocast("cuda", amp, enabled=amp is not None):
+        model.to(GPU)
+        losses = _last_frame(log, lambda frame: model([frame], mode="loss"), make_frame, [3, 2])
+        assert (log.waits.total(), log.copies.total()) == WAITS[name][1:], (log.waits, log.copies)
+        assert all(loss.isfinite().item() for loss in losses.values())
+
+
+def _images() -> ImageBatch:
+    return ImageBatch(
+        torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8),
+        (0, 1),
+        ("0.jpg", "1.jpg"),
+        torch.tensor([[64, 96]] * 2),
+        torch.tensor([[1.0, 0.0, 0.0]] * 2),
+        ImageTargets(
+            torch.tensor([0, 0, 1]),
+            torch.tensor([[8.0, 8, 40, 30], [50, 20, 80, 60], [10, 5, 30, 50]]),
+            torch.tensor([0, 2, 1]),
+        ),
+    )
+
+
+@pytest.mark.parametrize("amp", [None, torch.bfloat16])
+def test_detectors_of_single_images(amp: torch.dtype | None) -> None:
+    """Dy-YOLOv7 finds boxes and has a loss, which autocast on a GPU once refused."""
+    model = _built(dict(type="DynamicYoloDetector", variant="dy-yolov7", width=0.03, num_classes=3))
+    with simulated_gpu() as log, torch.autocast("cuda", amp or torch.bfloat16, enabled=amp is not None):
+        model.to(GPU)
+        log.clear()
+        images = _images().pin_memory().to(GPU)
+        assert not log.copies
+        with torch.no_grad():
+            assert len(model(images)) == 2
+        losses: dict[str, Tensor] = model.train()(images, mode="loss")
+        assert all(loss.isfinite().item() for loss in losses.values())
+
+
+def test_pinned_batches_are_moved_without_waiting(make_frame: MakeFrame) -> None:
+    with simulated_gpu() as log:
+        make_frame(0, [False, False], num_boxes=[3, 2]).pin_memory().to(GPU)
+        _images().pin_memory().to(GPU)
+        assert not log.copies
+        make_frame(0, [False]).to(GPU)
+        assert log.copies.total() == 7
+
+
+def test_mixed_devices_are_refused() -> None:
+    with simulated_gpu():
+        on_gpu = torch.ones(2, device=GPU)
+        assert (on_gpu + torch.tensor(1.0)).tolist() == [2.0, 2.0]  # a number may come along
+        for mixed in (lambda: on_gpu + torch.ones(2), lambda: torch.ones(2)[torch.zeros(1, device=GPU).long()]):
+            with pytest.raises(RuntimeError, match=r"on the same device|indices on cuda"):
+                mixed()
+
+
+def test_every_wait_is_written_down() -> None:
+    with simulated_gpu() as log:
+        on_gpu = torch.ones(2, device=GPU)
+        on_gpu.tolist(), on_gpu[0].item(), on_gpu.nonzero(), on_gpu[on_gpu > 0], on_gpu.cpu()
+        assert sorted(place.split(",")[0] for place in log.waits) == [
+            "_local_scalar_dense", "boolean index", "copy to the CPU", "nonzero", "tolist",
+        ]  # fmt: skip
+        on_gpu.new_tensor([1.0]), on_gpu[[1, 0]]
+        assert log.copies.total() == 2
