@@ -20,6 +20,7 @@ _LONGEST_MESSAGE = 2000
 _EXTRAS: Final[Mapping[str, str]] = {
     "nuscenes": "devkit",
     "optuna": "tune",
+    "pyarrow": "argoverse2",
     "pycocotools": "detection",
     "rerun": "rerun",
     "safetensors": "detection",

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scenes.errors import InputError, shown
 from scenes.image_size import image_size_px
+
+_JPEG_QUALITY = 95
 
 PointArray = NDArray[np.float32]
 """(P, 5) points as in nuScenes' files: x, y, z in the sensor's frame, intensity 0 to 255, ring."""
@@ -66,6 +69,32 @@ class ImageFile:
             raise InputError(f"{self.path}: {found} pixels, where the camera has {expected}")
         check_end_of_image(self.path)
         place_file(self.path, path, link)
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image that is no file of its own, or has to be changed: it is written as JPEG.
+
+    Attributes:
+        read: gives its pixels (H, W, 3) in the order blue, green, red.
+        size_px: width and height that it must have.
+        where: file and record that it comes from.
+    """
+
+    read: Callable[[], NDArray[np.uint8]]
+    size_px: tuple[int, int]
+    where: str
+    suffix: str = ".jpg"
+
+    def place(self, path: Path, link: bool) -> None:
+        image = self.read()
+        if image.shape[1::-1] != self.size_px:
+            found, expected = ("{}x{}".format(*size) for size in (image.shape[1::-1], self.size_px))
+            raise InputError(f"{self.where}: {found} pixels, where the camera has {expected}")
+        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.write_bytes(encoded.tobytes())
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def convert(
         source: see `Source`.
         out: folder to create; it may exist if it is empty.
         link: images become links to the source's files, else copies. What has to be written anew is.
-        key_frames_hz: key frames a second; recordings between them become sweeps. None makes a key frame of every frame.
+        key_frames_hz: key frames a second; recordings between them become sweeps. None: every frame is one.
         splits: names of drives by the name of a split; besides them there is the split `all`.
         workers: processes. progress: called with the finished drives and their number.
 

@@ -116,7 +116,7 @@ class Calibration:
         return invert_pose(self.rectified_from_velodyne @ self.velodyne_from_imu)
 
     def camera(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """The (3, 3) intrinsic of a camera and the (4, 4) pose `rectified_from_camera`, whose shift is the rest of P."""
+        """The (3, 3) intrinsic of a camera and the (4, 4) pose `rectified_from_camera`, the rest of P."""
         projection = self.projection[name]
         rectified_from_camera = np.eye(4)
         rectified_from_camera[:3, 3] = -np.linalg.solve(projection[:, :3], projection[:, 3])
