@@ -8,6 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from scenes import InputError
 from scenes.command import add_workers, between, progress_bar, run_command
 from scenes.conversion.data_root import ALL_SPLIT, FASTEST_HZ, SLOWEST_HZ, convert
+from scenes.conversion.folder import CALIBRATION
+from scenes.conversion.folder_example import write_example
 from scenes.conversion.formats import FORMATS, open_source
 from scenes.conversion.text_files import read_text
 
@@ -17,7 +19,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("format", metavar="FORMAT", choices=FORMATS, help=", ".join(FORMATS))
     parser.add_argument("source", metavar="SOURCE", type=Path, help="the recording's folder")
-    parser.add_argument("out", metavar="OUT", type=Path, help="data root to create")
+    parser.add_argument("out", metavar="OUT", type=Path, nargs="?", help="data root to create")
+    parser.add_argument(
+        "--init", action="store_true", help=f"folder only: write SOURCE/{CALIBRATION} to fill in, and nothing else"
+    )
     parser.add_argument(
         "--split",
         action="append",
@@ -35,6 +40,22 @@ def main() -> None:
     )
     add_workers(parser, 1, "processes (default: %(default)s)")
     arguments = parser.parse_args()
+    if arguments.init:
+        _init(arguments)
+    elif arguments.out is None:
+        parser.error("the following arguments are required: OUT")
+    else:
+        _convert(arguments)
+
+
+def _init(arguments: argparse.Namespace) -> None:
+    if arguments.format != "folder":
+        raise InputError(f"--init: is for the format folder, not for {arguments.format}")
+    cameras = write_example(arguments.source)
+    print(f"{arguments.source / CALIBRATION}: cameras {', '.join(cameras)}; now fill in their calibration")
+
+
+def _convert(arguments: argparse.Namespace) -> None:
     splits = dict(_split(text) for text in arguments.split)
     source = open_source(arguments.format, arguments.source)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -16,7 +16,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="format", metavar="FORMAT", required=True)
     kitti = _reader(commands, "kitti", "KITTI lines, a file a sequence")
-    kitti.add_argument("folders", metavar="FOLDER", type=Path, nargs="+", help="with <scene>.txt; they are put together")
+    kitti.add_argument(
+        "folders", metavar="FOLDER", type=Path, nargs="+", help="with <scene>.txt; they are put together"
+    )
     _scores(kitti, "logit")
     to_kitti = _writer(commands, "to-kitti", "KITTI lines, a file a sequence", "DIR")
     _scores(to_kitti, "probability")

@@ -172,7 +172,9 @@ class _LogReader:
             raise InputError(f"{images / name}: no images")
         stated = image_size_px(next(iter(paths.values())))
         if stated != size_px:
-            raise InputError(f"{images / name}: images of {stated[0]}x{stated[1]} pixels, the calibration is of {size_px}")
+            raise InputError(
+                f"{images / name}: images of {stated[0]}x{stated[1]} pixels, the calibration is of {size_px}"
+            )
         return {time_ns: ImageFile(path, size_px) for time_ns, path in paths.items()}
 
     def _labels(self) -> dict[int, Labels]:

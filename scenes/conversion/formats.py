@@ -12,6 +12,7 @@ from scenes.errors import InputError
 
 _SOURCES: Final = {
     "kitti": ("scenes.conversion.kitti", "KittiSource"),
+    "folder": ("scenes.conversion.folder", "FolderSource"),
     "argoverse2": ("scenes.conversion.argoverse2", "Argoverse2Source"),
 }
 """Module and class; imported when they are asked for, since some need extras."""

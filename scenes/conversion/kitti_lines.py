@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from scenes.boxes import Boxes3D
 from scenes.classes import LABEL_OF_CLASS
-from scenes.conversion.found_boxes import FrameBoxes, Found, found_results, label_of_type, probability_of_logit
+from scenes.conversion.found_boxes import Found, FrameBoxes, found_results, label_of_type, probability_of_logit
 from scenes.conversion.kitti import CATEGORIES, center_from_bottom, rotation_from_ry
 from scenes.conversion.source_frames import SourceFrames
 from scenes.conversion.text_files import Line, read_text, unknown_name
@@ -62,7 +62,9 @@ def read_kitti_lines(folders: Sequence[Path], frames: SourceFrames, scores: Scor
     for scene in frames.scenes:
         paths = [path for folder in folders if (path := folder / f"{scene.name}.txt").is_file()]
         if not paths:
-            raise InputError(f"{folders[0] / scene.name}.txt: missing; no folder has detections of scene {scene.name!r}")
+            raise InputError(
+                f"{folders[0] / scene.name}.txt: missing; no folder has detections of scene {scene.name!r}"
+            )
         by_name = frames.by_name(scene)
         boxes = {name: FrameBoxes() for name in by_name}
         for path in paths:
@@ -141,7 +143,9 @@ def write_kitti_lines(results: Results, frames: SourceFrames, folder: Path, scor
         for name, frame in frames.by_name(scene).items():
             boxes = results.boxes[frame.token]
             camera = _label_camera(scene, frame)
-            lines += _frame_lines(name, boxes, camera, frames.global_from_labels(scene, frame), scores, number_of, left_out)
+            lines += _frame_lines(
+                name, boxes, camera, frames.global_from_labels(scene, frame), scores, number_of, left_out
+            )
         texts.append("".join(f"{line}\n" for line in lines))
     paths = [folder / f"{scene.name}.txt" for scene in frames.scenes]
     with atomic_paths(paths) as temporaries:
@@ -172,7 +176,9 @@ def _frame_lines(
     seen, edges_px, _, _ = projected_boxes(boxes, camera)
     left_out["boxes out of the camera's sight"] += len(boxes) - len(seen)
     boxes = boxes.select(seen).transform(invert_pose(global_from_rectified))
-    forward = Rotation.from_quat(boxes.rotation, scalar_first=True).as_matrix()[:, :, 0] if len(boxes) else np.zeros((0, 3))
+    forward = (
+        Rotation.from_quat(boxes.rotation, scalar_first=True).as_matrix()[:, :, 0] if len(boxes) else np.zeros((0, 3))
+    )
     ry = np.arctan2(-forward[:, 2], forward[:, 0])
     bottom = boxes.center_m + 0.5 * boxes.size_wlh_m[:, 2:] * [0.0, 1.0, 0.0]
     alpha = (ry - np.arctan2(bottom[:, 0], bottom[:, 2]) + np.pi) % (2 * np.pi) - np.pi

@@ -1,4 +1,4 @@
-"""A camera's lens: its pinhole matrix, and what takes its distortion out of images, which nuScenes' tables cannot say."""
+"""A camera's lens: its pinhole matrix, and what takes the distortion out of images; nuScenes' tables have none."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -102,3 +102,50 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
     nearest = get_close_matches(name.lower(), [one.lower() for one in known], n=3, cutoff=0.5)
     offered = [one for one in known if one.lower() in nearest] or list(known)
     return f"{shown(name)} is none of the known ones ({', '.join(offered)})"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of a table whose first line names its columns."""
+
+    line: Line
+    column_of: Mapping[str, int]
+
+    @property
+    def where(self) -> str:
+        return self.line.where
+
+    def text(self, name: str) -> str:
+        """What stands in a column; "" where the table does not have it."""
+        return self.line.fields[self.column_of[name]] if name in self.column_of else ""
+
+    def number(self, name: str) -> float:
+        """The finite number in a column.
+
+        Raises:
+            InputError: it is none.
+        """
+        return self.line.number_at(self.column_of[name], name)
+
+
+def read_records(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Record]:
+    """The lines of a table of values with commas between them, whose first line names the columns.
+
+    Args:
+        path: a text file. needed, optional: columns that it must and may have.
+
+    Raises:
+        InputError: a column is missing or unknown, or a line has another number of values.
+    """
+    lines = read_lines(path, ",")
+    header = next(lines, None)
+    if header is None:
+        raise InputError(f"{path}: empty; the first line names the columns {','.join(needed)}")
+    if missing := [name for name in needed if name not in header.fields]:
+        raise InputError(f"{header.where}: no column {missing[0]}; expected {','.join(needed)}")
+    if unknown := [name for name in header.fields if name not in (*needed, *optional)]:
+        raise InputError(f"{header.where}: column {unknown_name(unknown[0], [*needed, *optional])}")
+    column_of = {name: column for column, name in enumerate(header.fields)}
+    for line in lines:
+        line.expect(len(header.fields))
+        yield Record(line, column_of)
