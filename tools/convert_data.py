@@ -72,7 +72,7 @@ def _convert(arguments: argparse.Namespace) -> None:
         )
     print(
         f"{converted.drives} drives, {converted.frames} key frames, {converted.boxes} boxes of {converted.objects} "
-        f"objects, {converted.files} files -> {arguments.out}"
+        f"objects, {converted.files} files of {converted.recordings} recordings -> {arguments.out}"
     )
     if converted.without_class:
         types = ", ".join(f"{name} ({count})" for name, count in converted.without_class.items())

@@ -72,6 +72,20 @@ class ImageFile:
 
 
 @dataclass(frozen=True)
+class PlainFile:
+    """Any file of the source, taken as it is."""
+
+    path: Path
+
+    @property
+    def suffix(self) -> str:
+        return ".pcd.bin" if self.path.name.endswith(".pcd.bin") else self.path.suffix
+
+    def place(self, path: Path, link: bool) -> None:
+        place_file(self.path, path, link)
+
+
+@dataclass(frozen=True)
 class DecodedImage:
     """An image that is no file of its own, or has to be changed: it is written as JPEG.
 

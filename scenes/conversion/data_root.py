@@ -7,21 +7,17 @@ their own until then; a drive that is there is not read again.
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
-import cv2
 import msgspec
-import numpy as np
 
 from scenes.conversion.drive import Source
-from scenes.conversion.drive_tables import TABLES, VOCABULARY, Naming, write_drive
+from scenes.conversion.drive_tables import Naming, write_drive
 from scenes.errors import InputError, shown
 from scenes.files import write_atomically
-from scenes.new_rows import Row, token_of
 from scenes.processes import run_jobs
 
 ALL_SPLIT: Final = "all"
@@ -39,6 +35,7 @@ class _PartSummary(msgspec.Struct):
     frames: int
     boxes: int
     objects: int
+    recordings: int
     files: int
     without_class: dict[str, int]
 
@@ -48,7 +45,8 @@ class Converted:
     """What was written.
 
     Attributes:
-        drives, frames, boxes, objects, files: how many scenes, key frames, annotations, instances, images and sweeps.
+        drives, frames, boxes, objects: how many scenes, key frames, annotations and instances.
+        recordings, files: how many images and sweeps there are, and of how many the source holds the file.
         without_class: boxes of each type of the source that has no nuScenes class, most frequent first.
     """
 
@@ -56,6 +54,7 @@ class Converted:
     frames: int
     boxes: int
     objects: int
+    recordings: int
     files: int
     without_class: Mapping[str, int]
 
@@ -155,75 +154,13 @@ def _convert_drive(job: _Job) -> None:
     temporary.mkdir(parents=True)
     for name, rows in written.tables.items():
         (temporary / f"{name}.json").write_bytes(msgspec.json.encode(rows))
-    summary = _PartSummary(written.frames, written.boxes, written.objects, written.files, dict(written.without_class))
-    (temporary / _SUMMARY).write_bytes(msgspec.json.encode(summary))
-    temporary.rename(part)
-
-
-def _finish(work: Path, version: str, names: Sequence[str], splits: Mapping[str, Sequence[str]]) -> Converted:
-    """Join the parts into tables, write what all drives share, and count."""
-    parts = [work / _PARTS / name for name in names]
-    folder = work / version
-    folder.mkdir(exist_ok=True)
-    summary = _summary(parts)
-    for name in TABLES:
-        if name in VOCABULARY:
-            (folder / f"{name}.json").write_bytes(msgspec.json.encode(_shared_rows(parts, name)))
-        elif name != "map":
-            with (folder / f"{name}.json").open("wb") as file:
-                _join(parts, name, file)
-    (folder / "map.json").write_bytes(msgspec.json.encode([_map(work, version, folder)]))
-    (folder / "splits.json").write_bytes(msgspec.json.encode(splits))
-    shutil.rmtree(work / _PARTS)
-    (work / _JOB).unlink()
-    return summary
-
-
-def _join(parts: Sequence[Path], name: str, file: IO[bytes]) -> None:
-    """Write the rows of all parts as one table, without decoding them."""
-    file.write(b"[")
-    separator = b""
-    for part in parts:
-        rows = (part / f"{name}.json").read_bytes()[1:-1]
-        if rows:
-            file.write(separator + rows)
-            separator = b","
-    file.write(b"]")
-
-
-def _shared_rows(parts: Sequence[Path], name: str) -> list[Row]:
-    """The rows of a table of which drives share rows, each once."""
-    rows: dict[str, Row] = {}
-    for part in parts:
-        for row in msgspec.json.decode((part / f"{name}.json").read_bytes(), type=list[dict[str, Any]]):
-            rows.setdefault(row["token"], row)
-    return list(rows.values())
-
-
-def _map(work: Path, version: str, folder: Path) -> Row:
-    """The one map: empty, since nuscenes-devkit opens no data root in which a log has none."""
-    token = token_of(version, "map")
-    filename = f"maps/{token}.png"
-    (work / "maps").mkdir(exist_ok=True)
-    _, encoded = cv2.imencode(".png", np.zeros((64, 64), dtype=np.uint8))
-    (work / filename).write_bytes(encoded.tobytes())
-    logs = msgspec.json.decode((folder / "log.json").read_bytes(), type=list[dict[str, Any]])
-    tokens = [row["token"] for row in logs]
-    return {"token": token, "category": "semantic_prior", "filename": filename, "log_tokens": tokens}
-
-
-def _summary(parts: Sequence[Path]) -> Converted:
-    summaries = [msgspec.json.decode((part / _SUMMARY).read_bytes(), type=_PartSummary) for part in parts]
-    without_class: Counter[str] = Counter()
-    for summary in summaries:
-        without_class.update(summary.without_class)
-    return Converted(
-        drives=len(parts),
-        frames=sum(summary.frames for summary in summaries),
-        boxes=sum(summary.boxes for summary in summaries),
-        objects=sum(summary.objects for summary in summaries),
-        files=sum(summary.files for summary in summaries),
-        without_class=dict(without_class.most_common()),
+    summary = _PartSummary(
+        frames=written.frames,
+        boxes=written.boxes,
+        objects=written.objects,
+        recordings=written.recordings,
+        files=written.files,
+        without_class=dict(written.without_class),
     )
 
 

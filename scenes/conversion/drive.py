@@ -36,11 +36,11 @@ class Recording:
 
 @dataclass(frozen=True, eq=False)
 class Sensor:
-    """A camera or lidar with all that it recorded in a drive.
+    """A camera, lidar or radar with all that it recorded in a drive.
 
     Attributes:
         channel: the source's name of it, a plain file name; the lidar of the frames is `LIDAR_CHANNEL`.
-        modality: camera or lidar.
+        modality: camera, lidar or radar.
         ego_from_sensor: (4, 4) mounting; camera axes are x right, y down, z forward.
         recordings: in the order of time.
         intrinsic: (3, 3) pinhole matrix of a camera, pixels.
@@ -48,7 +48,7 @@ class Sensor:
     """
 
     channel: str
-    modality: Literal["camera", "lidar"]
+    modality: Literal["camera", "lidar", "radar"]
     ego_from_sensor: FloatArray
     recordings: Sequence[Recording]
     intrinsic: FloatArray | None = None

@@ -48,7 +48,8 @@ class WrittenDrive:
 
     Attributes:
         tables: its rows.
-        frames, boxes, objects, files: how many key frames, annotations, instances and placed files.
+        frames, boxes, objects: how many key frames, annotations and instances.
+        recordings, files: how many images and sweeps there are, and of how many the file.
         without_class: boxes of each of the source's types that has no nuScenes class.
     """
 
@@ -56,6 +57,7 @@ class WrittenDrive:
     frames: int
     boxes: int
     objects: int
+    recordings: int
     files: int
     without_class: Mapping[str, int]
 
@@ -136,7 +138,13 @@ class _DriveWriter:
             if category not in CLASS_OF_CATEGORY and category != BIKE_RACK_CATEGORY:
                 types[instance["source_type"]] += instance["nbr_annotations"]
         return WrittenDrive(
-            tables, len(frames), len(tables["sample_annotation"]), len(tables["instance"]), self._files, types
+            tables,
+            frames=len(frames),
+            boxes=len(tables["sample_annotation"]),
+            objects=len(tables["instance"]),
+            recordings=len(tables["sample_data"]),
+            files=self._files,
+            without_class=types,
         )
 
     def _token(self, *name: object) -> str:

@@ -13,6 +13,9 @@ from scenes.errors import InputError
 _SOURCES: Final = {
     "kitti": ("scenes.conversion.kitti", "KittiSource"),
     "folder": ("scenes.conversion.folder", "FolderSource"),
+    "pandaset": ("scenes.conversion.pandaset", "PandasetSource"),
+    "ddad": ("scenes.conversion.ddad", "DdadSource"),
+    "nuscenes-schema": ("scenes.conversion.nuscenes_schema", "NuscenesSchemaSource"),
     "argoverse2": ("scenes.conversion.argoverse2", "Argoverse2Source"),
 }
 """Module and class; imported when they are asked for, since some need extras."""

@@ -49,7 +49,9 @@ def choose_key_frames(timestamps_us: Sequence[int], rate_hz: float | None) -> In
     times = np.asarray(timestamps_us, dtype=np.int64)
     if rate_hz is None:
         return np.arange(len(times))
-    wanted = times[0] + np.arange(int((times[-1] - times[0]) * 1e-6 * rate_hz + 1.5)) * (1e6 / rate_hz)
+    # The last wanted moment may lie behind the last frame by half of what lies between two of them.
+    reach_us = times[-1] - times[0] + (0.5 * np.median(np.diff(times)) if len(times) > 1 else 0.0)
+    wanted = times[0] + np.arange(int(reach_us * 1e-6 * rate_hz) + 1) * (1e6 / rate_hz)
     return np.unique(nearest_indices(times, wanted))
 
 
