@@ -162,6 +162,76 @@ def _convert_drive(job: _Job) -> None:
         files=written.files,
         without_class=dict(written.without_class),
     )
+    (temporary / _SUMMARY).write_bytes(msgspec.json.encode(summary))
+    temporary.rename(part)
+
+
+def _finish(work: Path, version: str, names: Sequence[str], splits: Mapping[str, Sequence[str]]) -> Converted:
+    """Join the parts into tables, write what all drives share, and count."""
+    parts = [work / _PARTS / name for name in names]
+    folder = work / version
+    folder.mkdir(exist_ok=True)
+    summary = _summary(parts)
+    for name in TABLES:
+        if name in VOCABULARY:
+            (folder / f"{name}.json").write_bytes(msgspec.json.encode(_shared_rows(parts, name)))
+        elif name != "map":
+            with (folder / f"{name}.json").open("wb") as file:
+                _join(parts, name, file)
+    (folder / "map.json").write_bytes(msgspec.json.encode([_map(work, version, folder)]))
+    (folder / "splits.json").write_bytes(msgspec.json.encode(splits))
+    shutil.rmtree(work / _PARTS)
+    (work / _JOB).unlink()
+    return summary
+
+
+def _join(parts: Sequence[Path], name: str, file: IO[bytes]) -> None:
+    """Write the rows of all parts as one table, without decoding them."""
+    file.write(b"[")
+    separator = b""
+    for part in parts:
+        rows = (part / f"{name}.json").read_bytes()[1:-1]
+        if rows:
+            file.write(separator + rows)
+            separator = b","
+    file.write(b"]")
+
+
+def _shared_rows(parts: Sequence[Path], name: str) -> list[Row]:
+    """The rows of a table of which drives share rows, each once."""
+    rows: dict[str, Row] = {}
+    for part in parts:
+        for row in msgspec.json.decode((part / f"{name}.json").read_bytes(), type=list[dict[str, Any]]):
+            rows.setdefault(row["token"], row)
+    return list(rows.values())
+
+
+def _map(work: Path, version: str, folder: Path) -> Row:
+    """The one map: empty, since nuscenes-devkit opens no data root in which a log has none."""
+    token = token_of(version, "map")
+    filename = f"maps/{token}.png"
+    (work / "maps").mkdir(exist_ok=True)
+    _, encoded = cv2.imencode(".png", np.zeros((64, 64), dtype=np.uint8))
+    (work / filename).write_bytes(encoded.tobytes())
+    logs = msgspec.json.decode((folder / "log.json").read_bytes(), type=list[dict[str, Any]])
+    tokens = [row["token"] for row in logs]
+    return {"token": token, "category": "semantic_prior", "filename": filename, "log_tokens": tokens}
+
+
+def _summary(parts: Sequence[Path]) -> Converted:
+    summaries = [msgspec.json.decode((part / _SUMMARY).read_bytes(), type=_PartSummary) for part in parts]
+    without_class: Counter[str] = Counter()
+    for summary in summaries:
+        without_class.update(summary.without_class)
+    return Converted(
+        drives=len(parts),
+        frames=sum(summary.frames for summary in summaries),
+        boxes=sum(summary.boxes for summary in summaries),
+        objects=sum(summary.objects for summary in summaries),
+        recordings=sum(summary.recordings for summary in summaries),
+        files=sum(summary.files for summary in summaries),
+        without_class=dict(without_class.most_common()),
+    )
 
 
 def _silent(_: int, __: int) -> None:

@@ -1,4 +1,4 @@
-"""Reads data sets with nuScenes' tables and other columns, names or classes: Lyft Level 5, MAN TruckScenes, Tier IV's T4.
+"""Reads data sets with nuScenes' tables and other columns, names or classes: Lyft Level 5, TruckScenes, Tier IV's T4.
 
 What differs: where the tables lie (`train_data`, `annotation`), classes without `vehicle.`, several attributes a box,
 times that are no integers, visibility by words, counts of -1, no LIDAR_TOP, no maps. Sample tokens stay as they are.

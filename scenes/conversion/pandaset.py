@@ -1,7 +1,7 @@
 """Reads PandaSet sequences: cuboids and points in world coordinates, pickled by pandas, poses of every sensor.
 
 There is no ego frame in the data: here it is that of the lidar's poses, turned so that x is ahead (theirs has y ahead,
-x to the right). Source: pandaset-devkit (`pandaset.geometry`, `pandaset.annotations`) and the documentation of the format.
+x to the right). Source: pandaset-devkit (`pandaset.geometry`, `pandaset.annotations`) and its documentation.
 """
 
 from __future__ import annotations
