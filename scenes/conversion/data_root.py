@@ -7,17 +7,21 @@ their own until then; a drive that is there is not read again.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
+import cv2
 import msgspec
+import numpy as np
 
 from scenes.conversion.drive import Source
-from scenes.conversion.drive_tables import Naming, write_drive
+from scenes.conversion.drive_tables import TABLES, VOCABULARY, Naming, write_drive
 from scenes.errors import InputError, shown
 from scenes.files import write_atomically
+from scenes.new_rows import Row, token_of
 from scenes.processes import run_jobs
 
 ALL_SPLIT: Final = "all"
