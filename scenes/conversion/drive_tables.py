@@ -202,6 +202,7 @@ class _DriveWriter:
             tables["calibrated_sensor"].append(self._calibration_row(sensor))
             nearest = np.abs(times_us[:, None] - key_us).argmin(axis=1) if len(times_us) else np.zeros(0, np.int64)
             rows = []
+            poses = _poses_columns([recording.global_from_ego for recording in sensor.recordings])
             for index, recording in enumerate(sensor.recordings):
                 key_frame = key_frame_of.get(index)
                 rows.append(
@@ -209,7 +210,7 @@ class _DriveWriter:
                 )
                 found = self._place(recording, self._root / rows[-1]["filename"])
                 pose = {"token": rows[-1]["token"], "timestamp": recording.timestamp_us}
-                tables["ego_pose"].append(pose | _pose_columns(recording.global_from_ego))
+                tables["ego_pose"].append(pose | poses[index])
                 if key_frame is not None:
                     recorded[key_frame] += 1
                     if found is not None and sensor.channel == LIDAR_CHANNEL:
@@ -386,8 +387,17 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _pose_columns(pose: FloatArray) -> Row:
-    rotation = Rotation.from_matrix(pose[:3, :3]).as_quat(canonical=True, scalar_first=True)
-    return {"translation": pose[:3, 3].tolist(), "rotation": rotation.tolist()}
+    return _poses_columns([pose])[0]
+
+
+def _poses_columns(poses: Sequence[FloatArray]) -> list[Row]:
+    """The columns of poses; many are turned into quaternions together."""
+    if not poses:
+        return []
+    stacked = np.stack(poses)
+    rotations = Rotation.from_matrix(stacked[:, :3, :3]).as_quat(canonical=True, scalar_first=True)
+    columns = zip(stacked[:, :3, 3].tolist(), rotations.tolist(), strict=True)
+    return [{"translation": translation, "rotation": rotation} for translation, rotation in columns]
 
 
 def _global_points(points: PointArray, recording: Recording, sensor: Sensor) -> FloatArray:

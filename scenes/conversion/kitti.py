@@ -7,6 +7,7 @@ CVPR 2012), readme.txt and the oxts pose arithmetic (`convertOxtsToPose`, Mercat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,35 +165,32 @@ def read_oxts(path: Path) -> list[FloatArray]:
     Raises:
         InputError: the file is missing or empty, or a line is cut off or holds no position.
     """
-    poses: list[FloatArray] = []
+    positions, angles = [], []
     scale = 0.0
     for line in read_lines(path):
         line.expect(_OXTS_FIELDS)
-        latitude, longitude, altitude, *angles = line.numbers(0, ("lat", "lon", "alt", "roll", "pitch", "yaw"))
-        if abs(latitude) >= 90 or abs(longitude) > 360 or np.abs(angles).max() > 2 * np.pi:
+        latitude, longitude, altitude, *turn = line.numbers(0, ("lat", "lon", "alt", "roll", "pitch", "yaw"))
+        if abs(latitude) >= 90 or abs(longitude) > 360 or max(map(abs, turn)) > 2 * math.pi:
             raise InputError(f"{line.where}: {line.fields[:6]} are no degrees north, degrees east, metres and radians")
-        scale = scale or np.cos(np.radians(latitude))
-        pose = np.eye(4)
-        pose[:3, :3] = Rotation.from_euler("xyz", angles).as_matrix()
-        northward = np.log(np.tan(np.radians(90 + latitude) / 2))
-        pose[:3, 3] = (
-            scale * _EARTH_RADIUS_M * np.radians(longitude),
-            scale * _EARTH_RADIUS_M * northward,
-            altitude,
-        )
-        poses.append(pose)
-    if not poses:
+        scale = scale or math.cos(math.radians(latitude))
+        northward = math.log(math.tan(math.radians(90 + latitude) / 2))
+        positions.append((math.radians(longitude), northward, altitude))
+        angles.append(turn)
+    if not positions:
         raise InputError(f"{path}: no frames")
-    origin = poses[0][:3, 3].copy()
-    for pose in poses:
-        pose[:3, 3] -= origin
-    return poses
+    poses = np.tile(np.eye(4), (len(positions), 1, 1))
+    poses[:, :3, :3] = Rotation.from_euler("xyz", angles).as_matrix()
+    poses[:, :3, 3] = (np.array(positions) - positions[0]) * [scale * _EARTH_RADIUS_M, scale * _EARTH_RADIUS_M, 1.0]
+    return list(poses)
 
 
-def rotation_from_ry(ry_rad: float) -> FloatArray:
-    """(3, 3) orientation of a box (x ahead, y left, z up) in rectified camera coordinates, ry about +y, 0 along +x."""
-    cosine, sine = np.cos(ry_rad), np.sin(ry_rad)
-    return np.array([[cosine, sine, 0.0], [0.0, 0.0, -1.0], [-sine, cosine, 0.0]])
+def rotation_from_ry(ry_rad: float) -> tuple[float, float, float, float]:
+    """Quaternion wxyz of a box (x ahead, y left, z up) in rectified camera coordinates, ry about +y, 0 along +x.
+
+    A quarter turn about x sets the box upright, then ry turns it.
+    """
+    cosine, sine = math.sqrt(0.5) * math.cos(0.5 * ry_rad), math.sqrt(0.5) * math.sin(0.5 * ry_rad)
+    return cosine, cosine, sine, -sine
 
 
 def center_from_bottom(location_m: Sequence[float], height_m: float) -> list[float]:
@@ -338,13 +336,13 @@ class _FrameLabels:
         if min(height, width, length) <= 0:
             raise InputError(f"{line.where}: a box of height, width, length {height}, {width}, {length}")
         location = line.numbers(13, ("x", "y", "z"))
-        rotation = Rotation.from_matrix(rotation_from_ry(line.number_at(16, "rotation_y")))
+        rotation = rotation_from_ry(line.number_at(16, "rotation_y"))
         if (first := self._line_of.setdefault(str(track), line.number)) != line.number:
             raise InputError(f"{line.where}, track: {track} is in frame {line.fields[0]} already, in line {first}")
         self._boxes.add(
             center_from_bottom(location, height),
             (width, length, height),
-            rotation.as_quat(scalar_first=True),
+            rotation,
             str(track),
             _ATTRIBUTES.get(kind, ""),
         )

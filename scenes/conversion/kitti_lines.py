@@ -114,7 +114,7 @@ def _add(line: Line, boxes: Mapping[str, FrameBoxes], scores: ScoreUnit, left_ou
         of_frame.add(
             center_from_bottom(location, height),
             (width, length, height),
-            Rotation.from_matrix(rotation_from_ry(ry)).as_quat(scalar_first=True),
+            rotation_from_ry(ry),
             label,
             float(probability_of_logit(score)) if scores == "logit" else score,
         )

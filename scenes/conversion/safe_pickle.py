@@ -12,7 +12,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,11 @@ def _tensor(storage: Any, offset: int, size: Sequence[int], stride: Sequence[int
         raise pickle.UnpicklingError("a tensor beyond its storage")
     strides = [step * values.itemsize for step in stride]
     return np.lib.stride_tricks.as_strided(values, tuple(size), strides, writeable=False).copy()
+
+
+def _array(buffer: bytes, dtype: np.dtype[Any], shape: Sequence[int], order: Literal["C", "F"]) -> NDArray[Any]:
+    """numpy's `_frombuffer`."""
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 
 
 def _first(value: Any, *_: Any) -> Any:
@@ -136,6 +141,7 @@ _FUNCTIONS: Final[Mapping[tuple[str, str], Any]] = {
     ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
     **{(module, "_reconstruct"): _reconstruct for module in _NUMPY_MODULES},
     **{(module, "scalar"): scalar for module in _NUMPY_MODULES},
+    **{(module, "_frombuffer"): _array for module in ("numpy.core.numeric", "numpy._core.numeric")},
 }
 _HELD: Final = {
     ("pandas.core.frame", "DataFrame"),
