@@ -54,7 +54,7 @@ class World:
 
     def centers(self, frame: int) -> list[tuple[float, float, float]]:
         """Of the car and the pedestrian in global coordinates."""
-        return [(15.0 + 0.5 * frame, 2.0, 0.8), (10.0, -2.0 + 0.1 * frame, 0.9)]
+        return [(15.0 + 0.5 * frame, 2.0, 0.8), (16.0, -1.5 + 0.1 * frame, 0.9)]
 
     def boxes(self, frame: int) -> Boxes3D:
         """In global coordinates."""
