@@ -205,7 +205,7 @@ CASES: list[tuple[str, Change, str]] = [
     (
         "folder",
         changed_json("calibration.yaml", lambda c: c.update(time_unit="ms")),
-        r"frames: the times lie 0\.0001 s apart; are they in other units\?",
+        r"ego\.csv: the times lie 0\.0001 s apart; are they in other units\?",
     ),
     ("folder", removed("front"), r"camera front: .*front is no folder"),
     ("folder", lambda root: [path.unlink() for path in (root / "front").iterdir()], r"camera front: no files \.jpg"),
