@@ -83,7 +83,7 @@ def _convert(arguments: argparse.Namespace) -> None:
 def _split(text: str) -> tuple[str, list[str]]:
     name, _, path = text.partition("=")
     if not name or not path:
-        raise InputError(f"--split {text}: expected NAME=FILE, such as val=val.txt")
+        raise InputError(f"--split {text}: expected NAME=FILE, such as my_val=val.txt")
     return name, [line.strip() for line in read_text(Path(path)).splitlines() if line.strip()]
 
 

@@ -19,7 +19,11 @@ _US_PER_UNIT: Final[Mapping[str, Decimal]] = {
     "us": Decimal(1),
     "ns": Decimal("0.001"),
 }
-_SMALLEST_OF_UNIT: Final = (("ns", Decimal(10) ** 17), ("us", Decimal(10) ** 14), ("ms", Decimal(10) ** 11))
+_SMALLEST_OF_UNIT: Final[Mapping[Unit, Decimal]] = {
+    "ns": Decimal(10) ** 17,
+    "us": Decimal(10) ** 14,
+    "ms": Decimal(10) ** 11,
+}
 """A time since 1970 tells its unit by its size: in 1973 as well as in 5138."""
 
 _EXIF_TIMES: Final = 0x8769
@@ -43,7 +47,8 @@ def timestamp_us(text: str, unit: Unit | None, where: str) -> int:
         raise InputError(f"{where}: {shown(text)} is no time") from None
     if not value.is_finite() or value < 0 or value > Decimal(10) ** 20:
         raise InputError(f"{where}: {shown(text)} is no time")
-    taken = unit or next((name for name, smallest in _SMALLEST_OF_UNIT if value >= smallest), "s")
+    by_size: list[Unit] = [name for name, smallest in _SMALLEST_OF_UNIT.items() if value >= smallest]
+    taken = unit or (*by_size, "s")[0]
     return int((value * _US_PER_UNIT[taken]).to_integral_value())
 
 

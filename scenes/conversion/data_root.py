@@ -23,6 +23,7 @@ from scenes.errors import InputError, shown
 from scenes.files import write_atomically
 from scenes.new_rows import Row, token_of
 from scenes.processes import run_jobs
+from scenes.splits import is_official_split
 
 ALL_SPLIT: Final = "all"
 """The split of `splits.json` that lists every drive."""
@@ -130,6 +131,8 @@ def convert(
 def _check_splits(splits: Mapping[str, Sequence[str]], names: Sequence[str], path: Path) -> None:
     known = set(names)
     for split, drives in splits.items():
+        if is_official_split(split):
+            raise InputError(f"split {shown(split)}: is a name of nuScenes' own; take another, such as my_{split}")
         if unknown := [drive for drive in drives if drive not in known]:
             raise InputError(f"split {shown(split)}: {path} has no drive {shown(unknown[0])}")
 

@@ -185,7 +185,7 @@ class BoxColumns:
 def label_boxes(
     center_m: ArrayLike,
     size_wlh_m: ArrayLike,
-    rotation_wxyz: ArrayLike,
+    rotation_wxyz: ArrayLike | Sequence[ArrayLike],
     track_id: Sequence[str],
     attribute: Sequence[str] | None,
     global_from_labels: FloatArray,

@@ -26,7 +26,7 @@ from scenes.conversion.key_frames import check_times, choose_key_frames, recordi
 from scenes.conversion.points_in_boxes import count_points
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray
-from scenes.new_rows import Row, Tables, attribute_rows, empty_tables, link_chain, token_of, visibility_rows
+from scenes.new_rows import Row, Tables, attribute_rows, link_chain, token_of, visibility_rows
 from scenes.table_rows import TABLE_NAMES
 
 SOURCE_LABEL_TABLE: Final = "source_label"
@@ -123,7 +123,7 @@ class _DriveWriter:
         check_times(frame_times, f"{self._where}: frames")
         chosen = choose_key_frames(frame_times, key_frames_hz)
         frames = [drive.frames[index] for index in chosen.tolist()]
-        tables = {name: [] for name in TABLES} | empty_tables()
+        tables: Tables = {name: [] for name in TABLES}
         tables["attribute"], tables["visibility"] = attribute_rows(self._naming.version), visibility_rows()
         tables["sample"] = self._samples(frames)
         tables["scene"], tables["log"] = [self._scene(frames)], [self._log(frames)]

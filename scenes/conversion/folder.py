@@ -360,7 +360,7 @@ def _undistorted(path: Path, lens: Lens) -> NDArray[np.uint8]:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise InputError(f"{path}: cannot be decoded")
-    return lens.undistort(image)
+    return lens.undistort(np.asarray(image, dtype=np.uint8))
 
 
 def _video_frame(video: VideoFrames, index: int, lens: Lens) -> NDArray[np.uint8]:

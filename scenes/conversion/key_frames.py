@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.errors import InputError
+from scenes.geometry import FloatArray
 
 _FARTHEST_US = 500_000
 """A recording farther from every key frame belongs to none."""
@@ -55,7 +56,7 @@ def choose_key_frames(timestamps_us: Sequence[int], rate_hz: float | None) -> In
     return np.unique(nearest_indices(times, wanted))
 
 
-def nearest_indices(sorted_times: IntArray, wanted: NDArray[np.number]) -> IntArray:
+def nearest_indices(sorted_times: IntArray, wanted: IntArray | FloatArray) -> IntArray:
     """For each wanted time the index of the nearest one; of two as near the earlier."""
     after = np.searchsorted(sorted_times, wanted).clip(1, max(1, len(sorted_times) - 1))
     before = after - 1

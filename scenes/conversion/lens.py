@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -35,15 +35,14 @@ class Lens:
     coefficients: Sequence[float]
 
     @cached_property
-    def _maps(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _maps(self) -> tuple[Any, Any]:
         undistort = cv2.fisheye.initUndistortRectifyMap if self.model == "fisheye" else cv2.initUndistortRectifyMap
         coefficients = np.array(self.coefficients, dtype=np.float64)
-        first, second = undistort(self.intrinsic, coefficients, np.eye(3), self.intrinsic, self.size_px, cv2.CV_32FC1)
-        return first, second
+        maps = undistort(self.intrinsic, coefficients, np.eye(3), self.intrinsic, self.size_px, cv2.CV_32FC1)
+        return maps[0], maps[1]
 
     def undistort(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The image (H, W, 3) as the pinhole matrix alone would have made it; black where the lens saw nothing."""
         if image.shape[1::-1] != self.size_px:
             return image  # whoever places it refuses it
-        undistorted: NDArray[np.uint8] = cv2.remap(image, *self._maps, cv2.INTER_LINEAR)
-        return undistorted
+        return np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR), dtype=np.uint8)

@@ -201,12 +201,13 @@ class _Tables:
         if optional and not path.is_file():
             return {}
         try:
-            rows = msgspec.json.decode(path.read_bytes(), type=list[kind])  # type: ignore[valid-type]
+            decoder: msgspec.json.Decoder[list[_RowT]] = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]
+            rows = decoder.decode(path.read_bytes())
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InputError(f"{path}: {error}") from None
-        by_token: dict[str, _RowT] = {row.token: row for row in rows}
+        by_token = {row.token: row for row in rows}
         if len(by_token) < len(rows):
             raise InputError(f"{path}: a token is there twice")
         return by_token

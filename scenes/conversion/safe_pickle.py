@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from scenes.errors import InputError, shown
 
-try:
-    from numpy._core.multiarray import _reconstruct, scalar  # type: ignore[import-not-found,unused-ignore]
-except ImportError:  # numpy 1
-    from numpy.core.multiarray import _reconstruct, scalar
+# How numpy pickles arrays and numbers: two functions that it does not show otherwise, in another module with numpy 2.
+_reconstruct: Final = np.zeros(0).__reduce__()[0]
+_scalar: Final = np.float64().__reduce__()[0]
 
 _LARGEST_BYTES: Final = 2**32
 """Of an unpacked file."""
@@ -140,7 +139,7 @@ _FUNCTIONS: Final[Mapping[tuple[str, str], Any]] = {
     ("torch._utils", "_rebuild_parameter"): _first,
     ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
     **{(module, "_reconstruct"): _reconstruct for module in _NUMPY_MODULES},
-    **{(module, "scalar"): scalar for module in _NUMPY_MODULES},
+    **{(module, "scalar"): _scalar for module in _NUMPY_MODULES},
     **{(module, "_frombuffer"): _array for module in ("numpy.core.numeric", "numpy._core.numeric")},
 }
 _HELD: Final = {

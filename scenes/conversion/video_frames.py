@@ -55,5 +55,4 @@ class VideoFrames:
         self._next += 1
         if not decoded:
             raise InputError(f"{self._path}: frame {index} cannot be decoded")
-        pixels: NDArray[np.uint8] = image
-        return pixels
+        return np.asarray(image, dtype=np.uint8)

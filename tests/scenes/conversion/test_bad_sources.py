@@ -407,11 +407,11 @@ def test_drives_are_the_same_with_workers(write_source, tmp_path: Path) -> None:
 
 def test_splits_name_drives(write_source, tmp_path: Path) -> None:
     source = write_source("kitti")
-    with pytest.raises(InputError, match=r"split 'val': .* has no drive '0009'"):
-        convert(open_source("kitti", source), tmp_path / "root", splits={"val": ["0009"]})
-    convert(open_source("kitti", source), tmp_path / "root", splits={"val": ["0001"]})
+    with pytest.raises(InputError, match=r"split 'mine': .* has no drive '0009'"):
+        convert(open_source("kitti", source), tmp_path / "root", splits={"mine": ["0009"]})
+    convert(open_source("kitti", source), tmp_path / "root", splits={"mine": ["0001"]})
     splits = json.loads((tmp_path / "root" / "v1.0-kitti" / "splits.json").read_text())
-    assert splits == {"all": ["0001"], "val": ["0001"]}
+    assert splits == {"all": ["0001"], "mine": ["0001"]}
     with pytest.raises(InputError, match="exists and is not an empty folder"):
         convert(open_source("kitti", source), tmp_path / "root")
     with pytest.raises(InputError, match="lies in the source"):
