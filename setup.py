@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ARGOVERSE2 = ["pyarrow<26"]
+ROSBAG = ["rosbags>=0.11,<0.12"]
 RERUN = ["rerun-sdk>=0.23,<0.24", *ARGOVERSE2]
 DETECTION = ["torch>=2.4", "safetensors>=0.4", "pycocotools>=2.0.6"]
 MMDET3D = ["six", "terminaltables", "trimesh"]  # what mmdet3d imports; itself it comes by `make test-mmdet3d`
@@ -20,6 +21,7 @@ DOCS = ["mkdocs>=1.6", "mkdocstrings-python>=2"]
 TEST = [
     *ARGOVERSE2,
     *RERUN,
+    *ROSBAG,
     *TUNE,
     *TENSORBOARD,
     *DOCS,
@@ -74,6 +76,7 @@ setup(
         "docs": DOCS,
         "mmdet3d": [*DETECTION, *MMDET3D],
         "rerun": RERUN,
+        "rosbag": ROSBAG,
         "tune": TUNE,
         "mutants": ["mutmut>=3.8,<4"],
         "tensorboard": TENSORBOARD,

@@ -23,6 +23,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "pyarrow": "argoverse2",
     "pycocotools": "detection",
     "rerun": "rerun",
+    "rosbags": "rosbag",
     "safetensors": "detection",
     "torch": "detection",
 }

@@ -111,9 +111,26 @@ class DecodedImage:
         path.write_bytes(encoded.tobytes())
 
 
+class PointCloud:
+    """A point cloud of the source, written as nuScenes has them."""
+
+    suffix = ".pcd.bin"
+
+    def points(self) -> PointArray:
+        """The points in the sensor's frame.
+
+        Raises:
+            InputError: they are missing or cannot be used.
+        """
+        raise NotImplementedError
+
+    def place(self, path: Path, link: bool) -> None:
+        write_points(path, self.points())
+
+
 @dataclass(frozen=True)
-class PointFile:
-    """A point cloud of the source, written as nuScenes has them.
+class PointFile(PointCloud):
+    """A point cloud in a file.
 
     Attributes:
         path: of the source's file.
@@ -122,23 +139,14 @@ class PointFile:
 
     path: Path
     read: Callable[[Path], PointArray]
-    suffix: str = ".pcd.bin"
 
     def points(self) -> PointArray:
-        """The points in the sensor's frame.
-
-        Raises:
-            InputError: the file is missing or cannot be used.
-        """
         if not self.path.is_file():
             raise InputError(f"{self.path}: no such file")
         points = self.read(self.path)
         if not np.isfinite(points[:, :3]).all():
             raise InputError(f"{self.path}: point {int(np.argmin(np.isfinite(points[:, :3]).all(axis=1)))} is no point")
         return points
-
-    def place(self, path: Path, link: bool) -> None:
-        write_points(path, self.points())
 
 
 def write_points(path: Path, points: PointArray) -> None:

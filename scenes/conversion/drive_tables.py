@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from scenes.boxes import Boxes3D
 from scenes.classes import BIKE_RACK_CATEGORY, CLASS_OF_CATEGORY
-from scenes.conversion.contents import PointArray, PointFile, write_points
+from scenes.conversion.contents import PointArray, PointCloud, write_points
 from scenes.conversion.drive import LIDAR_CHANNEL, Drive, DriveFrame, Labels, Recording, Sensor
 from scenes.conversion.key_frames import check_times, choose_key_frames, recordings_of_key_frames
 from scenes.conversion.points_in_boxes import count_points
@@ -225,7 +225,7 @@ class _DriveWriter:
     def _place(self, recording: Recording, path: Path) -> PointArray | None:
         """Place the file of a recording; returns its points where it has some."""
         content = recording.content
-        points = content.points() if isinstance(content, PointFile) else None
+        points = content.points() if isinstance(content, PointCloud) else None
         if points is None:
             content.place(path, self._link)
         else:

@@ -16,6 +16,8 @@ _SOURCES: Final = {
     "pandaset": ("scenes.conversion.pandaset", "PandasetSource"),
     "ddad": ("scenes.conversion.ddad", "DdadSource"),
     "nuscenes-schema": ("scenes.conversion.nuscenes_schema", "NuscenesSchemaSource"),
+    "rosbag": ("scenes.conversion.rosbag", "RosbagSource"),
+    "mcap": ("scenes.conversion.rosbag", "RosbagSource"),
     "argoverse2": ("scenes.conversion.argoverse2", "Argoverse2Source"),
 }
 """Module and class; imported when they are asked for, since some need extras."""
