@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from scenes import read_detections, read_scenes, read_tracks
+from scenes import Results, read_detections, read_scenes, read_tracks, write_detections
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -177,3 +178,50 @@ def test_a_root_that_knows_no_source_is_refused(run: Run, kitti: Path, detection
     code, _, complaint = run("convert_results.py", "kitti", detections, *_root(tmp_path), "--out", tmp_path / "new")
     assert code == 2 and "scene '0001' has no source_frame; only data roots that convert_data wrote" in complaint
     (tmp_path / "root" / "v1.0-kitti" / "label_frame.json").unlink()
+
+
+@pytest.fixture
+def roadside(tmp_path: Path) -> Path:
+    """A camera on a post: 20 Hz, no lidar, no ego poses; a car drives from 90 to 150 m, a pedestrian stands."""
+    source = tmp_path / "roadside"
+    (source / "post").mkdir(parents=True)
+    boxes = ["time,object,class,x,y,z,width,length,height,yaw_rad"]
+    for frame in range(41):
+        time = f"{0.05 * frame:.2f}"
+        cv2.imwrite(str(source / "post" / f"{time}.png"), np.full((90, 160, 3), 120, dtype=np.uint8))
+        boxes.append(f"{time},car,car,{90 + 1.5 * frame},2,0.8,1.9,4.6,1.6,0")
+        boxes.append(f"{time},someone,pedestrian,12,-3,0.9,0.6,0.7,1.8,1")
+    (source / "boxes.csv").write_text("\n".join(boxes))
+    lens = "{fx: 120, fy: 120, cx: 80, cy: 45}"
+    camera = f"{{images: post, intrinsic: {lens}, translation: [0, 0, 4], pitch_deg: 5}}"
+    (source / "calibration.yaml").write_text(f"cameras:\n  post: {camera}\n")
+    return source
+
+
+def test_one_camera_at_20_hz_without_lidar_and_ego(run: Run, roadside: Path, tmp_path: Path) -> None:
+    code, said, complaint = run("convert_data.py", "folder", roadside, tmp_path / "root")
+    assert (code, complaint) == (0, "") and said.startswith("1 drives, 41 key frames, 82 boxes of 2 objects, 41 files")
+    root = ["--dataroot", tmp_path / "root", "--version", "v1.0-folder", "--split", "all"]
+    (scene,) = read_scenes(tmp_path / "root", "v1.0-folder", "all")
+    speed = scene.frames[20].annotations.boxes.velocity_mps
+    assert np.allclose(speed, [[30.0, 0.0], [0.0, 0.0]], atol=1e-6)
+    found = {frame.token: frame.annotations.boxes.replace(track_id=None) for frame in scene.frames}
+    write_detections(tmp_path / "dets.json", Results(found))
+    for command in (
+        ["track.py", tmp_path / "dets.json", *root, "--workers", 1, "--out", tmp_path / "tracks.json"],
+        ["evaluate.py", "tracking", tmp_path / "tracks.json", *root, "--out", tmp_path / "metrics"],
+        ["evaluate.py", "detection", tmp_path / "dets.json", *root, "--out", tmp_path / "detection"],
+        ["visualize.py", tmp_path / "tracks.json", *root, "--format", "html", "--out", tmp_path / "pages"],
+        ["convert_results.py", "to-mot", tmp_path / "tracks.json", *root, "--out", tmp_path / "mot"],
+    ):
+        code, _, complaint = run(*command)
+        assert code == 0, complaint
+    tracks = read_tracks(tmp_path / "tracks.json").boxes
+    cars = [boxes.select(boxes.label == 0) for boxes in tracks.values()]
+    assert {identity for boxes in cars for identity in boxes.track_id.tolist()} == {cars[-1].track_id[0]}
+    assert cars[-1].center_m[0, 0] == pytest.approx(150.0, abs=1.0)
+    summary = json.loads((tmp_path / "metrics" / "metrics_summary.json").read_text())
+    assert summary["label_metrics"]["amota"]["pedestrian"] > 0.9
+    assert (tmp_path / "pages" / "roadside.html").is_file()
+    mot = np.loadtxt(tmp_path / "mot" / "roadside_post.txt", delimiter=",")
+    assert set(mot[:, 1]) == {1, 2} and mot[:, 0].max() == 41
