@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scenes.boxes import Boxes3D
-from scenes.classes import CLASS_OF_CATEGORY, DETECTION_CLASSES, LABEL_OF_CLASS
+from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS
 from scenes.conversion.source_frames import SourceFrames
 from scenes.geometry import FloatArray
 from scenes.result_format import MAX_BOXES_PER_SAMPLE
@@ -109,8 +109,3 @@ def best_of(score: FloatArray, count: int) -> NDArray[np.int64]:
     """The indices of the highest scores, in their order in the file."""
     indices: NDArray[np.int64] = np.sort(np.argsort(-score, kind="stable")[:count])
     return indices
-
-
-def class_names(labels: NDArray[np.int64]) -> list[str]:
-    """The names of labels."""
-    return [DETECTION_CLASSES[label] for label in labels.tolist()]

@@ -91,13 +91,11 @@ def test_points_are_counted_one_by_one(seed: int) -> None:
     points = rng.uniform(-8, 8, (int(rng.integers(0, 200)), 3))
     expected = []
     for box in range(count):
-        w, l, h = boxes.size_wlh_m[box]
+        width, length, height = boxes.size_wlh_m[box]
+        turn = Rotation.from_quat(boxes.rotation[box], scalar_first=True).inv()
         inside = 0
-        for point in points:
-            x, y, z = (
-                Rotation.from_quat(boxes.rotation[box], scalar_first=True).inv().apply(point - boxes.center_m[box])
-            )
-            inside += bool(abs(x) <= l / 2 and abs(y) <= w / 2 and abs(z) <= h / 2)
+        for x, y, z in turn.apply(points - boxes.center_m[box]) if len(points) else ():
+            inside += bool(abs(x) <= length / 2 and abs(y) <= width / 2 and abs(z) <= height / 2)
         expected.append(inside)
     assert count_points(points, boxes).tolist() == expected
 
