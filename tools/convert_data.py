@@ -77,6 +77,8 @@ def _convert(arguments: argparse.Namespace) -> None:
     if converted.without_class:
         types = ", ".join(f"{name} ({count})" for name, count in converted.without_class.items())
         print(f"kept as categories without a class: {types}")
+    if converted.changing:
+        print(f"{converted.changing} objects change their type; each has the one that it has most often")
     print(f"version {source.version}, split {', '.join([ALL_SPLIT, *splits])}")
 
 

@@ -42,6 +42,7 @@ class _PartSummary(msgspec.Struct):
     objects: int
     recordings: int
     files: int
+    changing: int
     without_class: dict[str, int]
 
 
@@ -52,6 +53,7 @@ class Converted:
     Attributes:
         drives, frames, boxes, objects: how many scenes, key frames, annotations and instances.
         recordings, files: how many images and sweeps there are, and of how many the source holds the file.
+        changing: objects whose type changes in the source; each has the one that it has most often.
         without_class: boxes of each type of the source that has no nuScenes class, most frequent first.
     """
 
@@ -61,6 +63,7 @@ class Converted:
     objects: int
     recordings: int
     files: int
+    changing: int
     without_class: Mapping[str, int]
 
 
@@ -167,6 +170,7 @@ def _convert_drive(job: _Job) -> None:
         objects=written.objects,
         recordings=written.recordings,
         files=written.files,
+        changing=written.changing,
         without_class=dict(written.without_class),
     )
     (temporary / _SUMMARY).write_bytes(msgspec.json.encode(summary))
@@ -237,6 +241,7 @@ def _summary(parts: Sequence[Path]) -> Converted:
         objects=sum(summary.objects for summary in summaries),
         recordings=sum(summary.recordings for summary in summaries),
         files=sum(summary.files for summary in summaries),
+        changing=sum(summary.changing for summary in summaries),
         without_class=dict(without_class.most_common()),
     )
 

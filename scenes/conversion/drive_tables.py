@@ -50,6 +50,7 @@ class WrittenDrive:
         tables: its rows.
         frames, boxes, objects: how many key frames, annotations and instances.
         recordings, files: how many images and sweeps there are, and of how many the file.
+        changing: objects whose type changes; each has the one that it has most often.
         without_class: boxes of each of the source's types that has no nuScenes class.
     """
 
@@ -59,6 +60,7 @@ class WrittenDrive:
     objects: int
     recordings: int
     files: int
+    changing: int
     without_class: Mapping[str, int]
 
 
@@ -108,6 +110,7 @@ class _DriveWriter:
         self._root = root
         self._link = link
         self._files = 0
+        self._changing = 0
         _check_name(drive.name, f"{where}: the drive's name")
         for sensor in drive.sensors:
             _check_name(sensor.channel, f"{where}: the channel")
@@ -144,6 +147,7 @@ class _DriveWriter:
             objects=len(tables["instance"]),
             recordings=len(tables["sample_data"]),
             files=self._files,
+            changing=self._changing,
             without_class=types,
         )
 
@@ -271,16 +275,20 @@ class _DriveWriter:
     ) -> None:
         """Add annotations, instances, categories and the source's own labels."""
         rows_of: defaultdict[str, list[Row]] = defaultdict(list)
-        type_of: dict[str, str] = {}
+        types_of: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for frame, of_frame in zip(frames, points, strict=True):
             if frame.labels is None:
                 continue
-            self._check_labels(frame.labels, frame, type_of)
+            self._check_labels(frame.labels, frame)
+            for source_id, source_type in zip(_identities(frame.labels.boxes), frame.labels.source_type, strict=True):
+                types_of[source_id][source_type] += 1
             rows = self._annotation_rows(frame, frame.labels, of_frame)
             for source_id, row in zip(_identities(frame.labels.boxes), rows, strict=True):
                 rows_of[source_id].append(row)
             tables["sample_annotation"] += rows
             tables[SOURCE_LABEL_TABLE] += self._source_label_rows(frame, frame.labels, rows)
+        self._changing = sum(len(types) > 1 for types in types_of.values())
+        type_of = {source_id: types.most_common(1)[0][0] for source_id, types in types_of.items()}
         for source_id, rows in rows_of.items():
             link_chain(rows)
             category = self._category_row(type_of[source_id])
@@ -298,7 +306,7 @@ class _DriveWriter:
         names = {*self._naming.categories.values(), *map(self._naming.category, type_of.values())}
         tables["category"] = [self._named_category(name) for name in sorted(names)]
 
-    def _check_labels(self, labels: Labels, frame: DriveFrame, type_of: dict[str, str]) -> None:
+    def _check_labels(self, labels: Labels, frame: DriveFrame) -> None:
         boxes = labels.boxes
         where = f"{self._where}: frame {frame.name}"
         numbers = np.column_stack([boxes.center_m, boxes.size_wlh_m, boxes.rotation])
@@ -312,12 +320,6 @@ class _DriveWriter:
         counts = Counter(identities)
         if len(counts) < len(identities):
             raise InputError(f"{where}: object {shown(max(counts, key=lambda name: counts[name]))} is there twice")
-        for source_id, source_type in zip(identities, labels.source_type, strict=True):
-            if type_of.setdefault(source_id, source_type) != source_type:
-                raise InputError(
-                    f"{where}: object {shown(source_id)} is of type {shown(source_type)}, and was "
-                    f"{shown(type_of[source_id])} before"
-                )
 
     def _annotation_rows(self, frame: DriveFrame, labels: Labels, points: FloatArray | None) -> list[Row]:
         boxes = labels.boxes
