@@ -4,7 +4,9 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-RERUN = ["rerun-sdk>=0.23,<0.24", "pyarrow<26"]
+ARGOVERSE2 = ["pyarrow<26"]
+ROSBAG = ["rosbags>=0.11,<0.12"]
+RERUN = ["rerun-sdk>=0.23,<0.24", *ARGOVERSE2]
 DETECTION = ["torch>=2.4", "safetensors>=0.4", "pycocotools>=2.0.6"]
 MMDET3D = ["six", "terminaltables", "trimesh"]  # what mmdet3d imports; itself it comes by `make test-mmdet3d`
 TUNE = ["optuna>=4"]
@@ -17,7 +19,9 @@ DEVKIT = [
 ORACLES = ["filterpy>=1.4.5", "pandas>=2", "pyquaternion>=0.9.9", "scikit-learn>=1.5", "shapely>=2"]
 DOCS = ["mkdocs>=1.6", "mkdocstrings-python>=2"]
 TEST = [
+    *ARGOVERSE2,
     *RERUN,
+    *ROSBAG,
     *TUNE,
     *TENSORBOARD,
     *DOCS,
@@ -60,16 +64,19 @@ setup(
         "imageio-ffmpeg>=0.5",
         "matplotlib>=3.8",
         "pillow>=10",
+        "pyyaml>=6",
         "numba>=0.59",
         "rich>=13",
         "shtab>=1.7",
     ],
     extras_require={
+        "argoverse2": ARGOVERSE2,
         "detection": DETECTION,
         "devkit": DEVKIT,
         "docs": DOCS,
         "mmdet3d": [*DETECTION, *MMDET3D],
         "rerun": RERUN,
+        "rosbag": ROSBAG,
         "tune": TUNE,
         "mutants": ["mutmut>=3.8,<4"],
         "tensorboard": TENSORBOARD,

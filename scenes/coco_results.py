@@ -69,8 +69,8 @@ def read_coco_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> C
     if not rows:
         raise InputError(f"{results}: no boxes in it")
     images = by_id(known.images, data_set, "images")
-    label_of = _labels(known.categories, data_set)
-    cameras = _cameras_of_images(images, data_set, scenes)
+    label_of = labels_of_categories(known.categories, data_set)
+    cameras = cameras_of_images(images, data_set, scenes)
     count: Counter[str] = Counter()
     rows_of: defaultdict[CocoId, list[CocoResult]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -88,8 +88,15 @@ def read_coco_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> C
     return CocoBoxes(boxes, tuple(f"{results}: {number} {what}" for what, number in count.items() if number))
 
 
-def _labels(categories: list[CocoCategory], path: Path) -> dict[CocoId, int | None]:
-    """The label of each category id, None for a category that is none of ours."""
+def labels_of_categories(categories: list[CocoCategory], path: Path) -> dict[CocoId, int | None]:
+    """The label of each category id, None for a category that is none of ours.
+
+    Args:
+        categories: of a data set. path: its file, for messages.
+
+    Raises:
+        InputError: an id is there twice, or no category is known.
+    """
     labels = {
         id_: _LABEL_OF_CATEGORY.get(category.name.strip().lower())
         for id_, category in by_id(categories, path, "categories").items()
@@ -100,10 +107,18 @@ def _labels(categories: list[CocoCategory], path: Path) -> dict[CocoId, int | No
     return labels
 
 
-def _cameras_of_images(
+def cameras_of_images(
     images: Mapping[CocoId, CocoImage], path: Path, scenes: Sequence[Scene]
 ) -> dict[CocoId, tuple[str, Camera]]:
-    """The sample token and camera of each image that the scenes hold."""
+    """The sample token and camera of each image that the scenes hold.
+
+    Args:
+        images: of a data set, by id. path: its file, for messages.
+        scenes: with cameras.
+
+    Raises:
+        InputError: a name fits several camera images, two images are the same one, or none is of the scenes.
+    """
     shown = {
         PurePosixPath(camera.image_path.absolute().as_posix()): (frame.token, camera)
         for scene in scenes

@@ -24,8 +24,10 @@ _UNLIMITED: Final = 10_000
 _EXTRAS: Final[Mapping[str, str]] = {
     "nuscenes": "devkit",
     "optuna": "tune",
+    "pyarrow": "argoverse2",
     "pycocotools": "detection",
     "rerun": "rerun",
+    "rosbags": "rosbag",
     "safetensors": "detection",
     "torch": "detection",
 }

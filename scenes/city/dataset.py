@@ -15,10 +15,11 @@ import msgspec
 
 from scenes.city.ground import draw_map_mask
 from scenes.city.mix import MIXES
-from scenes.city.nuscenes_rows import Tables, empty_tables, merge_tables, token_of, vocabulary_tables
+from scenes.city.nuscenes_rows import vocabulary_tables
 from scenes.city.recording import SceneJob, record_scene
 from scenes.city.town import build_town
 from scenes.errors import InputError
+from scenes.new_rows import Tables, empty_tables, merge_tables, token_of
 from scenes.processes import available_cores, run_jobs
 
 VERSION: Final = "v1.0-city"

@@ -16,15 +16,7 @@ from scenes.city.catalog import KINDS, attribute_name
 from scenes.city.lidar import GROUND, Sweep
 from scenes.city.meshes import mesh_library
 from scenes.city.mix import MIXES
-from scenes.city.nuscenes_rows import (
-    LIDAR_CHANNEL,
-    Row,
-    Tables,
-    camera_calibrations,
-    empty_tables,
-    link_chain,
-    token_of,
-)
+from scenes.city.nuscenes_rows import LIDAR_CHANNEL, camera_calibrations
 from scenes.city.observation import Observation, actor_instances, observe
 from scenes.city.rasterizer import Instances, View
 from scenes.city.render import Light, draw_light, render
@@ -33,6 +25,7 @@ from scenes.city.scenery import signal_instances
 from scenes.city.simulation import Drive, simulate_drive
 from scenes.city.town import TOWNS, Town, build_town
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, rotation_from_yaw
+from scenes.new_rows import Row, Tables, empty_tables, link_chain, token_of
 
 FRAME_INTERVAL_S: Final = 0.5
 _JITTER_S: Final = 0.0012

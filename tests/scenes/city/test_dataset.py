@@ -23,8 +23,8 @@ from scenes import (
     write_tracks,
 )
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, dataset, make_city
-from scenes.city.nuscenes_rows import Tables
 from scenes.city.recording import SceneJob
+from scenes.new_rows import Tables
 
 matplotlib.use("Agg")
 

@@ -1,0 +1,250 @@
+"""Converts a folder of drives into a data root: drive by drive, so that large sets resume and memory stays flat.
+
+The root grows in a hidden folder beside its place and takes it when all is done. Each drive's rows lie in a folder of
+their own until then; a drive that is there is not read again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import cv2
+import msgspec
+import numpy as np
+
+from scenes.conversion.drive import Source
+from scenes.conversion.drive_tables import TABLES, VOCABULARY, Naming, write_drive
+from scenes.errors import InputError, shown
+from scenes.files import write_atomically
+from scenes.new_rows import Row, token_of
+from scenes.processes import run_jobs
+from scenes.splits import is_official_split
+
+ALL_SPLIT: Final = "all"
+"""The split of `splits.json` that lists every drive."""
+
+SLOWEST_HZ: Final = 0.1
+FASTEST_HZ: Final = 100.0
+
+_PARTS: Final = ".parts"
+_JOB: Final = ".job.json"
+_SUMMARY: Final = "summary.json"
+
+
+class _PartSummary(msgspec.Struct):
+    frames: int
+    boxes: int
+    objects: int
+    recordings: int
+    files: int
+    changing: int
+    without_class: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written.
+
+    Attributes:
+        drives, frames, boxes, objects: how many scenes, key frames, annotations and instances.
+        recordings, files: how many images and sweeps there are, and of how many the source holds the file.
+        changing: objects whose type changes in the source; each has the one that it has most often.
+        without_class: boxes of each type of the source that has no nuScenes class, most frequent first.
+    """
+
+    drives: int
+    frames: int
+    boxes: int
+    objects: int
+    recordings: int
+    files: int
+    changing: int
+    without_class: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: Source
+    drive: str
+    root: Path
+    key_frames_hz: float | None
+    link: bool
+
+
+def convert(
+    source: Source,
+    out: Path,
+    *,
+    link: bool = True,
+    key_frames_hz: float | None = None,
+    splits: Mapping[str, Sequence[str]] | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Converted:
+    """Write the drives of a source as a data root with the tables `<out>/<source.version>`.
+
+    A run that was stopped, or ended at a broken file, goes on where it was when it is called the same way again.
+
+    Args:
+        source: see `Source`.
+        out: folder to create; it may exist if it is empty.
+        link: images become links to the source's files, else copies. What has to be written anew is.
+        key_frames_hz: key frames a second; recordings between them become sweeps. None: every frame is one.
+        splits: names of drives by the name of a split; besides them there is the split `all`.
+        workers: processes. progress: called with the finished drives and their number.
+
+    Raises:
+        InputError: `out` is not empty, a split names no drive, or a file of the source is missing or unusable.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: exists and is not an empty folder")
+    if source.path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise InputError(f"{out}: lies in the source {source.path}")
+    names = source.drives()
+    all_splits = {ALL_SPLIT: names, **{name: list(drives) for name, drives in (splits or {}).items()}}
+    _check_splits(all_splits, names, source.path)
+    work = out.parent / f".{out.name}.conversion"
+    _begin(work, {"source": str(source.path.resolve()), "format": repr(source), "hz": key_frames_hz, "link": link})
+    finished = [name for name in names if (work / _PARTS / name).is_dir()]
+    report = progress or _silent
+    report(len(finished), len(names))
+    jobs = [(_Job(source, name, work, key_frames_hz, link),) for name in names if name not in finished]
+    try:
+        for _ in run_jobs(_convert_drive, jobs, workers):
+            finished.append("")
+            report(len(finished), len(names))
+    except InputError as error:
+        done = sum(1 for path in (work / _PARTS).iterdir() if path.suffix != ".tmp") if (work / _PARTS).is_dir() else 0
+        if not done:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        raise InputError(f"{error} ({done} of {len(names)} drives are done; the same command goes on)") from error
+    converted = _finish(work, source.version, names, all_splits)
+    if out.exists():
+        out.rmdir()
+    work.rename(out)
+    return converted
+
+
+def _check_splits(splits: Mapping[str, Sequence[str]], names: Sequence[str], path: Path) -> None:
+    known = set(names)
+    for split, drives in splits.items():
+        if is_official_split(split):
+            raise InputError(f"split {shown(split)}: is a name of nuScenes' own; take another, such as my_{split}")
+        if unknown := [drive for drive in drives if drive not in known]:
+            raise InputError(f"split {shown(split)}: {path} has no drive {shown(unknown[0])}")
+
+
+def _begin(work: Path, job: Mapping[str, Any]) -> None:
+    """Make the folder to work in, or take over that of a stopped run of the same job."""
+    content = msgspec.json.encode(job)
+    path = work / _JOB
+    if path.is_file() and path.read_bytes() == content:
+        return
+    if work.exists():
+        shutil.rmtree(work)
+    work.mkdir(parents=True)
+    write_atomically(path, content)
+
+
+def _convert_drive(job: _Job) -> None:
+    """Write a drive's files and its part of the tables."""
+    drive = job.source.read(job.drive)
+    where = f"{job.source.path}: {job.drive}"
+    naming = Naming(job.source.version, job.source.format, job.source.categories)
+    written = write_drive(drive, naming, where, job.root, job.key_frames_hz, job.link)
+    part = job.root / _PARTS / job.drive
+    temporary = part.with_name(f"{part.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for name, rows in written.tables.items():
+        (temporary / f"{name}.json").write_bytes(msgspec.json.encode(rows))
+    summary = _PartSummary(
+        frames=written.frames,
+        boxes=written.boxes,
+        objects=written.objects,
+        recordings=written.recordings,
+        files=written.files,
+        changing=written.changing,
+        without_class=dict(written.without_class),
+    )
+    (temporary / _SUMMARY).write_bytes(msgspec.json.encode(summary))
+    temporary.rename(part)
+
+
+def _finish(work: Path, version: str, names: Sequence[str], splits: Mapping[str, Sequence[str]]) -> Converted:
+    """Join the parts into tables, write what all drives share, and count."""
+    parts = [work / _PARTS / name for name in names]
+    folder = work / version
+    folder.mkdir(exist_ok=True)
+    summary = _summary(parts)
+    for name in TABLES:
+        if name in VOCABULARY:
+            (folder / f"{name}.json").write_bytes(msgspec.json.encode(_shared_rows(parts, name)))
+        elif name != "map":
+            with (folder / f"{name}.json").open("wb") as file:
+                _join(parts, name, file)
+    (folder / "map.json").write_bytes(msgspec.json.encode([_map(work, version, folder)]))
+    (folder / "splits.json").write_bytes(msgspec.json.encode(splits))
+    shutil.rmtree(work / _PARTS)
+    (work / _JOB).unlink()
+    return summary
+
+
+def _join(parts: Sequence[Path], name: str, file: IO[bytes]) -> None:
+    """Write the rows of all parts as one table, without decoding them."""
+    file.write(b"[")
+    separator = b""
+    for part in parts:
+        rows = (part / f"{name}.json").read_bytes()[1:-1]
+        if rows:
+            file.write(separator + rows)
+            separator = b","
+    file.write(b"]")
+
+
+def _shared_rows(parts: Sequence[Path], name: str) -> list[Row]:
+    """The rows of a table of which drives share rows, each once."""
+    rows: dict[str, Row] = {}
+    for part in parts:
+        for row in msgspec.json.decode((part / f"{name}.json").read_bytes(), type=list[dict[str, Any]]):
+            rows.setdefault(row["token"], row)
+    return list(rows.values())
+
+
+def _map(work: Path, version: str, folder: Path) -> Row:
+    """The one map: empty, since nuscenes-devkit opens no data root in which a log has none."""
+    token = token_of(version, "map")
+    filename = f"maps/{token}.png"
+    (work / "maps").mkdir(exist_ok=True)
+    _, encoded = cv2.imencode(".png", np.zeros((64, 64), dtype=np.uint8))
+    (work / filename).write_bytes(encoded.tobytes())
+    logs = msgspec.json.decode((folder / "log.json").read_bytes(), type=list[dict[str, Any]])
+    tokens = [row["token"] for row in logs]
+    return {"token": token, "category": "semantic_prior", "filename": filename, "log_tokens": tokens}
+
+
+def _summary(parts: Sequence[Path]) -> Converted:
+    summaries = [msgspec.json.decode((part / _SUMMARY).read_bytes(), type=_PartSummary) for part in parts]
+    without_class: Counter[str] = Counter()
+    for summary in summaries:
+        without_class.update(summary.without_class)
+    return Converted(
+        drives=len(parts),
+        frames=sum(summary.frames for summary in summaries),
+        boxes=sum(summary.boxes for summary in summaries),
+        objects=sum(summary.objects for summary in summaries),
+        recordings=sum(summary.recordings for summary in summaries),
+        files=sum(summary.files for summary in summaries),
+        changing=sum(summary.changing for summary in summaries),
+        without_class=dict(without_class.most_common()),
+    )
+
+
+def _silent(_: int, __: int) -> None:
+    pass

@@ -1,0 +1,111 @@
+"""Detections of other formats on their way into a result file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scenes.boxes import Boxes3D
+from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS
+from scenes.conversion.source_frames import SourceFrames
+from scenes.geometry import FloatArray
+from scenes.result_format import MAX_BOXES_PER_SAMPLE
+from scenes.results import Results
+
+META = {"use_camera": False, "use_lidar": True, "use_radar": False, "use_map": False, "use_external": False}
+"""What is said of detections whose file says nothing."""
+
+
+def label_of_type(source_type: str, categories: Mapping[str, str]) -> int | None:
+    """The label of a source's type; None for one that has no nuScenes class."""
+    name = CLASS_OF_CATEGORY.get(categories.get(source_type, ""))
+    return None if name is None else LABEL_OF_CLASS[name]
+
+
+def probability_of_logit(logit: ArrayLike) -> FloatArray:
+    """The logistic function, without overflow."""
+    probability: FloatArray = 0.5 * (1.0 + np.tanh(0.5 * np.asarray(logit, dtype=np.float64)))
+    return probability
+
+
+@dataclass
+class FrameBoxes:
+    """The boxes of one frame, in the frame in which the source gives them."""
+
+    center_m: list[Sequence[float]] = field(default_factory=list)
+    size_wlh_m: list[Sequence[float]] = field(default_factory=list)
+    rotation: list[ArrayLike] = field(default_factory=list)
+    label: list[int] = field(default_factory=list)
+    score: list[float] = field(default_factory=list)
+    velocity_mps: list[Sequence[float]] = field(default_factory=list)
+
+    def add(
+        self,
+        center_m: Sequence[float],
+        size_wlh_m: Sequence[float],
+        rotation_wxyz: ArrayLike,
+        label: int,
+        score: float,
+        velocity_mps: Sequence[float] = (np.nan, np.nan),
+    ) -> None:
+        self.center_m.append(center_m)
+        self.size_wlh_m.append(size_wlh_m)
+        self.rotation.append(rotation_wxyz)
+        self.label.append(label)
+        self.score.append(score)
+        self.velocity_mps.append(velocity_mps)
+
+    def boxes(self, global_from_source: FloatArray) -> Boxes3D:
+        """The boxes in global coordinates."""
+        count = len(self.label)
+        return Boxes3D(
+            center_m=np.array(self.center_m, dtype=np.float64).reshape(count, 3),
+            size_wlh_m=np.array(self.size_wlh_m, dtype=np.float64).reshape(count, 3),
+            rotation=np.array(self.rotation, dtype=np.float64).reshape(count, 4),
+            velocity_mps=np.array(self.velocity_mps, dtype=np.float64).reshape(count, 2),
+            label=np.array(self.label, dtype=np.int64),
+            score=np.array(self.score, dtype=np.float64),
+        ).transform(global_from_source)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Detections that were read.
+
+    Attributes:
+        results: of every key frame, in global coordinates.
+        notes: what was left out, a line each, for the user to read.
+    """
+
+    results: Results
+    notes: tuple[str, ...]
+
+
+def found_results(boxes: Mapping[str, Boxes3D], frames: SourceFrames, left_out: Counter[str]) -> Found:
+    """The detections of every key frame, the best of those that are too many for a result file.
+
+    Args:
+        boxes: by sample token, in global coordinates; frames that are not there have none.
+        frames: of the split.
+        left_out: what was left out, and how often.
+    """
+    complete: dict[str, Boxes3D] = {}
+    for _, frame in frames.frames():
+        of_frame = boxes.get(frame.token, FrameBoxes().boxes(np.eye(4)))
+        surplus = len(of_frame) - MAX_BOXES_PER_SAMPLE
+        if surplus > 0:
+            left_out[f"boxes beyond the {MAX_BOXES_PER_SAMPLE} best of their frame"] += surplus
+            of_frame = of_frame.select(best_of(of_frame.score, MAX_BOXES_PER_SAMPLE))
+        complete[frame.token] = of_frame
+    notes = tuple(f"{count} {what} left out" for what, count in left_out.items() if count)
+    return Found(Results(complete, META), notes)
+
+
+def best_of(score: FloatArray, count: int) -> NDArray[np.int64]:
+    """The indices of the highest scores, in their order in the file."""
+    indices: NDArray[np.int64] = np.sort(np.argsort(-score, kind="stable")[:count])
+    return indices
