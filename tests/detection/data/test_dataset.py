@@ -154,7 +154,7 @@ def test_bad_frame_is_named(
 
 
 def test_data_root_without_infos(small_city: Path) -> None:
-    with pytest.raises(InputError, match=r"absent\.pkl: no such info file \(tools/create_data\.py"):
+    with pytest.raises(InputError, match=r"absent\.pkl: no such info file \(`streamtrack create_data`"):
         TemporalFrameDataset(small_city, "absent.pkl", [])
 
 

@@ -5,6 +5,7 @@ however they are computed, and many of them are equal.
 """
 
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
 from typing import Any, NamedTuple
@@ -19,7 +20,14 @@ from evaluation.engine import matching
 from evaluation.engine.clear_events import Count, count_events, match_scores
 from evaluation.engine.configuration import DETECTION_CONFIG, TRACKING_CONFIG, range_of_label_m
 from evaluation.engine.distance import FUSED_X, FUSED_Y, PLAIN, ProductRounding, expanded_distance, squared_norms
-from evaluation.engine.tracked_scenes import GATE_M, TrackedScenes, match_scenes, prepare_tracks, tracked_class
+from evaluation.engine.tracked_scenes import (
+    GATE_M,
+    TrackedClass,
+    TrackedScenes,
+    match_scenes,
+    prepare_tracks,
+    tracked_class,
+)
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, Annotations, Boxes3D, Frame, InputError, Scene
 from scenes.geometry import pose_matrix, rotation_from_yaw
 
@@ -27,6 +35,11 @@ RANGE_M = {"car": 50.0, "truck": 50.0, "bicycle": 40.0, "motorcycle": 40.0, "ped
 CLASSES = ("car", "bicycle", "pedestrian")
 EGO_XY_M = np.array([1210.0, -840.0])
 EGO_ROTATION = rotation_from_yaw(2.1)[0].tolist()
+
+
+def _in_this_thread(tracked: TrackedScenes, class_: TrackedClass, threshold: float) -> Any:
+    with ThreadPoolExecutor(1) as executor:
+        return match_scenes(tracked, class_, threshold, executor)
 
 
 class Box(NamedTuple):
@@ -373,7 +386,7 @@ def test_matches_and_events_are_those_of_the_rules(world: World) -> None:
             expected = [events(*part, threshold) for part in parts]
             assert found[index].tolist() == [sum(count[column] for count, _ in expected) for column in Count]
             assert total_m[index] == pytest.approx(sum(metres for _, metres in expected), abs=1e-6)
-            ours = match_scenes(tracked, class_, threshold)
+            ours = _in_this_thread(tracked, class_, threshold)
             for (annotated, predicted), (partner, switched, distance_m) in zip(parts, ours, strict=True):
                 outcomes = [outcome for here in matched(annotated, predicted, threshold) for outcome in here]
                 assert switched.tolist() == [outcome[1] for outcome in outcomes]
@@ -399,15 +412,7 @@ def test_scores_of_matches_are_those_of_the_rules(world: World) -> None:
     tracked = prepare_tracks(world.results, world.scenes)
     for name in CLASSES:
         class_ = tracked_class(tracked, name)
-        found = match_scores(
-            class_.annotated,
-            class_.predicted,
-            class_.pairs,
-            tracked.first_frame,
-            tracked.annotated.n_tracks,
-            tracked.predicted.n_tracks,
-            GATE_M,
-        )
+        found = match_scores(class_.predicted, _in_this_thread(tracked, class_, -np.inf))
         expected = []
         for annotated, predicted in reference(world):
             guesses = of_class(predicted, name)
@@ -512,7 +517,7 @@ def test_of_a_track_that_is_twice_in_a_frame_the_first_box_keeps_its_object_or_n
     again = car_at(first_m, 1.5, 0.5).replace(track_id=np.array(["mine", "mine", "other"]))
     results = {"f0": car_at(0.0).replace(track_id=np.array(["mine"])), "f1": again}
     tracked = prepare_tracks(results, [scene])
-    ((partner, switched, distance_m),) = match_scenes(tracked, tracked_class(tracked, "car"), 0.0)
+    ((partner, switched, distance_m),) = _in_this_thread(tracked, tracked_class(tracked, "car"), 0.0)
     assert partner.tolist() == [0, 1 if kept else 3]
     assert switched.tolist() == [False, not kept]
     np.testing.assert_allclose(distance_m, [0.0, first_m if kept else 0.5], atol=1e-6)
@@ -524,7 +529,7 @@ def test_the_nearest_of_several_boxes_is_taken(places: tuple[float, ...]) -> Non
     scene = scene_of([car_at(0.0)], [0])
     guesses = car_at(*places).replace(track_id=np.array([str(place) for place in places]))
     tracked = prepare_tracks({"f0": guesses}, [scene])
-    ((partner, _, _),) = match_scenes(tracked, tracked_class(tracked, "car"), 0.0)
+    ((partner, _, _),) = _in_this_thread(tracked, tracked_class(tracked, "car"), 0.0)
     assert partner.tolist() == linear_sum_assignment(np.abs([places]))[1].tolist()
 
 
@@ -540,7 +545,7 @@ def test_ranges_of_the_classes() -> None:
 def test_no_scenes_no_tracks() -> None:
     tracked = prepare_tracks({}, [])
     assert tracked.first_frame.tolist() == [0] and len(tracked.annotated.table) == len(tracked.predicted.table) == 0
-    assert match_scenes(tracked, tracked_class(tracked, "car"), 0.0) == []
+    assert _in_this_thread(tracked, tracked_class(tracked, "car"), 0.0) == []
 
 
 def test_a_velocity_in_a_gap_lies_between() -> None:
@@ -576,7 +581,7 @@ def test_distances_are_rounded_as_the_boxes_at_the_threshold_ask(
     class_ = tracked_class(tracked, "car")
     count = len(class_.pairs.prediction)
     told_apart = class_.pairs._replace(matrix_m=np.full(count, 0.25), vector_m=np.full(count, 0.75))
-    ((partner, _, distance_m),) = match_scenes(tracked, replace(class_, pairs=told_apart), 0.5)
+    ((partner, _, distance_m),) = _in_this_thread(tracked, replace(class_, pairs=told_apart), 0.5)
     assert distance_m[partner >= 0].tolist() == [0.25 if expected == "matrix" else 0.75] * min(annotated, kept)
 
 
