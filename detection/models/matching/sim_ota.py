@@ -81,9 +81,10 @@ class SimOTAAssigner:
         chosen = torch.zeros_like(cost, dtype=torch.bool)
         best = overlaps.topk(min(self.candidates, cells), dim=0).values
         counts = best.sum(0).int().clamp(min=1)
-        cheapest = cost.topk(len(best), dim=0, largest=False).indices
-        ranks = torch.arange(len(best), device=cost.device).unsqueeze(1)
-        chosen.scatter_(0, cheapest, ranks < counts)
+        # Which of equal costs are taken hangs on how many are asked for, in the published systems as here: so a number
+        # for each box, and one wait for all of them.
+        for box, count in enumerate(counts.tolist() if cells else ()):
+            chosen[cost[:, box].topk(count, largest=False).indices, box] = True
         if boxes < 2:
             return chosen
         contested = chosen.sum(1, keepdim=True) > 1
