@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
+from scipy.spatial.transform import Rotation, Slerp
 
 FloatArray = NDArray[np.float64]
 
@@ -41,6 +41,15 @@ def invert_pose(pose: FloatArray) -> FloatArray:
     inverse[:3, :3] = pose[:3, :3].T
     inverse[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
     return inverse
+
+
+def interpolate_pose(before: FloatArray, after: FloatArray, share: float) -> FloatArray:
+    """A rigid (4, 4) pose between two: straight in position, at constant speed in rotation."""
+    turns = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([before[:3, :3], after[:3, :3]])))
+    pose = np.eye(4)
+    pose[:3, :3] = turns(share).as_matrix()
+    pose[:3, 3] = (1.0 - share) * before[:3, 3] + share * after[:3, 3]
+    return pose
 
 
 def transform_points(pose: FloatArray, points_m: FloatArray) -> FloatArray:

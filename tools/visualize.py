@@ -49,13 +49,14 @@ def main() -> None:
 def _write_videos(
     arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
 ) -> None:
-    shown, drawing = _shown(arguments, scenes, tracks, judged)
+    events = _events(judged, tracks) if arguments.min_score is None or arguments.compare == "annotations" else None
+    shown, drawing = _shown(arguments, scenes, tracks, events)
     reports = write_videos(
         scenes,
         shown,
         arguments.out,
         drawing,
-        compared=_compared_runs(arguments, scenes, shown, judged) if arguments.compare else None,
+        compared=_compared_runs(arguments, scenes, shown, judged, events) if arguments.compare else None,
         smooth_fps=_SMOOTH_FPS if arguments.smooth else None,
         workers=arguments.workers,
     )
@@ -64,11 +65,15 @@ def _write_videos(
 
 
 def _shown(
-    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
+    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, events: TrackEvents | None
 ) -> tuple[Results, DrawingOptions]:
-    """The tracks that are drawn, all boxes from a score on or those that are worth a look, and how."""
+    """The tracks that are drawn, all boxes from a score on or those that are worth a look, and how.
+
+    Args:
+        events: what the evaluation counts of all tracks of the file; not looked at if a score is asked for.
+    """
     if arguments.min_score is None:
-        events = _events(judged, tracks)
+        assert events is not None
         tracks, shown = confident_tracks(scenes, tracks, events), confidence_text(events)
     else:
         shown = f"boxes of score {arguments.min_score:g} or more" if arguments.min_score else ""
@@ -82,11 +87,14 @@ def _shown(
 
 
 def _compared_runs(
-    arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
+    arguments: argparse.Namespace,
+    scenes: Sequence[Scene],
+    tracks: Results,
+    judged: Sequence[Scene],
+    events: TrackEvents | None,
 ) -> Callable[[Scene], dict[str, Results]]:
     """For a scene the two runs that stand side by side; what is compared with stands on the left."""
     if arguments.compare == "annotations":
-        events = _events(judged, tracks)
         return lambda scene: {
             "annotations": results_from_annotations(scene, events),
             arguments.tracks.name: results_of_scene(scene, tracks),
@@ -129,7 +137,8 @@ def _events(scenes: Sequence[Scene], tracks: Results) -> TrackEvents:
 def _write_figures(
     arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
 ) -> None:
-    shown, drawing = _shown(arguments, scenes, tracks, judged)
+    events = _events(judged, tracks) if arguments.min_score is None else None
+    shown, drawing = _shown(arguments, scenes, tracks, events)
     for scene in scenes:
         path = arguments.out / f"{scene_file_name(scene.name)}.{arguments.format}"
         write_figure(scene, shown, path, [number - 1 for number in arguments.frames], drawing)
@@ -140,7 +149,8 @@ def _write_recordings(
     arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
 ) -> None:
     detections = read_detections(arguments.detections) if arguments.detections else None
-    shown, drawing = _shown(arguments, scenes, tracks, judged)
+    events = _events(judged, tracks) if arguments.min_score is None else None
+    shown, drawing = _shown(arguments, scenes, tracks, events)
     for path in write_recordings(scenes, shown, arguments.out, drawing, detections, arguments.workers):
         print(path)
 

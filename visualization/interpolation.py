@@ -1,12 +1,11 @@
-"""Boxes and poses between two key frames, for videos that run smoother than the recording."""
+"""Boxes between two key frames, for videos that run smoother than the recording."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from scenes import Boxes3D
-from scenes.geometry import FloatArray
 
 
 def interpolate_boxes(before: Boxes3D, after: Boxes3D, share: float) -> Boxes3D:
@@ -33,12 +32,3 @@ def interpolate_boxes(before: Boxes3D, after: Boxes3D, share: float) -> Boxes3D:
     turn = start.inv() * Rotation.from_quat(after.rotation[there], scalar_first=True)
     rotation[here] = (start * Rotation.from_rotvec(share * turn.as_rotvec())).as_quat(scalar_first=True)
     return before.replace(center_m=center_m, rotation=rotation)
-
-
-def interpolate_pose(before: FloatArray, after: FloatArray, share: float) -> FloatArray:
-    """A rigid (4, 4) pose between two: straight in position, at constant speed in rotation."""
-    turns = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([before[:3, :3], after[:3, :3]])))
-    pose = np.eye(4)
-    pose[:3, :3] = turns(share).as_matrix()
-    pose[:3, 3] = (1.0 - share) * before[:3, 3] + share * after[:3, 3]
-    return pose

@@ -10,11 +10,12 @@ import numpy as np
 
 from evaluation.events import NO_MATCH, FrameEvents, TrackEvents
 from scenes import LABEL_OF_CLASS, Boxes3D, Camera, Results, Scene
+from scenes.geometry import interpolate_pose
 from visualization.annotators import TOP_FACE, BoxAnnotator, LabelAnnotator, TailAnnotator
 from visualization.birds_eye import birds_eye_canvas
 from visualization.colors import ANNOTATION_COLOR, COLORINGS, Image, single_color
 from visualization.images import grey_image, read_image
-from visualization.interpolation import interpolate_boxes, interpolate_pose
+from visualization.interpolation import interpolate_boxes
 from visualization.selection import boxes_by_frame
 from visualization.views import BirdsEyeView, CameraView, View
 

@@ -15,10 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from scenes import InputError
 from scenes.files import atomic_path
+from scenes.pickled_arrays import ARRAY_FUNCTIONS
 
 Info = dict[str, Any]
 
@@ -142,10 +141,6 @@ def _bytes_of_text(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-_REBUILD_ARRAY = np.zeros(0).__reduce__()[0]
-_REBUILD_SCALAR = np.float64(0).__reduce__()[0]
-_REBUILD_FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
-
 _ADMITTED: Final[Mapping[tuple[str, str], Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("collections", "defaultdict"): defaultdict,
@@ -157,12 +152,7 @@ _ADMITTED: Final[Mapping[tuple[str, str], Any]] = {
     ("builtins", "bytearray"): bytearray,
     ("builtins", "complex"): complex,
     ("_codecs", "encode"): _bytes_of_text,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    # numpy 2 renamed its core package; either version reads files of the other.
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _REBUILD_ARRAY for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _REBUILD_SCALAR for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _REBUILD_FROM_BUFFER for core in ("core", "_core")},
+    **ARRAY_FUNCTIONS,
 }
 
 

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from scenes.conversion.drive import Source
-from scenes.conversion.drive_tables import TABLES, VOCABULARY, Naming, write_drive
+from scenes.conversion.drive_tables import TABLES, VOCABULARY, Counts, Naming, write_drive
 from scenes.errors import InputError, shown
 from scenes.files import write_atomically
 from scenes.new_rows import Row, token_of
@@ -36,35 +36,15 @@ _JOB: Final = ".job.json"
 _SUMMARY: Final = "summary.json"
 
 
-class _PartSummary(msgspec.Struct):
-    frames: int
-    boxes: int
-    objects: int
-    recordings: int
-    files: int
-    changing: int
-    without_class: dict[str, int]
-
-
 @dataclass(frozen=True)
-class Converted:
-    """What was written.
+class Converted(Counts):
+    """What was written, types without class with the most frequent first.
 
     Attributes:
-        drives, frames, boxes, objects: how many scenes, key frames, annotations and instances.
-        recordings, files: how many images and sweeps there are, and of how many the source holds the file.
-        changing: objects whose type changes in the source; each has the one that it has most often.
-        without_class: boxes of each type of the source that has no nuScenes class, most frequent first.
+        drives: how many scenes.
     """
 
     drives: int
-    frames: int
-    boxes: int
-    objects: int
-    recordings: int
-    files: int
-    changing: int
-    without_class: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -157,23 +137,14 @@ def _convert_drive(job: _Job) -> None:
     drive = job.source.read(job.drive)
     where = f"{job.source.path}: {job.drive}"
     naming = Naming(job.source.version, job.source.format, job.source.categories)
-    written = write_drive(drive, naming, where, job.root, job.key_frames_hz, job.link)
+    tables, counts = write_drive(drive, naming, where, job.root, job.key_frames_hz, job.link)
     part = job.root / _PARTS / job.drive
     temporary = part.with_name(f"{part.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    for name, rows in written.tables.items():
+    for name, rows in tables.items():
         (temporary / f"{name}.json").write_bytes(msgspec.json.encode(rows))
-    summary = _PartSummary(
-        frames=written.frames,
-        boxes=written.boxes,
-        objects=written.objects,
-        recordings=written.recordings,
-        files=written.files,
-        changing=written.changing,
-        without_class=dict(written.without_class),
-    )
-    (temporary / _SUMMARY).write_bytes(msgspec.json.encode(summary))
+    (temporary / _SUMMARY).write_bytes(msgspec.json.encode(counts))
     temporary.rename(part)
 
 
@@ -230,7 +201,7 @@ def _map(work: Path, version: str, folder: Path) -> Row:
 
 
 def _summary(parts: Sequence[Path]) -> Converted:
-    summaries = [msgspec.json.decode((part / _SUMMARY).read_bytes(), type=_PartSummary) for part in parts]
+    summaries = [msgspec.json.decode((part / _SUMMARY).read_bytes(), type=Counts) for part in parts]
     without_class: Counter[str] = Counter()
     for summary in summaries:
         without_class.update(summary.without_class)

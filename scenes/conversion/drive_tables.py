@@ -43,18 +43,16 @@ _FARTHEST_M: Final = 1e9
 
 
 @dataclass(frozen=True)
-class WrittenDrive:
-    """What became of a drive.
+class Counts:
+    """What there is in one drive or in several.
 
     Attributes:
-        tables: its rows.
         frames, boxes, objects: how many key frames, annotations and instances.
-        recordings, files: how many images and sweeps there are, and of how many the file.
-        changing: objects whose type changes; each has the one that it has most often.
-        without_class: boxes of each of the source's types that has no nuScenes class.
+        recordings, files: how many images and sweeps there are, and of how many the source holds the file.
+        changing: objects whose type changes in the source; each has the one that it has most often.
+        without_class: boxes of each type of the source that has no nuScenes class.
     """
 
-    tables: Tables
     frames: int
     boxes: int
     objects: int
@@ -85,8 +83,8 @@ class Naming:
 
 def write_drive(
     drive: Drive, naming: Naming, where: str, root: Path, key_frames_hz: float | None, link: bool
-) -> WrittenDrive:
-    """Place the files of a drive below `root` and return its rows.
+) -> tuple[Tables, Counts]:
+    """Place the files of a drive below `root` and return its rows, and how many there are.
 
     Args:
         drive: see `Drive`.
@@ -120,7 +118,7 @@ class _DriveWriter:
         if not drive.frames:
             raise InputError(f"{where}: there are no frames")
 
-    def written(self, key_frames_hz: float | None) -> WrittenDrive:
+    def written(self, key_frames_hz: float | None) -> tuple[Tables, Counts]:
         drive = self._drive
         frame_times = [frame.timestamp_us for frame in drive.frames]
         check_times(frame_times, f"{self._where}: frames")
@@ -140,15 +138,14 @@ class _DriveWriter:
             category = self._naming.category(instance["source_type"])
             if category not in CLASS_OF_CATEGORY and category != BIKE_RACK_CATEGORY:
                 types[instance["source_type"]] += instance["nbr_annotations"]
-        return WrittenDrive(
-            tables,
+        return tables, Counts(
             frames=len(frames),
             boxes=len(tables["sample_annotation"]),
             objects=len(tables["instance"]),
             recordings=len(tables["sample_data"]),
             files=self._files,
             changing=self._changing,
-            without_class=types,
+            without_class=dict(types),
         )
 
     def _token(self, *name: object) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from scenes.boxes import Boxes3D
 from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS
@@ -28,7 +29,7 @@ def label_of_type(source_type: str, categories: Mapping[str, str]) -> int | None
 
 def probability_of_logit(logit: ArrayLike) -> FloatArray:
     """The logistic function, without overflow."""
-    probability: FloatArray = 0.5 * (1.0 + np.tanh(0.5 * np.asarray(logit, dtype=np.float64)))
+    probability: FloatArray = expit(np.asarray(logit, dtype=np.float64))
     return probability
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation, Slerp
 
 from scenes.errors import InputError
-from scenes.geometry import FloatArray
+from scenes.geometry import FloatArray, interpolate_pose
 
 IntArray = NDArray[np.int64]
 
@@ -49,11 +48,4 @@ class PoseTrack:
             pose: FloatArray = self._poses[nearest]
             return pose
         start, end = self._times[after - 1 : after + 1].tolist()
-        return _between(self._poses[after - 1], self._poses[after], (time - start) / (end - start))
-
-
-def _between(start: FloatArray, end: FloatArray, part: float) -> FloatArray:
-    pose = np.eye(4)
-    pose[:3, :3] = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([start[:3, :3], end[:3, :3]])))(part).as_matrix()
-    pose[:3, 3] = (1 - part) * start[:3, 3] + part * end[:3, 3]
-    return pose
+        return interpolate_pose(self._poses[after - 1], self._poses[after], (time - start) / (end - start))

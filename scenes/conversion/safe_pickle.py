@@ -12,16 +12,13 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenes.errors import InputError, shown
-
-# How numpy pickles arrays and numbers: two functions that it does not show otherwise, in another module with numpy 2.
-_reconstruct: Final = np.zeros(0).__reduce__()[0]
-_scalar: Final = np.float64().__reduce__()[0]
+from scenes.pickled_arrays import ARRAY_FUNCTIONS
 
 _LARGEST_BYTES: Final = 2**32
 """Of an unpacked file."""
@@ -70,11 +67,6 @@ def _tensor(storage: Any, offset: int, size: Sequence[int], stride: Sequence[int
         raise pickle.UnpicklingError("a tensor beyond its storage")
     strides = [step * values.itemsize for step in stride]
     return np.lib.stride_tricks.as_strided(values, tuple(size), strides, writeable=False).copy()
-
-
-def _array(buffer: bytes, dtype: np.dtype[Any], shape: Sequence[int], order: Literal["C", "F"]) -> NDArray[Any]:
-    """numpy's `_frombuffer`."""
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 
 
 def _first(value: Any, *_: Any) -> Any:
@@ -126,10 +118,8 @@ def _storage_from_bytes(content: bytes) -> NDArray[Any]:
     return np.frombuffer(values, dtype=storage.dtype)
 
 
-_NUMPY_MODULES: Final = ("numpy.core.multiarray", "numpy._core.multiarray")
 _FUNCTIONS: Final[Mapping[tuple[str, str], Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+    **ARRAY_FUNCTIONS,
     ("builtins", "slice"): slice,
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): lambda text, encoding: text.encode("latin1") if encoding == "latin1" else text,
@@ -138,9 +128,6 @@ _FUNCTIONS: Final[Mapping[tuple[str, str], Any]] = {
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _first,
     ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
-    **{(module, "_reconstruct"): _reconstruct for module in _NUMPY_MODULES},
-    **{(module, "scalar"): _scalar for module in _NUMPY_MODULES},
-    **{(module, "_frombuffer"): _array for module in ("numpy.core.numeric", "numpy._core.numeric")},
 }
 _HELD: Final = {
     ("pandas.core.frame", "DataFrame"),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenes.geometry import invert_pose, pose_matrix, rotation_from_yaw, transform_points, wrap_angle
-from visualization.interpolation import interpolate_boxes, interpolate_pose
+from scenes.geometry import interpolate_pose, invert_pose, pose_matrix, rotation_from_yaw, transform_points, wrap_angle
+from visualization.interpolation import interpolate_boxes
 from visualization.video import smooth_moments
 
 from .conftest import START, boxes_at
