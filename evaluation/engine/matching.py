@@ -57,14 +57,15 @@ class Pairs(NamedTuple):
     Attributes:
         first_pair: (A + 1,) the pairs of annotation a are `first_pair[a]` to `first_pair[a + 1]`.
         prediction: (P,) box of the prediction, ascending for each annotation.
-        matrix_m, vector_m: (P,) distance as it is rounded where the frame has several boxes on both sides, or one on
-            both, and where it has one on exactly one side.
+        matrix_m, vector_m, single_m: (P,) distance as it is rounded where the frame has several boxes on both sides,
+            one on exactly one side, and one on both.
     """
 
     first_pair: IntArray
     prediction: IntArray
     matrix_m: FloatArray
     vector_m: FloatArray
+    single_m: FloatArray
 
 
 def class_boxes(table: TrackTable, label: int, n_frames: int, first_track_of_frame: IntArray) -> ClassBoxes:
@@ -102,6 +103,7 @@ def find_pairs(annotated: ClassBoxes, predicted: ClassBoxes, gate_m: float) -> P
             gate_m + _MARGIN_M,
             rounding.matrix,
             rounding.vector,
+            rounding.single,
         )
     )
 
@@ -115,7 +117,8 @@ def _find_pairs(
     reach_m: float,
     matrix_rounding: int,
     vector_rounding: int,
-) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    single_rounding: int,
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray, FloatArray]:
     first_pair = np.zeros(len(annotated.track) + 1, np.int64)
     prediction = np.empty(0, np.int64)
     for filling in range(2):
@@ -132,15 +135,16 @@ def _find_pairs(
                 first_pair[a + 1] = n_pairs
         if not filling:
             prediction = np.empty(n_pairs, np.int64)
-    matrix_m, vector_m = np.empty(len(prediction)), np.empty(len(prediction))
+    matrix_m, vector_m, single_m = np.empty(n_pairs), np.empty(n_pairs), np.empty(n_pairs)
+    columns = ((matrix_m, matrix_rounding), (vector_m, vector_rounding), (single_m, single_rounding))
     for a in range(len(annotated.track)):
         for pair in range(first_pair[a], first_pair[a + 1]):
             p = prediction[pair]
-            for distance_m, rounding in ((matrix_m, matrix_rounding), (vector_m, vector_rounding)):
+            for distance_m, rounding in columns:
                 distance_m[pair] = expanded_distance(
                     annotated.xy_m[a], predicted.xy_m[p], annotated_squared[a], predicted_squared[p], rounding
                 )
-    return first_pair, prediction, matrix_m, vector_m
+    return first_pair, prediction, matrix_m, vector_m, single_m
 
 
 @compiled(nogil=True)
@@ -183,7 +187,7 @@ def match_scene(
             predicted.first_box[index],
             kept,
             kept.copy(),
-            pairs.vector_m if (n_here == 1) != (n_kept == 1) else pairs.matrix_m,
+            _distances_of_shape(pairs, n_here, n_kept),
             gate_m,
             partner[offset : offset + n_here],
         )
@@ -197,6 +201,14 @@ def match_scene(
                 last_partner[track] = new_partner
                 distance_m[offset + a] = frame.pair_m[_pair_of(pairs, frame.first_annotation + a, frame.partner[a])]
     return partner, switched, distance_m
+
+
+@compiled(nogil=True)
+def _distances_of_shape(pairs: Pairs, rows: int, columns: int) -> FloatArray:
+    """The distances as they are rounded in a matrix of so many annotations and predictions."""
+    if rows > 1 and columns > 1:
+        return pairs.matrix_m
+    return pairs.single_m if rows == columns else pairs.vector_m
 
 
 class _Frame(NamedTuple):

@@ -1,5 +1,8 @@
-"""Distances are scikit-learn's to the last bit, whatever the shape of the matrix."""
+"""Distances are scikit-learn's to the last bit, whatever the shape of the matrix and the processor."""
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from itertools import permutations
 
@@ -21,6 +24,13 @@ from evaluation.engine.distance import (
 )
 
 
+def rounding_of_shape(rounding: ProductRounding, rows: int, columns: int) -> int:
+    """The one of a product of (rows, 2) with (2, columns)."""
+    if rows == columns == 1:
+        return rounding.single
+    return rounding.vector if 1 in (rows, columns) else rounding.matrix
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 20])
 @pytest.mark.parametrize("columns", [1, 2, 5, 40])
 def test_equals_scikit_learn(rows, columns) -> None:
@@ -28,12 +38,30 @@ def test_equals_scikit_learn(rows, columns) -> None:
     for _ in range(20):
         a = rng.uniform(0, 3000, (rows, 2))
         b = np.concatenate([a, rng.uniform(0, 3000, (columns, 2))])[:columns].copy()
-        rounding = product_rounding().vector if (rows == 1) != (columns == 1) else product_rounding().matrix
+        rounding = rounding_of_shape(product_rounding(), rows, columns)
         ours = [
             [expanded_distance(p, q, pp, qq, rounding) for q, qq in zip(b, squared_norms(b), strict=True)]
             for p, pp in zip(a, squared_norms(a), strict=True)
         ]
         np.testing.assert_array_equal(ours, euclidean_distances(a, b))
+
+
+@pytest.mark.parametrize("kernels", ["Prescott", "Haswell"])
+def test_equals_scikit_learn_on_other_processors(kernels) -> None:
+    """The linear algebra library runs other kernels on older processors, of which each rounds in its own way."""
+    own_tests = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        __file__,
+        "-k",
+        "scikit_learn and not other",
+    ]
+    ran = subprocess.run(own_tests, env=os.environ | {"OPENBLAS_CORETYPE": kernels}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout
 
 
 coordinate = st.floats(-3000.0, 3000.0)
@@ -69,11 +97,10 @@ def exactly(a: list[float], b: list[float], rounding: int) -> float:
 class Points(np.ndarray):
     """Points of a library that rounds products of matrices, of single points, and norms, in its own ways."""
 
-    rounding = ProductRounding(PLAIN, PLAIN, PLAIN)
+    rounding = ProductRounding(PLAIN, PLAIN, PLAIN, PLAIN)
 
     def __matmul__(self, other: np.ndarray) -> np.ndarray:
-        single = (self.shape[0] == 1) != (other.shape[1] == 1)
-        rounding = self.rounding.vector if single else self.rounding.matrix
+        rounding = rounding_of_shape(self.rounding, self.shape[0], other.shape[1])
         rows = [[exactly(a, b, rounding) for b in other.T.tolist()] for a in self.tolist()]
         return np.array(rows).view(Points)
 
@@ -92,8 +119,8 @@ UNKNOWN = 3
 @pytest.mark.parametrize(
     "rounding",
     [
-        *(ProductRounding(*kinds) for kinds in permutations((PLAIN, FUSED_Y, FUSED_X))),
-        *(ProductRounding(kind, kind, kind) for kind in (PLAIN, FUSED_Y, FUSED_X, UNKNOWN)),
+        *(ProductRounding(*kinds) for kinds in permutations((PLAIN, FUSED_Y, FUSED_X, UNKNOWN))),
+        *(ProductRounding(kind, kind, kind, kind) for kind in (PLAIN, FUSED_Y, FUSED_X, UNKNOWN)),
     ],
 )
 def test_the_rounding_of_a_library_is_found_out(rounding: ProductRounding, monkeypatch: pytest.MonkeyPatch) -> None:
