@@ -591,7 +591,7 @@ def test_distances_are_rounded_as_the_boxes_at_the_threshold_ask(
     assert distance_m[partner >= 0].tolist() == [marks[f"{expected}_m"]] * min(annotated, kept)
 
 
-@pytest.mark.parametrize("roundings", permutations((PLAIN, FUSED_Y, FUSED_X)))
+@pytest.mark.parametrize("roundings", list(permutations((PLAIN, FUSED_Y, FUSED_X))))
 def test_each_distance_has_the_rounding_of_its_product(
     roundings: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
