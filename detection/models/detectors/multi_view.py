@@ -55,6 +55,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         num_frame_head_grads: int = 1,
         channels_last: bool = False,
         pretrained: Mapping[str, str] | None = None,
+        frozen: Sequence[str] = (),
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         """A detector, its parts built from their configs.
@@ -72,6 +73,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
             channels_last: whether convolutions run with the channels innermost: twice as fast on a CPU and in half
                 precision on a GPU, with rounding of another kind.
             pretrained: checkpoints by the name of a part (`pts_bbox_head`), whose weights of it `init_weights` loads.
+            frozen: names of parts that do not learn: they run as in inference, without gradients and losses of theirs.
             data_preprocessor: config of the preprocessor; by default a `FramePreprocessor`.
 
         Raises:
@@ -98,9 +100,20 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         self.num_frame_backbone_grads = num_frame_backbone_grads
         self.num_frame_head_grads = num_frame_head_grads
         self._pretrained = dict(pretrained or {})
-        if unknown := self._pretrained.keys() - dict(self.named_children()).keys():
-            raise InputError(f"detector: pretrained names {min(unknown)}, which this detector does not have")
+        self._frozen = tuple(frozen)
+        for setting, parts in (("pretrained", self._pretrained), ("frozen", self._frozen)):
+            if unknown := set(parts) - dict(self.named_children()).keys():
+                raise InputError(f"detector: {setting} names {min(unknown)}, which this detector does not have")
+        for name in self._frozen:
+            self.get_submodule(name).requires_grad_(False)
         self._last_mode: str | None = None
+
+    def train(self, mode: bool = True) -> MultiViewDetector:
+        """Training, in which the frozen parts run as in inference, or inference."""
+        super().train(mode)
+        for name in self._frozen:
+            self.get_submodule(name).eval()
+        return self
 
     def init_weights(self) -> None:
         """Draw random weights, then load those of the parts that are pretrained.
@@ -238,7 +251,9 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
     def frame_losses(self, features: Features, frame: FrameBatch) -> dict[str, Tensor]:
         """Losses of one frame with gradients, of boxes in space and in the images."""
         tokens, image_losses = None, {}
-        if self.img_roi_head is not None:
+        if "img_roi_head" in self._frozen:
+            tokens = self.img_roi_head.select_tokens(features, frame)
+        elif self.img_roi_head is not None:
             image_losses, tokens = self.img_roi_head.loss(features, frame)
         if self.pts_bbox_head is None:
             return image_losses

@@ -242,6 +242,17 @@ def test_parts_begin_with_the_weights_of_a_checkpoint(build: Build, tmp_path: Pa
     assert not any(parameter.any() for parameter in model.img_backbone.parameters())
 
 
-def test_a_part_that_there_is_not_cannot_be_pretrained(build: Build) -> None:
-    with pytest.raises(InputError, match="pretrained names img_neck, which this detector does not have"):
-        build(pretrained=dict(img_neck="given.pth"))
+def test_frozen_parts_learn_nothing_and_run_as_in_inference(build: Build, make_frame: MakeFrame) -> None:
+    model = build(frozen=["img_backbone"]).train()
+    assert not model.img_backbone.training and model.pts_bbox_head.training
+    sum(_loss(model, _window(make_frame, 1)).values(), torch.zeros(())).backward()
+    assert all(parameter.grad is None for parameter in model.img_backbone.parameters())
+    assert any(parameter.grad is not None for parameter in model.pts_bbox_head.parameters())
+    assert not model.eval().pts_bbox_head.training
+
+
+@pytest.mark.parametrize("setting", [dict(pretrained=dict(img_neck="given.pth")), dict(frozen=["img_neck"])])
+def test_a_part_that_there_is_not_is_named(build: Build, setting: dict[str, Any]) -> None:
+    (name,) = setting
+    with pytest.raises(InputError, match=f"{name} names img_neck, which this detector does not have"):
+        build(**setting)
