@@ -1,7 +1,7 @@
 # RepDETR3D whose queries begin at what a perspective head finds in the images: perspective/city_perspective first, then
 # this, with $PERSPECTIVE_WEIGHTS the weights of the first. The backbone, the neck and the perspective head keep them: a
-# step then costs a CPU a third of what it costs where they learn too. The decoder begins from nothing. Streamed: velocity,
-# and depth from several frames, are what a single image cannot give.
+# step then costs a CPU a fifth of what it costs where they learn too. The decoder begins from nothing. Streamed:
+# velocity, and depth from several frames, are what a single image cannot give.
 _base_ = ["../perspective/city_perspective.py"]
 
 _root = "{{$CITY_ROOT:data/city}}"
