@@ -173,7 +173,7 @@ class TrackerConfig(_CheckedSettings):
     duplicate_reach: float = 1.0
     duplicate_ray_sigmas: float = 1.0
     cost: str = "mahalanobis"
-    gate_sigmas: float = 3.0
+    gate_sigmas: float = 3.5
     gate_giou: float = 1.5
     birth_probability: float = 0.3
     assignment: str = "optimal"
@@ -187,7 +187,7 @@ class TrackerConfig(_CheckedSettings):
     unseen_share: float = 0.5
     report_unseen_s: float = 0.6
     track_score: str = "evidence"
-    evidence_time_s: float = 2.0
+    evidence_time_s: float = 1.5
     link_gap_s: float = 3.0
     link_sigmas: float = 1.0
     max_tracks: int = 2000

@@ -62,7 +62,10 @@ def measure(
         scale: what the boxes' scores mean.
         sensor_xy_m: (2,) where the viewing rays start.
     """
-    source = _in_fixed_order(boxes, np.flatnonzero(_usable(boxes, table)))
+    whole = _whole(boxes)
+    if not whole.all():
+        _logger.warning("%d of %d boxes left out: not finite, or of no size", np.sum(~whole), len(boxes))
+    source = _in_fixed_order(boxes, np.flatnonzero(usable(boxes, table)))
     boxes = boxes.select(source)
     place_cov = ray_covariance(boxes.center_m[:, :2], config.noise, sensor_xy_m)
     if config.suppress_duplicates:
@@ -87,7 +90,7 @@ def measured_boxes(
         place_cov: (B, 2, 2) how uncertain their places are, see `ray_covariance`.
     """
     noise = config.noise
-    velocity, has_velocity = _believable_velocity(boxes, table)
+    velocity, has_velocity = believable_velocity(boxes, table)
     planar_cov = np.zeros((len(boxes), MEASUREMENT_SIZE, MEASUREMENT_SIZE))
     planar_cov[:, :2, :2] = place_cov
     planar_cov[:, 2, 2] = noise.yaw_rad**2
@@ -123,18 +126,21 @@ _LARGEST = 1e9
 """Coordinates and sizes beyond it are no measurements, in metres."""
 
 
-def _usable(boxes: Boxes3D, table: ClassTable) -> NDArray[np.bool_]:
-    """(B,) boxes of tracked classes with enough score; broken ones are named in the log and left out."""
+def usable(boxes: Boxes3D, table: ClassTable) -> NDArray[np.bool_]:
+    """(B,) boxes of tracked classes with enough score that are not broken."""
+    known = (boxes.label >= 0) & (boxes.label < len(table.tracked))
+    label = np.where(known, boxes.label, 0)
+    kept: NDArray[np.bool_] = _whole(boxes) & known & table.tracked[label] & (boxes.score >= table.min_score[label])
+    return kept
+
+
+def _whole(boxes: Boxes3D) -> NDArray[np.bool_]:
+    """(B,) boxes that are finite and have a size."""
     turn = np.abs(boxes.rotation).max(axis=1)
     # Comparisons with NaN are false.
     whole = (np.abs(boxes.center_m) < _LARGEST).all(axis=1) & np.isfinite(boxes.score) & (turn > 0) & (turn < _LARGEST)
     whole &= ((boxes.size_wlh_m > 0) & (boxes.size_wlh_m < _LARGEST)).all(axis=1)
-    if not whole.all():
-        _logger.warning("%d of %d boxes left out: not finite, or of no size", np.sum(~whole), len(boxes))
-    known = (boxes.label >= 0) & (boxes.label < len(table.tracked))
-    label = np.where(known, boxes.label, 0)
-    usable: NDArray[np.bool_] = whole & known & table.tracked[label] & (boxes.score >= table.min_score[label])
-    return usable
+    return whole
 
 
 def _in_fixed_order(boxes: Boxes3D, picked: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -162,7 +168,7 @@ def _duplicates(boxes: Boxes3D, place_cov: FloatArray, config: TrackerConfig) ->
     )
 
 
-def _believable_velocity(boxes: Boxes3D, table: ClassTable) -> tuple[FloatArray, NDArray[np.bool_]]:
+def believable_velocity(boxes: Boxes3D, table: ClassTable) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Velocities (B, 2), 0 where unknown, and whether they are known.
 
     A velocity of exactly zero is unknown: it is what detectors without one write, and no regression ends there.

@@ -13,8 +13,10 @@ from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.geometry import FloatArray
 from scenes.processes import run_jobs
 from tracking.camera_evidence import SeenCameras
+from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.offline import track_offline
+from tracking.persistence import learn_scores
 from tracking.score_scale import ScoreScale
 from tracking.tracker import Tracker
 
@@ -62,7 +64,8 @@ def track_results(
     config = config or TrackerConfig()
     drives = [_drive(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
     if offline and score_scale is None:
-        score_scale = ScoreScale.from_frames(boxes for drive in drives for boxes in drive.boxes)
+        recording = (zip(drive.boxes, drive.timestamps_us, strict=True) for drive in drives)
+        score_scale = learn_scores(recording, ClassTable.from_config(config))
     frames = sum(len(drive.tokens) for drive in drives)
     tracked: dict[str, Boxes3D] = {}
     offset = 0

@@ -1,24 +1,41 @@
 """What a detector's score says about a box being true, learned from its outputs without annotations.
 
-Detectors score on scales of their own: one spreads over 0 to 1, the next over 0.85 to 0.91. What scales have in
-common is order, and that a frame holds some tens of objects. So a score is read by its rank: by how many boxes a frame
-score at least as high. The 40th best box of a frame is taken to be as likely true as not; the log odds rise and fall
-linearly from there. The result does not change under any increasing change of the detector's scores.
+A true box is followed by another one where its motion says, clutter less often (`tracking.persistence`). So the share
+of boxes that are followed rises with the score from that of clutter to that of objects; where it rises, and how
+steeply, tells the log odds of being true:
+
+    P(followed | value) = low + (high - low) * sigmoid(slope * (value - middle))
+
+Detectors score on scales of their own: one spreads over 0 to 1, the next over 0.85 to 0.91. Two readings of a score
+compete by how well they explain what is followed. As a probability its value is its logit, and little has to be
+learned. As a mere place among all scores its value is the logit of the share of boxes that score lower, and before
+anything is known the 40th best box of a frame is taken to be as likely true as not; this reading does not change under
+any increasing change of the detector's scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from scenes import Boxes3D
 from scenes.geometry import FloatArray
 
 _EVEN_RANK = 40.0
-_LOG_ODDS_PER_RANK = 0.06
-_MOST_LOG_ODDS = 4.0
+_USUAL_FOLLOWED = (0.2, 0.9)
+"""Of clutter and of objects."""
+_FOLLOWED_SPREAD = (0.2, 0.1)
+_VARIANCE = 0.2
+"""Of whether a box is followed."""
+_BOXES_OF_A_KIND = 100.0
+"""What is followed says as much as a hundredth of its boxes would if each had been drawn by itself: an object or a wall
+that looks like a truck makes many boxes, which are followed alike, and a drive is like itself."""
+_USUAL_SPREAD, _SPREAD_OF_SPREADS = 1.6, 0.5
+"""Standard deviation of the logits of a detector's probabilities, and of its logarithm from detector to detector."""
+_MOST_LOG_ODDS = 5.0
+_EDGES = np.linspace(-4.0, 5.0, 25)
+"""Values between which boxes are counted together."""
 _TABLE_SIZE = 512
 
 
@@ -35,52 +52,147 @@ class ScoreScale:
     Attributes:
         score: (K,) ascending.
         count: (K,) how many boxes each stands for: itself and those between it and the next lower.
+        judged, followed: (K,) of how many it is known whether they are followed, and how many are.
         frames: how many frames they come from; those without boxes do not count.
     """
 
     score: FloatArray
     count: FloatArray
+    judged: FloatArray
+    followed: FloatArray
     frames: int
 
     @classmethod
     def unknown(cls) -> ScoreScale:
         """Nothing seen yet."""
-        return cls(np.zeros(0), np.zeros(0), 0)
+        return cls(*(np.zeros(0) for _ in range(4)), frames=0)
 
-    @classmethod
-    def from_frames(cls, frames: Iterable[Boxes3D]) -> ScoreScale:
-        """Learned from many frames of a detector's boxes."""
-        scores = [_finite(boxes.score) for boxes in frames]
-        score = np.concatenate([*scores, np.zeros(0)])
-        return cls._thinned(score, np.ones(len(score)), sum(len(of_frame) > 0 for of_frame in scores))
+    def with_frame(self, score: FloatArray) -> ScoreScale:
+        """What is known when the boxes (B,) of one more frame have been seen."""
+        return self._with(score, np.ones(len(score)), np.zeros(len(score)), np.zeros(len(score)), len(score) > 0)
 
-    def with_frame(self, boxes: Boxes3D) -> ScoreScale:
-        """What is known when one more frame has been seen."""
-        new = _finite(boxes.score)
-        score, count = np.concatenate([self.score, new]), np.concatenate([self.count, np.ones(len(new))])
-        return self._thinned(score, count, self.frames + (len(new) > 0))
-
-    @classmethod
-    def _thinned(cls, score: FloatArray, count: FloatArray, frames: int) -> ScoreScale:
-        order = np.argsort(score, kind="stable")
-        score, up_to = score[order], np.cumsum(count[order])
-        last_of_equal = np.diff(score, append=np.inf) > 0.0
-        score, up_to = score[last_of_equal], up_to[last_of_equal]
-        if len(score) > 2 * _TABLE_SIZE:
-            # The lowest and the highest stay, and between them what parts the boxes evenly.
-            picked = np.unique(np.searchsorted(up_to, np.linspace(up_to[0], up_to[-1], _TABLE_SIZE)))
-            score, up_to = score[picked], up_to[picked]
-        return cls(score, np.diff(up_to, prepend=0.0), frames)
+    def with_outcome(self, score: FloatArray, followed: FloatArray) -> ScoreScale:
+        """What is known when boxes (B,) seen before are (1) or are not (0) followed."""
+        return self._with(score, np.zeros(len(score)), np.ones(len(score)), followed, 0)
 
     def of(self, score: FloatArray) -> FloatArray:
         """(N,) log odds of being true for boxes of these scores."""
         if not len(self.score):
             return np.zeros(len(score))
-        at_least = np.cumsum(self.count[::-1])[::-1]
-        log_odds = _LOG_ODDS_PER_RANK * (_EVEN_RANK - at_least / self.frames)
-        return np.interp(score, self.score, np.clip(log_odds, -_MOST_LOG_ODDS, _MOST_LOG_ODDS))
+        return np.interp(score, self.score, np.clip(self._log_odds(), -_MOST_LOG_ODDS, _MOST_LOG_ODDS))
+
+    def _with(
+        self, score: FloatArray, count: FloatArray, judged: FloatArray, followed: FloatArray, frames: int
+    ) -> ScoreScale:
+        score = np.concatenate([self.score, score])
+        order = np.argsort(score, kind="stable")
+        score = score[order]
+        both = ((self.count, count), (self.judged, judged), (self.followed, followed))
+        up_to = [np.cumsum(np.concatenate(pair)[order]) for pair in both]
+        kept = np.flatnonzero(np.diff(score, append=np.inf) > 0.0)
+        if len(kept) > 2 * _TABLE_SIZE:
+            # The lowest and the highest stay, and between them what parts the boxes evenly.
+            counted = up_to[0][kept]
+            kept = kept[np.unique(np.searchsorted(counted, np.linspace(counted[0], counted[-1], _TABLE_SIZE)))]
+        columns = (np.diff(column[kept], prepend=0.0) for column in up_to)
+        return ScoreScale(score[kept], *columns, frames=self.frames + frames)
+
+    def _log_odds(self) -> FloatArray:
+        """(K,) of being true: the mean over all rises under both readings, as probable as they are."""
+        grid, readings = _grid(), [reading for reading in (self._as_places(), self._as_probabilities()) if reading]
+        beliefs = [self._belief(reading) for reading in readings]
+        highest = max(belief.max() for belief in beliefs)
+        weights = [np.exp(belief - highest) for belief in beliefs]
+        log_odds = np.zeros(len(self.score))
+        for reading, weight in zip(readings, weights, strict=True):
+            log_odds += (weight @ grid.slope) * reading.value - weight @ (grid.slope * grid.middle)
+            log_odds -= weight.sum() * reading.lasting_clutter
+        return log_odds / sum(weight.sum() for weight in weights)
+
+    def _as_places(self) -> _Reading:
+        place = (np.cumsum(self.count) - 0.5 * self.count) / self.count.sum()
+        even = np.clip(1.0 - _EVEN_RANK * self.frames / self.count.sum(), 0.05, 0.98)
+        return _Reading(_logit(place), float(_logit(even)), 1.0, 1.5, 0.5, lasting_clutter=0.0, doubt=1.5)
+
+    def _as_probabilities(self) -> _Reading | None:
+        if self.score[0] < 0.0 or self.score[-1] > 1.0:
+            return None
+        value = _logit(self.score)
+        mean = np.average(value, weights=self.count)
+        spread = max(np.sqrt(np.average((value - mean) ** 2, weights=self.count)), 1e-3)
+        doubt = 0.5 * (np.log(spread / _USUAL_SPREAD) / _SPREAD_OF_SPREADS) ** 2
+        return _Reading(value, -0.9, 0.5, 1.5, 0.3, lasting_clutter=0.5, doubt=float(doubt))
+
+    def _belief(self, reading: _Reading) -> FloatArray:
+        """(R,) log probability of each rise of the grid; its `low` and `high` are fitted, which is linear."""
+        grid, weight = _grid(), 1.0 / (_VARIANCE * _BOXES_OF_A_KIND)
+        judged = weight * np.histogram(reading.value, _EDGES, weights=self.judged)[0]
+        followed = weight * np.histogram(reading.value, _EDGES, weights=self.followed)[0]
+        # Normal equations of the two levels, each with what is usual of it as one observation more.
+        known = 1.0 / np.square(_FOLLOWED_SPREAD)
+        low_low = np.square(1.0 - grid.risen) @ judged + known[0]
+        high_high = np.square(grid.risen) @ judged + known[1]
+        low_high = ((1.0 - grid.risen) * grid.risen) @ judged
+        low_seen = (1.0 - grid.risen) @ followed + known[0] * _USUAL_FOLLOWED[0]
+        high_seen = grid.risen @ followed + known[1] * _USUAL_FOLLOWED[1]
+        determinant = low_low * high_high - low_high**2
+        low = (high_high * low_seen - low_high * high_seen) / determinant
+        high = (low_low * high_seen - low_high * low_seen) / determinant
+        belief: FloatArray = 0.5 * (low * low_seen + high * high_seen - np.log(determinant)) - reading.surprise(grid)
+        return belief
 
 
-def _finite(score: FloatArray) -> FloatArray:
-    finite: FloatArray = score[np.isfinite(score)]
-    return finite
+@dataclass(frozen=True)
+class _Reading:
+    """Scores as values over which the share of followed boxes rises, and which rises are usual.
+
+    Attributes:
+        value: (K,) of the scores of a scale.
+        middle, middle_spread: of usual rises.
+        slope, slope_spread: of usual rises; the spread is that of the logarithm.
+        lasting_clutter: log odds by which boxes are less probably true than followed boxes say, since some clutter is
+            followed too.
+        doubt: log odds against this reading before anything is known.
+    """
+
+    value: FloatArray
+    middle: float
+    middle_spread: float
+    slope: float
+    slope_spread: float
+    lasting_clutter: float
+    doubt: float
+
+    def surprise(self, grid: _Grid) -> FloatArray:
+        """(R,) how unusual each rise is: minus its log density before anything is known."""
+        middle = (grid.middle - self.middle) / self.middle_spread
+        slope = np.log(grid.slope / self.slope) / self.slope_spread
+        surprise: FloatArray = 0.5 * (middle**2 + slope**2) + np.log(self.middle_spread * self.slope_spread)
+        return surprise + self.doubt
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """R rises of the share of followed boxes.
+
+    Attributes:
+        middle, slope: (R,).
+        risen: (R, 24) how far each has risen between two edges.
+    """
+
+    middle: FloatArray
+    slope: FloatArray
+    risen: FloatArray
+
+
+@cache
+def _grid() -> _Grid:
+    middle, slope = (axis.ravel() for axis in np.meshgrid(np.linspace(-3.0, 4.0, 29), np.geomspace(0.5, 6.0, 9)))
+    centres = 0.5 * (_EDGES[1:] + _EDGES[:-1])
+    return _Grid(middle, slope, probability(slope[:, None] * (centres - middle[:, None])))
+
+
+def _logit(share: FloatArray) -> FloatArray:
+    share = np.clip(share, 1e-9, 1.0 - 1e-9)
+    logit: FloatArray = np.clip(np.log(share / (1.0 - share)), _EDGES[0], _EDGES[-1])
+    return logit

@@ -25,13 +25,14 @@ from tracking.config import TrackerConfig
 from tracking.filtering import correct, observe, predict, start_states
 from tracking.lifetime import KEY_FRAME_S, evidence_score, survivors, unsupported_s
 from tracking.measurement import Measured, measure
+from tracking.persistence import ScoreLearner
 from tracking.score_scale import ScoreScale
 from tracking.stages import associate
 from tracking.tracks import Tracks
 
 _logger = logging.getLogger(__name__)
 
-_STATE_VERSION = 3
+_STATE_VERSION = 4
 
 _LONGEST_GAP_S = 10.0
 """No track lives through a longer time without a frame."""
@@ -67,9 +68,9 @@ class Tracker:
 
     def __init__(self, config: TrackerConfig | None = None, score_scale: ScoreScale | None = None) -> None:
         self._config = config or TrackerConfig()
-        self._scale = score_scale or ScoreScale.unknown()
-        self._learns_scale = score_scale is None
         self._table = ClassTable.from_config(self._config)
+        self._learner = ScoreLearner(self._table, score_scale)
+        self._learns_scale = score_scale is None
         self._tracks = Tracks.none()
         self._now_us = 0
         self._started = False
@@ -101,8 +102,8 @@ class Tracker:
         elapsed_s = self._advance_clock(timestamp_us)
         sensor_xy_m = np.asarray(ego, dtype=np.float64)[:2, 3]
         if self._learns_scale:
-            self._scale = self._scale.with_frame(boxes)
-        measured = measure(boxes, self._config, self._table, self._scale, sensor_xy_m)
+            self._learner.see(boxes, timestamp_us)
+        measured = measure(boxes, self._config, self._table, self._learner.scale, sensor_xy_m)
         last_xy_m = self._tracks.mean[:, :2].copy()
         predict(self._tracks, self._table, elapsed_s)
         rows, columns = associate(self._tracks, measured, self._table, self._config, last_xy_m, timestamp_us, elapsed_s)
@@ -142,10 +143,8 @@ class Tracker:
             "now_us": np.array(self._now_us),
             "started": np.array(self._started),
             "next_number": np.array(self._next_number),
-            "scale.score": self._scale.score,
-            "scale.count": self._scale.count,
-            "scale.frames": np.array(self._scale.frames),
             "scale.learns": np.array(self._learns_scale),
+            **self._learner.state(),
             **{f"tracks.{name}": column.copy() for name, column in self._tracks.columns().items()},
         }
 
@@ -175,11 +174,7 @@ class Tracker:
         if len({len(column) for column in columns.values()}) != 1:
             raise InputError("tracker state: the columns of the tracks differ in length")
         tracker._tracks = Tracks.from_columns(columns)
-        if len(state["scale.score"]) != len(state["scale.count"]):
-            raise InputError("tracker state: the columns of the score scale differ in length")
-        tracker._scale = ScoreScale(
-            np.array(state["scale.score"]), np.array(state["scale.count"]), int(state["scale.frames"])
-        )
+        tracker._learner.load_state(state)
         tracker._learns_scale = bool(state["scale.learns"])
         tracker._now_us, tracker._started = int(state["now_us"]), bool(state["started"])
         tracker._next_number = int(state["next_number"])
