@@ -5,11 +5,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from scenes import InputError, Scene, read_detections, read_scenes, read_split_detections, write_tracks
+from scenes import InputError, Scene, read_scenes, read_split_detections, write_tracks
 from scenes.boxes2d import CameraBoxes
 from scenes.coco_results import read_coco_boxes
 from scenes.command import add_workers, run_command
-from tracking import ScoreScale, TrackerConfig, load_tracker_config, track_results
+from tracking import TrackerConfig, load_tracker_config, read_calibration, track_results
 
 
 def main() -> None:
@@ -26,11 +26,11 @@ def main() -> None:
         "--offline", action="store_true", help="look at each drive as a whole: better, not causal, not for a live car"
     )
     parser.add_argument(
-        "--learn-scores-from",
+        "--calibration",
         type=Path,
-        metavar="DETECTIONS",
-        help="another recording of the same detector, which tells what its scores mean "
-        "(default: the frames of each drive so far; with --offline all of the file)",
+        metavar="FILE",
+        help="what the detector's scores mean, from another recording by streamtrack calibrate "
+        "(default: learned from the frames of each drive so far; with --offline from all of the file)",
     )
     parser.add_argument(
         "--camera-evidence",
@@ -45,8 +45,8 @@ def main() -> None:
     scenes = read_scenes(*root, annotations=False)
     detections = read_split_detections(arguments.detections, scenes, *root)
     inputs = {"detections": arguments.detections}
-    if arguments.learn_scores_from:
-        inputs |= {"recording to learn from": arguments.learn_scores_from}
+    if arguments.calibration:
+        inputs |= {"calibration": arguments.calibration}
     if arguments.camera_evidence:
         inputs |= {"camera evidence": arguments.camera_evidence[0], "COCO data set": arguments.camera_evidence[1]}
     for name, path in inputs.items():
@@ -59,22 +59,13 @@ def main() -> None:
         config,
         arguments.workers,
         offline=arguments.offline,
-        score_scale=_score_scale(arguments.learn_scores_from),
+        score_scale=read_calibration(arguments.calibration) if arguments.calibration else None,
         camera_evidence=camera_boxes,
     )
     write_tracks(arguments.out, tracks)
     boxes = sum(len(frame) for frame in tracks.boxes.values())
     identities = len({identity for frame in tracks.boxes.values() for identity in frame.track_id.tolist()})
     print(f"{len(scenes)} scenes, {len(tracks.boxes)} frames: {boxes} boxes of {identities} tracks -> {arguments.out}")
-
-
-def _score_scale(recording: Path | None) -> ScoreScale | None:
-    if recording is None:
-        return None
-    scale = ScoreScale.from_frames(read_detections(recording).boxes.values())
-    if not len(scale.score):
-        raise InputError(f"{recording}: no boxes to learn from what scores mean")
-    return scale
 
 
 def _camera_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> CameraBoxes:

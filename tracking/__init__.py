@@ -1,8 +1,9 @@
 """Boxes in, tracks out: query persistence, Kalman filters, greedy or optimal association."""
 
+from tracking.calibration import read_calibration, write_calibration
 from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.config_file import load_tracker_config, tracker_config_from_dict
-from tracking.run import track_results
+from tracking.run import learn_scores, track_results
 from tracking.score_scale import ScoreScale
 from tracking.tracker import Tracker
 
@@ -13,7 +14,10 @@ __all__ = [
     "ScoreScale",
     "Tracker",
     "TrackerConfig",
+    "learn_scores",
     "load_tracker_config",
+    "read_calibration",
     "track_results",
     "tracker_config_from_dict",
+    "write_calibration",
 ]

@@ -138,7 +138,8 @@ def _whole(boxes: Boxes3D) -> NDArray[np.bool_]:
     """(B,) boxes that are finite and have a size."""
     turn = np.abs(boxes.rotation).max(axis=1)
     # Comparisons with NaN are false.
-    whole = (np.abs(boxes.center_m) < _LARGEST).all(axis=1) & np.isfinite(boxes.score) & (turn > 0) & (turn < _LARGEST)
+    placed = (np.abs(boxes.center_m) < _LARGEST).all(axis=1) & (turn > 0) & (turn < _LARGEST)
+    whole: NDArray[np.bool_] = placed & np.isfinite(boxes.score)
     whole &= ((boxes.size_wlh_m > 0) & (boxes.size_wlh_m < _LARGEST)).all(axis=1)
     return whole
 

@@ -21,9 +21,10 @@ from scenes import LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D
 from scenes.command import table_console
 from scenes.geometry import rotation_from_yaw
 from scenes.processes import worker_pool
+from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.offline import track_offline
-from tracking.score_scale import ScoreScale
+from tracking.persistence import learn_from_drives
 
 _SEEN_SHARE = 0.9
 
@@ -55,7 +56,7 @@ def measured_run(n_frames: int, hertz: float, in_sight: int) -> tuple[int, int, 
     """Boxes, tracks, seconds and the process's greatest memory in megabytes."""
     drive = made_drive(n_frames, hertz, in_sight)
     times_us = [round(1e6 * frame / hertz) for frame in range(n_frames)]
-    scale = ScoreScale.from_frames(drive)
+    scale = learn_from_drives([zip(drive, times_us, strict=True)], ClassTable.from_config(TrackerConfig()))
     started_s = time.perf_counter()
     tracked = track_offline(drive, times_us, [np.eye(4)] * n_frames, TrackerConfig(), scale, [()] * n_frames)
     seconds = time.perf_counter() - started_s

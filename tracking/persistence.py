@@ -88,7 +88,7 @@ class ScoreLearner:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that has been learned, as arrays."""
-        parts = {"scale": self.scale, "waiting": self.waiting}
+        parts: dict[str, ScoreScale | Waiting] = {"scale": self.scale, "waiting": self.waiting}
         return {
             f"{name}.{field.name}": np.array(getattr(part, field.name))
             for name, part in parts.items()
@@ -111,7 +111,7 @@ class ScoreLearner:
         self.scale, self.waiting = ScoreScale(**own["scale"]), Waiting(**own["waiting"])
 
 
-def learn_scores(drives: Iterable[Iterable[tuple[Boxes3D, int]]], table: ClassTable) -> ScoreScale:
+def learn_from_drives(drives: Iterable[Iterable[tuple[Boxes3D, int]]], table: ClassTable) -> ScoreScale:
     """What a detector's scores mean, from whole drives.
 
     Args:

@@ -16,7 +16,7 @@ from tracking.camera_evidence import SeenCameras
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.offline import track_offline
-from tracking.persistence import learn_scores
+from tracking.persistence import learn_from_drives
 from tracking.score_scale import ScoreScale
 from tracking.tracker import Tracker
 
@@ -53,8 +53,8 @@ def track_results(
         config: the tracker's settings.
         workers: processes.
         offline: look at each drive as a whole (`tracking.offline`); not causal.
-        score_scale: what the detector's scores mean, from another recording of the same detector. Without one each
-            drive learns it from its frames so far; offline it is learned from all detections.
+        score_scale: what the detector's scores mean, from another recording of the same detector (`learn_scores`).
+            Without one each drive learns it from its frames so far; offline it is learned from all detections.
         camera_evidence: boxes of a 2D detector in the cameras of `scenes`, which keep tracks alive; None for none.
 
     Returns:
@@ -64,8 +64,7 @@ def track_results(
     config = config or TrackerConfig()
     drives = [_drive(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
     if offline and score_scale is None:
-        recording = (zip(drive.boxes, drive.timestamps_us, strict=True) for drive in drives)
-        score_scale = learn_scores(recording, ClassTable.from_config(config))
+        score_scale = learn_scores(detections, scenes, config)
     frames = sum(len(drive.tokens) for drive in drives)
     tracked: dict[str, Boxes3D] = {}
     offset = 0
@@ -78,6 +77,17 @@ def track_results(
             tracked[token] = boxes.replace(track_id=(number + offset).astype(np.str_))
         offset += max((int(number.max()) for number in numbers if len(number)), default=0)
     return Results(tracked, detections.meta)
+
+
+def learn_scores(detections: Results, scenes: Sequence[Scene], config: TrackerConfig | None = None) -> ScoreScale:
+    """What a detector's scores mean, from all of its boxes in some scenes, without annotations.
+
+    Args:
+        detections: boxes of every frame of `scenes`.
+        scenes: the drives. config: the tracker's settings.
+    """
+    drives = ([(detections.boxes[frame.token], frame.timestamp_us) for frame in scene.frames] for scene in scenes)
+    return learn_from_drives(drives, ClassTable.from_config(config or TrackerConfig()))
 
 
 def _drive(scene: Scene, boxes: Mapping[str, Boxes3D], camera_boxes: CameraBoxes) -> _Drive:

@@ -107,7 +107,8 @@ class ScoreScale:
         for reading, weight in zip(readings, weights, strict=True):
             log_odds += (weight @ grid.slope) * reading.value - weight @ (grid.slope * grid.middle)
             log_odds -= weight.sum() * reading.lasting_clutter
-        return log_odds / sum(weight.sum() for weight in weights)
+        mean: FloatArray = log_odds / sum(weight.sum() for weight in weights)
+        return mean
 
     def _as_places(self) -> _Reading:
         place = (np.cumsum(self.count) - 0.5 * self.count) / self.count.sum()

@@ -16,7 +16,7 @@ from scenes.city.simulated_camera_detector import simulate_camera_boxes
 from scenes.city.simulated_detector import simulate_detections
 from scenes.geometry import pose_matrix, rotation_from_yaw
 from scenes.projected_boxes import projected_boxes
-from tracking import CameraEvidenceConfig, Tracker, TrackerConfig, track_results
+from tracking import CameraEvidenceConfig, ScoreScale, Tracker, TrackerConfig, track_results
 from tracking.camera_evidence import SeenCameras, camera_support
 
 CONFIG = CameraEvidenceConfig(least_iou=0.4, least_score=0.3)
@@ -24,8 +24,6 @@ KEY_FRAME_US = 500_000
 EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
 """Far from the origin, and turned; boxes are placed as it sees them."""
 TRUCK = LABEL_OF_CLASS["truck"]
-CAR_ODDS = np.exp(0.06 * (40 - 1))
-"""Of being true, for the only box of every frame."""
 
 
 @pytest.fixture(scope="session")
@@ -138,25 +136,26 @@ def test_a_score_rises_by_what_the_cameras_say(boxes_at) -> None:
     car = boxes_at([(20.0, 0.0)])
     scores = []
     for weight in (0.0, 1.0, 2.0):
-        config = TrackerConfig(camera_evidence=CameraEvidenceConfig(score_log_odds=weight))
-        tracker = Tracker(config)
+        config = TrackerConfig(camera_evidence=CameraEvidenceConfig(score_log_odds=weight), evidence_time_s=2.0)
+        tracker = Tracker(config, ScoreScale.unknown())
         scores.append(
             [float(tracker.step(car, index * KEY_FRAME_US, EGO, [looked(car)]).score[0]) for index in range(4)]
         )
     share = 1.0 - np.exp(-(np.array([0.0, 0.5, 1.0, 1.5]) + 0.5) / 2.0)
     for weight, got in zip((0.0, 1.0, 2.0), scores, strict=True):
-        odds = CAR_ODDS * np.exp(0.8 * weight)  # 0.8 is the 2D boxes' score
+        odds = np.exp(0.8 * weight)  # 0.8 is the 2D boxes' score
         np.testing.assert_allclose(got, odds / (1.0 + odds) * share)
 
 
 def test_a_score_rises_by_the_share_of_the_life_that_was_seen(boxes_at) -> None:
     car = boxes_at([(20.0, 0.0)])
-    tracker = Tracker(TrackerConfig(camera_evidence=CameraEvidenceConfig(score_log_odds=1.0)))
+    config = TrackerConfig(camera_evidence=CameraEvidenceConfig(score_log_odds=1.0), evidence_time_s=2.0)
+    tracker = Tracker(config, ScoreScale.unknown())
     seen_by, boxes = looked(car)
     nothing = [(seen_by, boxes.select(np.zeros(0, np.int64)))]
     for index, cameras in enumerate([[(seen_by, boxes)], nothing, nothing, [(seen_by, boxes)]]):
         output = tracker.step(car, index * KEY_FRAME_US, EGO, cameras)
-    odds = CAR_ODDS * np.exp(0.8 * 2 / 4)
+    odds = np.exp(0.8 * 2 / 4)
     assert output.score.tolist() == pytest.approx([odds / (1.0 + odds) * (1.0 - np.exp(-1.0))])
 
 

@@ -52,7 +52,7 @@ def boxes_near(tracks: Tracks, boxes_at, config: TrackerConfig, seed: int = 1, *
     }
     boxes = boxes_at(tracks.mean[:, :2] + rng.normal(0.0, 1.0, (count, 2)), **{**given, **columns})
     table = ClassTable.from_config(config)
-    return measure(boxes, config, table, ScoreScale.from_frames([]), SENSOR_XY_M)
+    return measure(boxes, config, table, ScoreScale.unknown(), SENSOR_XY_M)
 
 
 def copied(tracks: Tracks) -> Tracks:

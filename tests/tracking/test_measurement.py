@@ -32,7 +32,7 @@ def measured(boxes: Boxes3D, config: TrackerConfig = CONFIG) -> Measured:
 
 def scale_of(boxes: Boxes3D) -> ScoreScale:
     """As if they were all that a detector had ever said."""
-    return ScoreScale.from_frames([boxes.select(np.isfinite(boxes.score))])
+    return ScoreScale.unknown().with_frame(boxes.score[np.isfinite(boxes.score)])
 
 
 def test_measurements_know_which_boxes_they_are(boxes_at) -> None:

@@ -35,10 +35,16 @@ def same(first: Results, second: Results) -> bool:
     )
 
 
-def test_increasing_changes_of_a_detectors_scores_change_no_track(shared, real_scenes) -> None:
+def test_increasing_changes_of_scores_that_are_no_probabilities_change_no_track(shared, real_scenes) -> None:
     detections = real_detections(shared, real_scenes, "fastbev")
-    squeezed = {token: boxes.replace(score=0.85 + 0.06 * boxes.score) for token, boxes in detections.boxes.items()}
-    plain, other = (track_results(Results(boxes), real_scenes) for boxes in (detections.boxes, squeezed))
+    scales = (lambda score: 100.0 * score + 1.0, lambda score: np.exp(5.0 * score))
+    plain, other = (
+        track_results(
+            Results({token: boxes.replace(score=scale(boxes.score)) for token, boxes in detections.boxes.items()}),
+            real_scenes,
+        )
+        for scale in scales
+    )
     for token, boxes in plain.boxes.items():
         assert boxes.track_id.tolist() == other.boxes[token].track_id.tolist()
         np.testing.assert_allclose(boxes.score, other.boxes[token].score, atol=0.01)

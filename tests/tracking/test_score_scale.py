@@ -2,67 +2,104 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scenes import Boxes3D
 from tracking import ScoreScale
+from tracking.score_scale import probability
+
+FRAMES = 100
 
 
-def frames(boxes_at, transform=lambda score: score, count: int = 60) -> list[Boxes3D]:
+def learned(transform=lambda score: score, even: float = 0.5, steep: float = 8.0, count: int = 80) -> ScoreScale:
+    """From a detector whose boxes are true, and then followed nine times in ten, the likelier the higher they score."""
     rng = np.random.default_rng(0)
-    return [boxes_at(np.zeros((count, 2)), score=transform(rng.random(count))) for _ in range(20)]
+    scale = ScoreScale.unknown()
+    for _ in range(FRAMES):
+        score = rng.random(count)
+        true = rng.random(count) < probability(steep * (score - even))
+        followed = rng.random(count) < np.where(true, 0.9, 0.1)
+        scale = scale.with_frame(transform(score)).with_outcome(transform(score), followed.astype(np.float64))
+    return scale
 
 
-@pytest.mark.parametrize("transform", [np.sqrt, lambda score: 0.85 + 0.06 * score, np.exp])
-def test_increasing_changes_of_all_scores_change_nothing(boxes_at, transform) -> None:
-    plain = ScoreScale.from_frames(frames(boxes_at))
-    changed = ScoreScale.from_frames(frames(boxes_at, transform))
-    scores = np.concatenate([boxes.score for boxes in frames(boxes_at)])
-    at_nodes = np.isin(scores, plain.score)
-    assert at_nodes.sum() > 300
-    np.testing.assert_allclose(changed.of(transform(scores[at_nodes])), plain.of(scores[at_nodes]), atol=1e-12)
+def even_score(scale: ScoreScale) -> float:
+    """The score that is as likely true as not."""
+    scores = np.linspace(scale.score[0], scale.score[-1], 2001)
+    return float(np.interp(0.0, scale.of(scores), scores))
 
 
-def test_better_scores_never_mean_less(boxes_at) -> None:
-    scale = ScoreScale.from_frames(frames(boxes_at))
-    assert (np.diff(scale.of(np.linspace(-1.0, 2.0, 500))) >= 0.0).all()
+@pytest.mark.parametrize("transform", [np.exp, lambda score: 3.0 * score - 7.0, lambda score: 1e6 * score**3 - 5.0])
+def test_of_scores_that_are_no_probabilities_only_the_order_counts(transform) -> None:
+    plain, changed = learned(lambda score: 100.0 * score + 1.0), learned(transform)
+    nodes = plain.score[::50]
+    same = transform((nodes - 1.0) / 100.0)
+    np.testing.assert_allclose(changed.of(same), plain.of(nodes), atol=0.06)
 
 
-def test_fortieth_best_box_of_a_frame_is_as_likely_true_as_not(boxes_at) -> None:
-    scale = ScoreScale.from_frames(frames(boxes_at, count=80))
-    assert scale.of(np.array([0.5]))[0] == pytest.approx(0.0, abs=0.1)
+@pytest.mark.parametrize(
+    "transform", [lambda score: score, lambda score: 0.85 + 0.06 * score, lambda score: 9.0 * score]
+)
+@pytest.mark.parametrize("even", [0.3, 0.5, 0.7])
+def test_the_score_at_which_boxes_begin_to_be_followed_is_found(transform, even: float) -> None:
+    assert even_score(learned(transform, even)) == pytest.approx(
+        transform(even), abs=0.12 * (transform(1.0) - transform(0.0))
+    )
+
+
+def test_where_everything_is_followed_alike_less_is_said() -> None:
+    """Than where true boxes and clutter lie apart: slopes follow what is seen."""
+    spans = []
+    for steep in (3.0, 30.0):
+        low, high = learned(lambda score: 9.0 * score, steep=steep).of(np.array([3.6, 5.4]))
+        spans.append(high - low)
+    assert 0.0 < spans[0] < 0.8 * spans[1]
+
+
+@given(scores=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60), frames=st.integers(1, 5))
+def test_better_scores_never_mean_less(scores: list[float], frames: int) -> None:
+    given_scores = np.array(scores)
+    scale = ScoreScale.unknown()
+    for _ in range(frames):
+        scale = scale.with_frame(given_scores).with_outcome(given_scores, (given_scores > 0.0).astype(np.float64))
+    log_odds = scale.of(np.sort(np.concatenate([given_scores, np.linspace(-2e3, 2e3, 50)])))
+    assert (np.diff(log_odds) >= 0.0).all() and np.isfinite(log_odds).all() and np.abs(log_odds).max() <= 5.0
+
+
+def test_at_first_the_fortieth_best_box_of_a_frame_is_as_likely_true_as_not() -> None:
+    for count in (60, 80, 200):
+        scale = ScoreScale.unknown().with_frame(np.linspace(1.0, 2.0, count))
+        assert even_score(scale) == pytest.approx(2.0 - 40.0 / count, abs=0.02)
+
+
+def test_at_first_scores_spread_like_probabilities_are_read_as_such() -> None:
+    """The detector's word counts, however many boxes a frame has."""
+    rng = np.random.default_rng(0)
+    shares = probability(rng.normal(-1.0, 1.6, 400))
+    for count in (20, 400):
+        scale = ScoreScale.unknown().with_frame(shares[:count])
+        assert 0.25 < even_score(scale) < 0.5
+    assert even_score(ScoreScale.unknown().with_frame(0.85 + 0.06 * shares)) > 0.85
 
 
 def test_without_boxes_every_score_means_as_much_as_not() -> None:
-    for scale in (ScoreScale.unknown(), ScoreScale.from_frames([Boxes3D.empty()])):
+    nothing = np.zeros(0)
+    for scale in (ScoreScale.unknown(), ScoreScale.unknown().with_frame(nothing).with_outcome(nothing, nothing)):
         assert scale.of(np.array([-3.0, 0.0, 0.5, 7.0])).tolist() == [0.0] * 4
-
-
-def test_scores_that_are_not_finite_teach_nothing(boxes_at) -> None:
-    scores = np.array([0.1, 0.5, np.nan, np.inf, -np.inf, 0.9])
-    learned = ScoreScale.unknown().with_frame(boxes_at(np.zeros((6, 2)), score=scores))
-    assert learned.score.tolist() == [0.1, 0.5, 0.9] and learned.count.tolist() == [1.0, 1.0, 1.0]
+        assert scale.frames == 0
 
 
 @pytest.mark.parametrize("levels", [3, 100_000])
-def test_frame_by_frame_it_learns_what_all_frames_at_once_say(boxes_at, levels: int) -> None:
+def test_thinning_out_keeps_what_was_counted(levels: int) -> None:
     rng = np.random.default_rng(1)
-    recording = [
-        boxes_at(np.zeros((80, 2)), score=rng.integers(1, levels, 80) / levels if frame % 3 else np.full(80, 0.2))
-        for frame in range(120)
-    ]
+    recording = [rng.integers(1, levels, 80) / levels for _ in range(120)]
     scale = ScoreScale.unknown()
-    for boxes in recording:
-        scale = scale.with_frame(boxes)
+    for score in recording:
+        scale = scale.with_frame(score).with_outcome(score, (score > 0.4).astype(np.float64))
         assert len(scale.score) <= 1024
-    at_once = ScoreScale.from_frames(recording)
-    assert scale.frames == at_once.frames == 120
-    assert scale.count.sum() == at_once.count.sum() == 120 * 80
-    scores = np.linspace(0.05, 0.95, 50)
-    # Thinned out again and again: a box in a hundred may have changed its rank.
-    np.testing.assert_allclose(scale.of(scores), at_once.of(scores), atol=0.06 * 0.8 + 1e-9)
-
-
-def test_equal_scores_mean_the_same(boxes_at) -> None:
-    scale = ScoreScale.from_frames([boxes_at(np.zeros((50, 2)))] * 3)
-    # Fifty of a frame score at least as high.
-    np.testing.assert_allclose(scale.of(np.full(4, 0.8)), 0.06 * (40 - 50))
+    scores = np.concatenate(recording)
+    assert scale.frames == 120
+    assert scale.count.sum() == scale.judged.sum() == 120 * 80
+    assert scale.followed.sum() == (scores > 0.4).sum()
+    for score, below in zip(scale.score, np.cumsum(scale.count), strict=True):
+        assert abs((scores <= score).sum() - below) <= 0.01 * len(scores)

@@ -22,7 +22,13 @@ METRE_NOISE = MeasurementNoise(along_m=1.0, along_per_m=0.0, across_m=1.0, acros
 def settings(car: dict | None = None, **changed: object) -> TrackerConfig:
     """Gates of 3 standard deviations and 4 m; nothing is recovered."""
     classes = {"car": ClassConfig(**{"max_unseen_s": 100.0, **(car or {})})}
-    plain = {"noise": METRE_NOISE, "suppress_duplicates": False, "recovery_gate_scale": 0.0, "classes": classes}
+    plain = {
+        "gate_sigmas": 3.0,
+        "noise": METRE_NOISE,
+        "suppress_duplicates": False,
+        "recovery_gate_scale": 0.0,
+        "classes": classes,
+    }
     return TrackerConfig(**{**plain, **changed})
 
 
@@ -44,7 +50,7 @@ def partners(
 ) -> list[tuple[float, float] | None]:
     """For each track the place of its box, None without one."""
     table = ClassTable.from_config(config)
-    measured = measure(boxes, config, table, ScoreScale.from_frames([]), SENSOR_XY_M)
+    measured = measure(boxes, config, table, ScoreScale.unknown(), SENSOR_XY_M)
     last_xy_m = tracks.mean[:, :2] if last_xy_m is None else last_xy_m
     rows, columns = associate(tracks, measured, table, config, last_xy_m, NOW_US, GAP_S)
     assert len(set(rows.tolist())) == len(rows) == len(columns) == len(set(columns.tolist()))

@@ -67,7 +67,7 @@ def test_a_state_is_a_copy(boxes_at) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda state: state.clear(), "tracker state: version is None, this tracker reads version 3"),
+        (lambda state: state.clear(), "tracker state: version is None, this tracker reads version 4"),
         (lambda state: state.update(version=np.array(99)), "tracker state: version is 99"),
         (lambda state: state.pop("tracks.mean"), "tracker state: 'tracks.mean' is missing"),
         (
@@ -83,8 +83,12 @@ def test_a_state_is_a_copy(boxes_at) -> None:
             "tracker state: the columns of the tracks differ",
         ),
         (
+            lambda state: state.update({"waiting.score": np.zeros(99)}),
+            "tracker state: the columns of 'waiting' differ in length",
+        ),
+        (
             lambda state: state.update({"scale.count": np.zeros(99, state["scale.count"].dtype)}),
-            "tracker state: the columns of the score scale differ in length",
+            "tracker state: the columns of 'scale' differ in length",
         ),
     ],
 )

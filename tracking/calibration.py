@@ -1,0 +1,69 @@
+"""What has been learned of a detector's scores as a file, and in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from scenes import InputError
+from scenes.files import write_atomically
+from scenes.json_text import is_number, read_json
+from tracking.score_scale import ScoreScale, probability
+
+_VERSION: Final = 1
+_COLUMNS: Final = ("score", "count", "judged", "followed")
+_SHOWN_SHARES: Final = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
+
+
+def write_calibration(path: Path, scale: ScoreScale) -> None:
+    """Write a file for `read_calibration`, whole or not at all."""
+    columns = {name: getattr(scale, name).tolist() for name in _COLUMNS}
+    content = {"calibration_version": _VERSION, "frames": scale.frames, **columns}
+    write_atomically(path, json.dumps(content).encode())
+
+
+def read_calibration(path: Path) -> ScoreScale:
+    """What `write_calibration` wrote.
+
+    Raises:
+        InputError: no such file, or none that `streamtrack calibrate` wrote.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("calibration_version") != _VERSION:
+        raise InputError(f"{path}: not a calibration (calibration_version {_VERSION}) that streamtrack calibrate wrote")
+    columns = {name: _column(content.get(name), name, path) for name in _COLUMNS}
+    frames = content.get("frames")
+    if type(frames) is not int or frames < 1:
+        raise InputError(f"{path}: frames is {frames!r}, expected a whole number from 1 on")
+    if len({len(column) for column in columns.values()}) != 1 or not len(columns["score"]):
+        raise InputError(f"{path}: {', '.join(_COLUMNS)} are not of one length, or empty")
+    if (np.diff(columns["score"]) <= 0.0).any():
+        raise InputError(f"{path}: score is not ascending")
+    if min(columns[name].min() for name in _COLUMNS[1:]) < 0.0 or columns["count"].sum() <= 0.0:
+        raise InputError(f"{path}: {', '.join(_COLUMNS[1:])} are numbers of boxes, not negative")
+    return ScoreScale(**columns, frames=frames)
+
+
+def _column(value: Any, name: str, path: Path) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    if not isinstance(value, list) or not all(map(is_number, value)):
+        raise InputError(f"{path}: {name} is not a list of numbers")
+    return np.array(value, dtype=np.float64)
+
+
+def described(scale: ScoreScale) -> Iterator[tuple[str, ...]]:
+    """A table for people: score, share of boxes that score lower, share of those about it that are followed, and how
+    probably such a box is true; the header first."""
+    yield "score", "boxes below", "followed", "probably true"
+    below = np.cumsum(scale.count) / scale.count.sum()
+    shares = np.array([1.0, *_SHOWN_SHARES, 0.0])
+    for upper, share, lower in zip(shares, shares[1:], shares[2:], strict=False):
+        near = (below <= 0.5 * (upper + share)) & (below >= 0.5 * (share + lower))
+        judged = scale.judged[near].sum()
+        score = float(np.interp(share, below, scale.score))
+        followed = f"{scale.followed[near].sum() / judged:.2f}" if judged else "-"
+        true = float(probability(scale.of(np.array([score])))[0])
+        yield f"{score:.3g}", f"{share:.0%}", followed, f"{true:.2f}"
