@@ -16,7 +16,7 @@ any increasing change of the detector's scores.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -34,9 +34,11 @@ that looks like a truck makes many boxes, which are followed alike, and a drive 
 _USUAL_SPREAD, _SPREAD_OF_SPREADS = 1.6, 0.5
 """Standard deviation of the logits of a detector's probabilities, and of its logarithm from detector to detector."""
 _MOST_LOG_ODDS = 5.0
-_EDGES = np.linspace(-4.0, 5.0, 25)
-"""Values between which boxes are counted together."""
-_TABLE_SIZE = 512
+_N_BINS = 24
+_EDGES = (-4.0, 5.0)
+_BIN_WIDTH = (_EDGES[1] - _EDGES[0]) / _N_BINS
+"""Values are counted together in bins."""
+_TABLE_SIZE = 256
 
 
 def probability(log_odds: FloatArray) -> FloatArray:
@@ -79,7 +81,7 @@ class ScoreScale:
         """(N,) log odds of being true for boxes of these scores."""
         if not len(self.score):
             return np.zeros(len(score))
-        return np.interp(score, self.score, np.clip(self._log_odds(), -_MOST_LOG_ODDS, _MOST_LOG_ODDS))
+        return np.interp(score, self.score, np.clip(self._log_odds, -_MOST_LOG_ODDS, _MOST_LOG_ODDS))
 
     def _with(
         self, score: FloatArray, count: FloatArray, judged: FloatArray, followed: FloatArray, frames: int
@@ -97,6 +99,7 @@ class ScoreScale:
         columns = (np.diff(column[kept], prepend=0.0) for column in up_to)
         return ScoreScale(score[kept], *columns, frames=self.frames + frames)
 
+    @cached_property
     def _log_odds(self) -> FloatArray:
         """(K,) of being true: the mean over all rises under both readings, as probable as they are."""
         grid, readings = _grid(), [reading for reading in (self._as_places(), self._as_probabilities()) if reading]
@@ -127,15 +130,15 @@ class ScoreScale:
     def _belief(self, reading: _Reading) -> FloatArray:
         """(R,) log probability of each rise of the grid; its `low` and `high` are fitted, which is linear."""
         grid, weight = _grid(), 1.0 / (_VARIANCE * _BOXES_OF_A_KIND)
-        judged = weight * np.histogram(reading.value, _EDGES, weights=self.judged)[0]
-        followed = weight * np.histogram(reading.value, _EDGES, weights=self.followed)[0]
+        bin_ = np.minimum(((reading.value - _EDGES[0]) / _BIN_WIDTH).astype(np.int64), _N_BINS - 1)
+        judged = weight * np.bincount(bin_, self.judged, _N_BINS)
+        followed = weight * np.bincount(bin_, self.followed, _N_BINS)
         # Normal equations of the two levels, each with what is usual of it as one observation more.
         known = 1.0 / np.square(_FOLLOWED_SPREAD)
-        low_low = np.square(1.0 - grid.risen) @ judged + known[0]
-        high_high = np.square(grid.risen) @ judged + known[1]
-        low_high = ((1.0 - grid.risen) * grid.risen) @ judged
-        low_seen = (1.0 - grid.risen) @ followed + known[0] * _USUAL_FOLLOWED[0]
-        high_seen = grid.risen @ followed + known[1] * _USUAL_FOLLOWED[1]
+        low_low, low_high, high_high = (grid.squares @ judged).reshape(3, -1)
+        low_seen, high_seen = (grid.shares @ followed).reshape(2, -1)
+        low_low, high_high = low_low + known[0], high_high + known[1]
+        low_seen, high_seen = low_seen + known[0] * _USUAL_FOLLOWED[0], high_seen + known[1] * _USUAL_FOLLOWED[1]
         determinant = low_low * high_high - low_high**2
         low = (high_high * low_seen - low_high * high_seen) / determinant
         high = (low_low * high_seen - low_high * low_seen) / determinant
@@ -174,26 +177,30 @@ class _Reading:
 
 @dataclass(frozen=True)
 class _Grid:
-    """R rises of the share of followed boxes.
+    """R rises of the share of followed boxes, from 0 to 1 over the bins.
 
     Attributes:
         middle, slope: (R,).
-        risen: (R, 24) how far each has risen between two edges.
+        shares: (2 R, bins) how far each has to rise yet in a bin, and how far it has risen.
+        squares: (3 R, bins) their products: of the first with itself, of both, of the second with itself.
     """
 
     middle: FloatArray
     slope: FloatArray
-    risen: FloatArray
+    shares: FloatArray
+    squares: FloatArray
 
 
 @cache
 def _grid() -> _Grid:
     middle, slope = (axis.ravel() for axis in np.meshgrid(np.linspace(-3.0, 4.0, 29), np.geomspace(0.5, 6.0, 9)))
-    centres = 0.5 * (_EDGES[1:] + _EDGES[:-1])
-    return _Grid(middle, slope, probability(slope[:, None] * (centres - middle[:, None])))
+    centres = _EDGES[0] + _BIN_WIDTH * (np.arange(_N_BINS) + 0.5)
+    risen = probability(slope[:, None] * (centres - middle[:, None]))
+    rest = 1.0 - risen
+    return _Grid(middle, slope, np.concatenate([rest, risen]), np.concatenate([rest**2, rest * risen, risen**2]))
 
 
 def _logit(share: FloatArray) -> FloatArray:
     share = np.clip(share, 1e-9, 1.0 - 1e-9)
-    logit: FloatArray = np.clip(np.log(share / (1.0 - share)), _EDGES[0], _EDGES[-1])
+    logit: FloatArray = np.clip(np.log(share / (1.0 - share)), _EDGES[0], _EDGES[1])
     return logit

@@ -49,7 +49,7 @@ def test_there_is_a_command_for_each_tool(run: Run) -> None:
 def test_a_command_explains_itself_under_its_own_name(run: Run) -> None:
     code, printed, _ = run("track", "--help")
     assert code == 0
-    assert printed.startswith("usage: streamtrack track ") and "--learn-scores-from" in printed
+    assert printed.startswith("usage: streamtrack track ") and "--calibration" in printed
 
 
 def test_version_is_the_packages(run: Run) -> None:
@@ -139,7 +139,7 @@ def completed() -> Callable[..., set[str]]:
     ("words", "offered"),
     [
         (("tr",), {"track", "tracker_sensitivity", "train"}),
-        (("track", "--c"), {"--config", "--camera-evidence"}),
+        (("track", "--c"), {"--calibration", "--config", "--camera-evidence"}),
         (("evaluate", "co"), {"compare"}),
         (("evaluate", "tracking", "--rep"), {"--report"}),
         (("visualize", "--color-by", "id"), {"identity"}),
@@ -156,4 +156,4 @@ def test_bash_completes_commands_options_and_choices(
 def test_other_shells_are_served(run: Run, shell: str) -> None:
     code, script, _ = run("--completion", shell)
     assert code == 0
-    assert "learn-scores-from" in script
+    assert "calibration" in script

@@ -10,6 +10,7 @@ from streamtrack.completion import tool_parser
 
 TOOLS = sorted((Path(__file__).resolve().parents[2] / "tools").glob("*.py"))
 READ_A_SPLIT = {
+    "calibrate",
     "camera_evidence",
     "compare_methods",
     "evaluate",

@@ -277,19 +277,32 @@ def track_here(results: dict[str, Any], times_us: list[int]) -> dict[str, Any]:
     return tracked
 
 
-def test_scores_can_be_learned_from_another_recording(small_root: Path, refused, tmp_path: Path) -> None:
-    path, other, out = (tmp_path / name for name in ("detections.json", "other.json", "tracks.json"))
+def test_scores_can_be_learned_from_another_recording(small_root: Path, run, refused, tmp_path: Path) -> None:
+    path, other, learned, out = (
+        tmp_path / name for name in ("detections.json", "other.json", "detector.json", "tracks.json")
+    )
     path.write_text(json.dumps(content()))
-    crowd = [box("elsewhere", detection_score=0.9) for _ in range(80)]
-    other.write_text(json.dumps({"meta": {"use_camera": True}, "results": {"elsewhere": crowd}}))
-    counts = []
-    for more in ((), ("--learn-scores-from", other)):
+    data = content()
+    for token, boxes in data["results"].items():
+        # Three times in the same place, and a crowd that is better and nowhere twice.
+        for index in range(90):
+            place = [1000.0 + 37.0 * index, 500.0 * (1 + len(boxes)), 1.0]
+            boxes.append(box(token, detection_score=0.9, translation=place))
+    other.write_text(json.dumps(data))
+    root = ("--dataroot", small_root, "--version", "v1.0-small", "--split", "all")
+    code, printed, err = run("calibrate.py", other, *root, "--out", learned)
+    assert code == 0, err
+    assert "276 boxes of 3 frames" in printed and "probably true" in printed
+    scores = []
+    for more in ((), ("--calibration", learned)):
         done = track(small_root, path, out, *more)
         assert done.returncode == 0, done.stderr
-        counts.append([len(boxes) for boxes in read_tracks(out).boxes.values()])
-    assert counts == [[2, 2, 2], [0, 0, 0]]  # where 80 boxes of a frame are better, one of 0.7 is clutter
-    other.write_text(json.dumps({"meta": {"use_camera": True}, "results": {"elsewhere": []}}))
-    assert "no boxes to learn from" in refused(path, **{"learn-scores-from": other})
+        scores.append([boxes.score.max(initial=0.0) for boxes in read_tracks(out).boxes.values()])
+    assert scores[0] != scores[1]
+    other.write_text(json.dumps({"meta": {"use_camera": True}, "results": {token: [] for token in data["results"]}}))
+    code, _, err = run("calibrate.py", other, *root, "--out", learned)
+    assert code == 2 and "no boxes to learn from" in err
+    assert "not a calibration" in refused(path, calibration=path)
 
 
 def test_queries_ride_along(small_root: Path, tmp_path: Path) -> None:
