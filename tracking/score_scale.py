@@ -67,7 +67,7 @@ class ScoreScale:
     @classmethod
     def unknown(cls) -> ScoreScale:
         """Nothing seen yet."""
-        return cls(*(np.zeros(0) for _ in range(4)), frames=0)
+        return cls(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0), 0)
 
     def with_frame(self, score: FloatArray) -> ScoreScale:
         """What is known when the boxes (B,) of one more frame have been seen."""
@@ -96,8 +96,8 @@ class ScoreScale:
             # The lowest and the highest stay, and between them what parts the boxes evenly.
             counted = up_to[0][kept]
             kept = kept[np.unique(np.searchsorted(counted, np.linspace(counted[0], counted[-1], _TABLE_SIZE)))]
-        columns = (np.diff(column[kept], prepend=0.0) for column in up_to)
-        return ScoreScale(score[kept], *columns, frames=self.frames + frames)
+        count, judged, followed = (np.diff(column[kept], prepend=0.0) for column in up_to)
+        return ScoreScale(score[kept], count, judged, followed, self.frames + frames)
 
     @cached_property
     def _log_odds(self) -> FloatArray:
