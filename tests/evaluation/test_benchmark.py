@@ -33,6 +33,7 @@ def test_tracks_are_neither_perfect_nor_hopeless(root) -> None:
     assert 0.1 < evaluation.summary["mota"] < 0.9 and not evaluation.warnings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "evaluate"), [("tracking", evaluate_tracking), ("detection", evaluate_detection)])
 def test_engines_agree_on_the_city(task, evaluate, root) -> None:
     pytest.importorskip("nuscenes")

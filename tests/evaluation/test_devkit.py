@@ -20,6 +20,7 @@ def test_recorded_detections(detector, recorded, mini_val, capsys) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_recorded_tracks(recorded, mini_val, capsys) -> None:
     path, expected = recorded("fastbev", "tracks_centerpoint")
     evaluation = evaluate_tracking(path, mini_val, "v1.0-mini", "mini_val", engine="devkit")

@@ -15,6 +15,7 @@ from scenes.city import VAL_SPLIT, VERSION
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "demo.py"
 
 
+@pytest.mark.slow
 def test_demo_writes_tracks_metrics_videos_and_pages(tmp_path: Path) -> None:
     command = [sys.executable, TOOL, "--out", tmp_path, "--scenes", "1", "--frames", "4"]
     first = subprocess.run(command, check=True, capture_output=True, text=True)

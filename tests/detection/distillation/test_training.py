@@ -47,6 +47,7 @@ def distillation(tiny_config: Callable[..., Config], tmp_path: Path) -> Config:
     return config
 
 
+@pytest.mark.slow
 def test_resumed_distillation_equals_the_straight_one(distillation: Config, tmp_path: Path) -> None:
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
     train(distillation, work_dir=straight, launcher="none")

@@ -48,6 +48,7 @@ def _assert_equal_boxes(model: Any, compiled: Any, frames: int = 3) -> None:
             assert torch.equal(found.query_ids, expected.query_ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shipped", [False, True])
 def test_compiled_detector_gives_the_same_boxes(tiny_config: TinyConfig, shipped: bool) -> None:
     model = _model(read_config(ROOT / "configs/repdetr3d/city_r18.py") if shipped else tiny_config())
@@ -81,6 +82,7 @@ def test_a_frame_is_one_graph_that_is_made_once(tiny_config: TinyConfig, samplin
     assert counter.frame_count == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
 def test_compiled_dynamic_detector_gives_the_same_boxes(dynamic_config: TinyConfig, threshold: float) -> None:
     model = _model(dynamic_config(1, model__threshold=threshold))

@@ -69,6 +69,7 @@ def trained(tiny_city: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[i
     return {processes: folder / str(processes) for processes in (1, 2)}
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_with_twice_the_batch_trains(trained: dict[int, Path]) -> None:
     expected, found = (read_saved(trained[processes] / "iter_3.pth") for processes in (1, 2))
     assert len(expected["processes"]) == 1
@@ -79,13 +80,15 @@ def test_two_processes_train_what_one_with_twice_the_batch_trains(trained: dict[
     assert _logged(trained[2], "grad_norm") == pytest.approx(_logged(trained[1], "grad_norm"), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_validate_as_one(trained: dict[int, Path]) -> None:
     scores = {processes: _logged(trained[processes], "nuscenes/NDS") for processes in (1, 2)}
     assert len(scores[1]) == 1
     assert scores[2] == pytest.approx(scores[1], rel=1e-4)
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
 def test_several_processes_test_as_one(
     tiny_city: Path, trained: dict[int, Path], tmp_path: Path, processes: int
 ) -> None:
