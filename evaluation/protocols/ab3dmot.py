@@ -210,7 +210,8 @@ def _count(sequences: Sequence[_Sequence], was_matched: Sequence[BoolArray], thr
 
 def _identity_events(sequence: _Sequence, matched: IntArray) -> tuple[int, int]:
     """IDS and FRAG of a sequence."""
-    track = np.where(matched == FREE, FREE, sequence.pairs.predicted_track[matched])
+    track = np.full(len(matched), FREE)
+    track[matched != FREE] = sequence.pairs.predicted_track[matched[matched != FREE]]
     order = sequence.by_track
     return _switches_and_fragments(track[order], sequence.counted[order], sequence.first_of_track)
 
