@@ -95,14 +95,12 @@ def _prepared(sequence: KittiSequence, kind: str, neighbour: str) -> _Sequence:
     labels = sequence.labels.select(np.isin(sequence.labels.kind, [kind, neighbour]))
     tracks = sequence.tracks.select(sequence.tracks.kind == kind)
     pairs = scene_pairs(labels, tracks, sequence.n_frames, volume_iou)
-    track = pairs.predicted_track
-    mean = np.bincount(track, weights=tracks.score) / np.bincount(track) if len(track) else np.zeros(0)
     by_track = np.argsort(pairs.annotated_track, kind="stable")
     return _Sequence(
         pairs,
         labels.in_sight & (labels.kind == kind),
         tracks.is_small | in_regions(tracks, sequence.region_frame, sequence.region_px),
-        mean[track],
+        tracks.track_score,
         by_track,
         np.searchsorted(pairs.annotated_track[by_track], np.arange(pairs.annotated_track.max(initial=-1) + 2)),
     )

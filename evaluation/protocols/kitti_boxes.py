@@ -97,6 +97,13 @@ class KittiTracks(KittiBoxes):
         small: NDArray[np.bool_] = self.edges_px[:, 3] - self.edges_px[:, 1] <= _SMALLEST_PX
         return small
 
+    @property
+    def track_score(self) -> FloatArray:
+        """(N,) the mean of the scores of the boxes of the same track."""
+        track = np.unique(self.track, return_inverse=True)[1]
+        mean: FloatArray = (np.bincount(track, weights=self.score) / np.bincount(track))[track]
+        return mean
+
 
 @dataclass(frozen=True, eq=False)
 class KittiSequence:

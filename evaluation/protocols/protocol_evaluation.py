@@ -37,17 +37,19 @@ class ProtocolEvaluation:
         write_atomically(Path(folder, SUMMARY_FILE), json.dumps(self.summary, indent=2).encode())
 
     def table(self) -> str:
-        """One row a class, and one for each level of overlap besides."""
+        """One row a class, and one for each object inside a class's."""
         rows: dict[str, dict[str, float]] = {}
         for name, metrics in self.summary.items():
             rows[name] = {key: value for key, value in metrics.items() if not isinstance(value, dict)}
             rows |= {f"{name}, {key}": value for key, value in metrics.items() if isinstance(value, dict)}
-        header = list(next(iter(rows.values())))
-        lines = [[name, *(_cell(values[key]) for key in header)] for name, values in rows.items()]
+        header = list(dict.fromkeys(key for values in rows.values() for key in values))
+        lines = [[name, *(_cell(values.get(key)) for key in header)] for name, values in rows.items()]
         return text_table(["class", *header], lines)
 
 
-def _cell(value: float) -> str:
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "-"
     return str(value) if isinstance(value, int) else f"{value:.2f}"
 
 
