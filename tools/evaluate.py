@@ -31,6 +31,7 @@ from evaluation import (
 from evaluation.check import TOLERANCE, first_difference
 from evaluation.evaluation import Interpolation
 from evaluation.table import metrics_table
+from scenes import InputError
 from scenes.command import run_command
 
 _EVALUATE = {"detection": evaluate_detection, "tracking": evaluate_tracking}
@@ -114,6 +115,8 @@ def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> in
 
 
 def _evaluate_protocol(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
+    if arguments.interpolation != "devkit":
+        raise InputError("--interpolation is of nuScenes' metrics; KITTI's protocols fill no gaps of tracks")
     evaluation = evaluate_protocol(arguments.results, *where, arguments.protocol, partial=arguments.partial)
     _warn(evaluation.warnings)
     evaluation.write(arguments.out)

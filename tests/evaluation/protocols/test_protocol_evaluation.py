@@ -54,6 +54,13 @@ def test_an_unknown_protocol_is_refused(tracks, kitti_root, tmp_path) -> None:
     assert done.returncode == 2 and "invalid choice: 'kitti'" in done.stderr and not (tmp_path / "out").exists()
 
 
+def test_an_option_of_nuscenes_metrics_is_refused(tracks, kitti_root, tmp_path) -> None:
+    options = ("--protocol", "ab3dmot", "--interpolation", "corrected")
+    done = run(tracks, *where(kitti_root, tmp_path / "out"), *options)
+    assert done.returncode == 2 and "--interpolation is of nuScenes' metrics" in done.stderr
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
 def test_a_split_is_a_part_of_the_data_root(found_tracks, kitti_root, tmp_path) -> None:
     split = tmp_path / "split.txt"
     split.write_text("0007\n")
