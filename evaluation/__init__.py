@@ -3,8 +3,10 @@
 from evaluation.entrances import (
     DEFAULT_ENGINE,
     ENGINES,
+    PROTOCOLS,
     compare,
     evaluate_detection,
+    evaluate_protocol,
     evaluate_tracking,
     report_detection,
     report_tracking,
@@ -15,10 +17,12 @@ from evaluation.inputs import NotAnnotatedError
 __all__ = [
     "DEFAULT_ENGINE",
     "ENGINES",
+    "PROTOCOLS",
     "Evaluation",
     "NotAnnotatedError",
     "compare",
     "evaluate_detection",
+    "evaluate_protocol",
     "evaluate_tracking",
     "report_detection",
     "report_tracking",

@@ -6,18 +6,25 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from evaluation.evaluation import Evaluation, Interpolation, Task
 from evaluation.identity_warnings import identity_warnings
 from evaluation.inputs import Split, read_inputs
 from scenes import InputError, Results, read_detections, read_tracks
+from scenes.conversion.source_frames import read_source_frames
 from scenes.files import write_atomically
 from scenes.short_names import short_names
+
+if TYPE_CHECKING:
+    from evaluation.protocols.protocol_evaluation import ProtocolEvaluation
 
 Engine = Literal["ours", "devkit"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 DEFAULT_ENGINE: Engine = "ours"
+
+Protocol = Literal["ab3dmot", "kitti-hota"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 ANALYSIS_FILE = "analysis.json"
 
@@ -60,6 +67,35 @@ def evaluate_tracking(
 
     evaluation = tracking_metrics(inputs.results, inputs.scenes, interpolation=interpolation)
     return replace(evaluation, warnings=warnings)
+
+
+def evaluate_protocol(
+    tracks: Path | str | Results,
+    dataroot: Path | str,
+    version: str,
+    split: str,
+    protocol: Protocol,
+    *,
+    partial: bool = False,
+) -> ProtocolEvaluation:
+    """The metrics of a tracking result by a protocol of KITTI.
+
+    Args:
+        tracks, partial: as for `evaluate_tracking`.
+        dataroot, version, split: of a data root that `convert_data kitti` made.
+        protocol: `ab3dmot` compares boxes in space, over recall; `kitti-hota` rectangles in the image.
+
+    Raises:
+        NotAnnotatedError, InputError: as for `evaluate_tracking`; or the data root is not KITTI's.
+    """
+    inputs = read_inputs(tracks, Split(Path(dataroot), version, split), read_tracks, partial=partial)
+    from evaluation.protocols.protocol_evaluation import evaluate_kitti
+
+    evaluated = {scene.token for scene in inputs.scenes}
+    frames = read_source_frames(Path(dataroot), version, split)
+    frames = replace(frames, scenes=[scene for scene in frames.scenes if scene.token in evaluated])
+    evaluation = evaluate_kitti(inputs.results, frames, protocol)
+    return replace(evaluation, warnings=(*inputs.warnings, *evaluation.warnings))
 
 
 def evaluate_detection(

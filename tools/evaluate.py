@@ -1,14 +1,17 @@
 """Evaluate detection or tracking result files with the nuScenes metrics.
 
     streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR [--report]
+    streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR --protocol ab3dmot
     streamtrack evaluate detection RESULTS --dataroot D --version V --split S --out DIR [--report]
     streamtrack evaluate compare RESULTS RESULTS [...] [--task detection] --dataroot D --version V --split S
 
 Prints a table and writes `metrics_summary.json` and `metrics_details.json`, in the schema of nuscenes-devkit, to DIR.
+With --protocol tracks on KITTI are judged by AB3DMOT's metrics or HOTA, one object a class in `metrics_summary.json`.
 """
 
 import argparse
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -16,9 +19,11 @@ from typing import get_args
 from evaluation import (
     DEFAULT_ENGINE,
     ENGINES,
+    PROTOCOLS,
     NotAnnotatedError,
     compare,
     evaluate_detection,
+    evaluate_protocol,
     evaluate_tracking,
     report_detection,
     report_tracking,
@@ -26,6 +31,7 @@ from evaluation import (
 from evaluation.check import TOLERANCE, first_difference
 from evaluation.evaluation import Interpolation
 from evaluation.table import metrics_table
+from scenes import InputError
 from scenes.command import run_command
 
 _EVALUATE = {"detection": evaluate_detection, "tracking": evaluate_tracking}
@@ -45,6 +51,10 @@ def _parse_arguments() -> argparse.Namespace:
         how.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default: %(default)s")
         how.add_argument("--check", action="store_true", help="run both engines and compare all numbers")
         how.add_argument("--report", action="store_true", help="write report.html and report.md as well")
+        if task == "tracking":
+            how.add_argument(
+                "--protocol", choices=PROTOCOLS, help="of KITTI, on a data root that `convert_data kitti` made"
+            )
     tracking = commands.choices["tracking"]
     tracking.add_argument(
         "--interpolation",
@@ -80,6 +90,8 @@ def main() -> int:
 
 
 def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
+    if arguments.command == "tracking" and arguments.protocol:
+        return _evaluate_protocol(arguments, where)
     evaluate = partial(_EVALUATE[arguments.command], arguments.results, *where, partial=arguments.partial)
     if arguments.command == "tracking":
         evaluate = partial(evaluate, interpolation=arguments.interpolation)
@@ -88,8 +100,7 @@ def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> in
         evaluation = report(arguments.results, *where, arguments.out, partial=arguments.partial)
     else:
         evaluation = evaluate(engine=arguments.engine)
-    for warning in evaluation.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    _warn(evaluation.warnings)
     if arguments.check:
         difference = first_difference(evaluation, evaluate(engine="devkit"))
         if difference:
@@ -101,6 +112,22 @@ def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> in
     print(metrics_table(evaluation))
     print(f"written to {arguments.out}")
     return 0
+
+
+def _evaluate_protocol(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
+    if arguments.interpolation != "devkit":
+        raise InputError("--interpolation is of nuScenes' metrics; KITTI's protocols fill no gaps of tracks")
+    evaluation = evaluate_protocol(arguments.results, *where, arguments.protocol, partial=arguments.partial)
+    _warn(evaluation.warnings)
+    evaluation.write(arguments.out)
+    print(evaluation.table())
+    print(f"written to {arguments.out}")
+    return 0
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
     GIoU = |A n B| / |A u B| - (|C| - |A u B|) / |C|,   C the convex hull of both; in (-1, 1]
 
-(Rezatofighi et al. 2019). The intersection's corners are the corners of one rectangle inside the other and the
-crossings of their sides; around their middle they stand in order. The hull is wrapped point by point.
+(Rezatofighi et al. 2019). The hull is wrapped point by point.
 
 The tests' oracle is shapely, whose polygons take 1.8 times as long for 1,000 pairs and 2.4 times for 10,000.
 """
@@ -11,26 +10,15 @@ The tests' oracle is shapely, whose polygons take 1.8 times as long for 1,000 pa
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scenes.geometry import FloatArray
-
-_CORNERS = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
-"""Anticlockwise, in halves of length and width."""
+from scenes.rotated_rectangles import cross, intersection_area, polygon_area
 
 _TOUCHING = 1e-9
-"""Shares of sides, and angles, that count as none: sides that lie on one line must not be lost to rounding."""
+"""Angles, and shares of sizes, that count as none: sides that lie on one line must not be lost to rounding."""
 
 _AROUND = 2.0 * np.pi - 1e-6
 """A side of this heading would span no area with the lowest point."""
-
-
-def rectangle_corners(xy_m: FloatArray, yaw_rad: FloatArray, size_wl_m: FloatArray) -> FloatArray:
-    """(P, 4, 2) corners, anticlockwise, of bodies at (P, 2) that face (P,) with width and length (P, 2)."""
-    along = 0.5 * size_wl_m[:, 1, None] * np.stack([np.cos(yaw_rad), np.sin(yaw_rad)], axis=1)
-    across = 0.5 * size_wl_m[:, 0, None] * np.stack([-np.sin(yaw_rad), np.cos(yaw_rad)], axis=1)
-    corners: FloatArray = xy_m[:, None] + _CORNERS[:, :1] * along[:, None] + _CORNERS[:, 1:] * across[:, None]
-    return corners
 
 
 def giou(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -40,58 +28,11 @@ def giou(first: FloatArray, second: FloatArray) -> FloatArray:
     # Near the origin, where differences of coordinates keep their digits.
     middle = first.mean(axis=1, keepdims=True)
     first, second = first - middle, second - middle
-    overlap = _intersection_area(first, second)
-    union = _area(first) + _area(second) - overlap
+    overlap = intersection_area(first, second)
+    union = polygon_area(first) + polygon_area(second) - overlap
     hull = _hull_area(np.concatenate([first, second], axis=1))
     value: FloatArray = overlap / union - (hull - union) / hull
     return value
-
-
-def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
-    product: FloatArray = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-    return product
-
-
-def _area(polygon: FloatArray) -> FloatArray:
-    """(P,) areas of polygons (P, K, 2) whose corners stand anticlockwise; repeated corners do no harm."""
-    area: FloatArray = 0.5 * _cross(polygon, np.roll(polygon, -1, axis=1)).sum(axis=1)
-    return area
-
-
-def _intersection_area(first: FloatArray, second: FloatArray) -> FloatArray:
-    crossings, crossed = _crossings(first, second)
-    points = np.concatenate([first, second, crossings], axis=1)
-    inside = np.concatenate([_inside(first, second), _inside(second, first), crossed], axis=1)
-    count = np.maximum(inside.sum(axis=1), 1)
-    middle = np.where(inside[:, :, None], points, 0.0).sum(axis=1) / count[:, None]
-    offset = np.where(inside[:, :, None], points - middle[:, None], 0.0)
-    angle = np.where(inside, np.arctan2(offset[:, :, 1], offset[:, :, 0]), np.inf)
-    ordered = np.take_along_axis(offset, np.argsort(angle, axis=1)[:, :, None], axis=1)
-    # Those that do not count come last; put on the first one they span no area.
-    absent = np.arange(ordered.shape[1]) >= inside.sum(axis=1)[:, None]
-    return _area(np.where(absent[:, :, None], ordered[:, :1], ordered))
-
-
-def _inside(points: FloatArray, polygon: FloatArray) -> NDArray[np.bool_]:
-    """(P, 4) which points (P, 4, 2) lie in, or on the border of, a rectangle (P, 4, 2)."""
-    sides = np.roll(polygon, -1, axis=1) - polygon
-    left = _cross(sides[:, None], points[:, :, None] - polygon[:, None])
-    inside: NDArray[np.bool_] = (left >= -_TOUCHING * _cross(sides[:, 0], sides[:, 1])[:, None, None]).all(axis=2)
-    return inside
-
-
-def _crossings(first: FloatArray, second: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """(P, 16, 2) where the sides of two rectangles meet, and (P, 16) whether they do."""
-    a = np.roll(first, -1, axis=1) - first
-    b = np.roll(second, -1, axis=1) - second
-    start = second[:, None] - first[:, :, None]
-    parallel = _cross(a[:, :, None], b[:, None])
-    scale = np.where(np.abs(parallel) > _TOUCHING, parallel, np.inf)
-    along_a, along_b = _cross(start, b[:, None]) / scale, _cross(start, a[:, :, None]) / scale
-    low, high = -_TOUCHING, 1.0 + _TOUCHING
-    meet = np.isfinite(scale) & (along_a >= low) & (along_a <= high) & (along_b >= low) & (along_b <= high)
-    points = first[:, :, None] + along_a[..., None] * a[:, :, None]
-    return points.reshape(len(first), 16, 2), meet.reshape(len(first), 16)
 
 
 def _hull_area(points: FloatArray) -> FloatArray:
@@ -112,6 +53,6 @@ def _hull_area(points: FloatArray) -> FloatArray:
         heading = heading + turn[each, following] - _TOUCHING
         # Around. The point itself may be passed by, if it lies on a side of the hull.
         wrapping &= heading < _AROUND
-        doubled += wrapping * _cross(points[each, current] - origin, points[each, following] - origin)
+        doubled += wrapping * cross(points[each, current] - origin, points[each, following] - origin)
         current = following
     return 0.5 * doubled

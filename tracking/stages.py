@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from scenes import NO_QUERY
 from scenes.geometry import FloatArray
+from scenes.rotated_rectangles import rectangle_corners
 from tracking.association import ASSIGNMENTS, IndexArray, Pairs, mahalanobis_distance, near_pairs
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.filtering import observe
-from tracking.footprints import giou, rectangle_corners
+from tracking.footprints import giou
 from tracking.lifetime import patience_s, unsupported_s
 from tracking.measurement import Measured
 from tracking.tracks import Tracks

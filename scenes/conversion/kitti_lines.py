@@ -32,7 +32,7 @@ from scenes.scene import Camera, Frame, Scene
 ScoreUnit = Literal["logit", "probability"]
 
 _TYPE_OF_CODE: Final = {"1": "Pedestrian", "2": "Car", "3": "Cyclist"}
-_TYPE_OF_LABEL: Final = {
+TYPE_OF_LABEL: Final = {
     LABEL_OF_CLASS[name]: type_
     for name, type_ in {"car": "Car", "truck": "Truck", "pedestrian": "Pedestrian", "bicycle": "Cyclist"}.items()
 }
@@ -142,7 +142,7 @@ def write_kitti_lines(results: Results, frames: SourceFrames, folder: Path, scor
         lines: list[str] = []
         for name, frame in frames.by_name(scene).items():
             boxes = results.boxes[frame.token]
-            camera = _label_camera(scene, frame)
+            camera = label_camera(scene, frame)
             lines += _frame_lines(
                 name, boxes, camera, frames.global_from_labels(scene, frame), scores, number_of, left_out
             )
@@ -154,7 +154,12 @@ def write_kitti_lines(results: Results, frames: SourceFrames, folder: Path, scor
     return tuple(f"{count} {what} left out" for what, count in left_out.items() if count)
 
 
-def _label_camera(scene: Scene, frame: Frame) -> Camera:
+def label_camera(scene: Scene, frame: Frame) -> Camera:
+    """The camera in whose images KITTI's labels and results lie.
+
+    Raises:
+        InputError: the scene does not have it.
+    """
     camera = next((camera for camera in frame.cameras if camera.name == "image_02"), None)
     if camera is None:
         raise InputError(f"scene {scene.name!r}: no camera image_02, whose images KITTI's results belong to")
@@ -170,17 +175,13 @@ def _frame_lines(
     number_of: dict[str, int],
     left_out: Counter[str],
 ) -> list[str]:
-    known = np.array([label in _TYPE_OF_LABEL for label in boxes.label.tolist()], dtype=np.bool_)
+    known = np.array([label in TYPE_OF_LABEL for label in boxes.label.tolist()], dtype=np.bool_)
     left_out["boxes of classes that KITTI does not have"] += int((~known).sum())
     boxes = boxes.select(known)
     seen, edges_px, _, _ = projected_boxes(boxes, camera)
     left_out["boxes out of the camera's sight"] += len(boxes) - len(seen)
-    boxes = boxes.select(seen).transform(invert_pose(global_from_rectified))
-    forward = (
-        Rotation.from_quat(boxes.rotation, scalar_first=True).as_matrix()[:, :, 0] if len(boxes) else np.zeros((0, 3))
-    )
-    ry = np.arctan2(-forward[:, 2], forward[:, 0])
-    bottom = boxes.center_m + 0.5 * boxes.size_wlh_m[:, 2:] * [0.0, 1.0, 0.0]
+    boxes = boxes.select(seen)
+    bottom, ry = bottom_and_ry(boxes, global_from_rectified)
     alpha = (ry - np.arctan2(bottom[:, 0], bottom[:, 2]) + np.pi) % (2 * np.pi) - np.pi
     written = _logit(boxes.score) if scores == "logit" else boxes.score
     numbers = np.column_stack([alpha, edges_px, boxes.size_wlh_m[:, [2, 0, 1]], bottom, ry, written])
@@ -189,8 +190,18 @@ def _frame_lines(
     for identity, label, row in zip(identities, boxes.label.tolist(), numbers.tolist(), strict=True):
         track = "" if identity is None else f" {number_of.setdefault(identity, len(number_of))}"
         fields = " ".join(f"{value:.6f}" for value in row)
-        lines.append(f"{name}{track} {_TYPE_OF_LABEL[label]} -1 -1 {fields}")
+        lines.append(f"{name}{track} {TYPE_OF_LABEL[label]} -1 -1 {fields}")
     return lines
+
+
+def bottom_and_ry(boxes: Boxes3D, global_from_rectified: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(N, 3) centres of the bottom faces in rectified camera coordinates, and (N,) rotation about their y, radians."""
+    in_rectified = boxes.transform(invert_pose(global_from_rectified))
+    bottom = in_rectified.center_m + 0.5 * in_rectified.size_wlh_m[:, 2:] * [0.0, 1.0, 0.0]
+    if not len(boxes):
+        return bottom, np.zeros(0)
+    forward = Rotation.from_quat(in_rectified.rotation, scalar_first=True).as_matrix()[:, :, 0]
+    return bottom, np.arctan2(-forward[:, 2], forward[:, 0])
 
 
 def _logit(probability: FloatArray) -> FloatArray:

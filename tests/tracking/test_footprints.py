@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import MultiPoint, Polygon
 
-from tracking.footprints import giou, rectangle_corners
+from scenes.rotated_rectangles import rectangle_corners
+from tracking.footprints import giou
 
 SIZES_M = st.floats(0.1, 15.0)
 YAWS = st.one_of(st.floats(-4.0, 4.0), st.sampled_from([0.0, np.pi / 2, np.pi, -np.pi / 2]))
