@@ -13,6 +13,7 @@ from scenes.boxes import Boxes3D
 from scenes.errors import InputError
 from scenes.geometry import FloatArray, invert_pose, transform_points
 from scenes.image_size import image_size_px
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ class Annotations:
     """The annotated boxes of one key frame.
 
     Attributes:
-        boxes: N boxes of the ten classes in global coordinates; `track_id` is the instance token, the
+        boxes: N boxes of the data root's classes in global coordinates; `track_id` is the instance token, the
             velocity follows the devkit's `box_velocity`, the score is 1.
         num_lidar_pts, num_radar_pts: (N,) points inside a box.
         visibility: (N,) 1 (0-40% visible) to 4 (80-100%), 0 where it is not given.
@@ -135,6 +136,7 @@ class Scene:
         token, name, description: as in the scene table; the name (`scene-0103`) is what splits list.
         location: where the log was recorded (`boston-seaport`).
         frames: the key frames.
+        taxonomy: the classes of the data root: what the labels of its boxes mean.
     """
 
     token: str
@@ -142,6 +144,7 @@ class Scene:
     description: str
     location: str
     frames: tuple[Frame, ...]
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def sample_tokens(self) -> tuple[str, ...]:

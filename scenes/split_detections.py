@@ -7,6 +7,7 @@ from scenes.results import Results, read_detections, select_samples
 from scenes.scene import Scene
 from scenes.splits import is_official_split
 from scenes.tables import read_sample_tokens
+from scenes.taxonomy import taxonomy_of
 
 
 def read_split_detections(
@@ -22,4 +23,4 @@ def read_split_detections(
     """
     known = () if is_official_split(split) else read_sample_tokens(dataroot, version)
     wanted = [token for scene in scenes for token in scene.sample_tokens]
-    return select_samples(read_detections(path), wanted, known, path)
+    return select_samples(read_detections(path, taxonomy_of(scenes)), wanted, known, path)

@@ -27,10 +27,10 @@ from scenes.conversion.lens import COEFFICIENTS, DistortionModel, Lens
 from scenes.conversion.point_files import SUFFIXES as POINT_SUFFIXES
 from scenes.conversion.point_files import read_point_file
 from scenes.conversion.pose_track import PoseTrack
-from scenes.conversion.text_files import Record, read_records, read_text, unknown_name
+from scenes.conversion.text_files import Record, read_records, read_text
 from scenes.conversion.video_frames import SUFFIXES as VIDEO_SUFFIXES
 from scenes.conversion.video_frames import VideoFrames
-from scenes.errors import InputError
+from scenes.errors import InputError, unknown_name
 from scenes.geometry import FloatArray, pose_matrix, rotation_from_yaw
 from scenes.image_size import image_size_px
 from scenes.table_rows import Quaternion, Vector

@@ -21,8 +21,8 @@ from scenes.classes import LABEL_OF_CLASS
 from scenes.conversion.found_boxes import Found, FrameBoxes, found_results, label_of_type, probability_of_logit
 from scenes.conversion.kitti import CATEGORIES, center_from_bottom, rotation_from_ry
 from scenes.conversion.source_frames import SourceFrames
-from scenes.conversion.text_files import Line, read_text, unknown_name
-from scenes.errors import InputError
+from scenes.conversion.text_files import Line, read_text
+from scenes.errors import InputError, unknown_name
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, invert_pose
 from scenes.projected_boxes import projected_boxes
