@@ -9,6 +9,7 @@ from scenes.results import (
     read_detections,
     read_tracks,
     select_samples,
+    shared_taxonomy,
     write_detections,
     write_tracks,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "read_taxonomy",
     "read_tracks",
     "select_samples",
+    "shared_taxonomy",
     "taxonomy_of",
     "write_detections",
     "write_tracks",

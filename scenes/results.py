@@ -30,7 +30,8 @@ from scenes.result_format import (
     ResultFormat,
     find_fault,
 )
-from scenes.taxonomy import NUSCENES, Taxonomy
+from scenes.scene import Scene
+from scenes.taxonomy import NUSCENES, Taxonomy, taxonomy_of
 
 CAMERA_META = {
     "use_camera": True,
@@ -152,6 +153,21 @@ def select_samples(results: Results, wanted: Collection[str], known: Collection[
     if foreign:
         raise InputError(f"{path}: sample '{foreign[0]}' does not belong to the split ({len(foreign)} do not)")
     return replace(results, boxes={token: results.boxes[token] for token in wanted})
+
+
+def shared_taxonomy(results: Results, scenes: Sequence[Scene]) -> Taxonomy:
+    """The classes of results and of the scenes that they are for.
+
+    Raises:
+        InputError: the labels of the results mean other classes than those of the scenes.
+    """
+    taxonomy = taxonomy_of(scenes) if scenes else results.taxonomy
+    if results.taxonomy != taxonomy:
+        raise InputError(
+            f"results with the classes of {results.taxonomy}, for scenes with those of {taxonomy}; "
+            "give the scenes' taxonomy where results are read or made"
+        )
+    return taxonomy
 
 
 def _read(path: Path, format_: ResultFormat, taxonomy: Taxonomy) -> Results:

@@ -128,6 +128,11 @@ class Taxonomy:
         """(C,) the range of each label."""
         return np.array([class_.range_m for class_ in self.classes], dtype=np.float64)
 
+    @cached_property
+    def racked_labels(self) -> tuple[int, ...]:
+        """The labels of what stands in bicycle racks, where nuScenes does not evaluate it."""
+        return tuple(label for label, name in enumerate(self.names) if name in ("bicycle", "motorcycle"))
+
     def label_of_category(self, category: str) -> int:
         """The label of an annotation category: `NO_CLASS` of a bicycle rack, `IGNORED` of one that takes no part."""
         return self._label_of_category.get(category, NO_CLASS if category == BIKE_RACK_CATEGORY else IGNORED)
