@@ -5,7 +5,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from scenes import InputError, Scene, read_detections, read_scenes, read_split_detections, write_tracks
+from scenes import (
+    InputError,
+    Scene,
+    Taxonomy,
+    read_detections,
+    read_scenes,
+    read_split_detections,
+    read_taxonomy,
+    write_tracks,
+)
 from scenes.boxes2d import CameraBoxes
 from scenes.coco_results import read_coco_boxes
 from scenes.command import add_workers, run_command
@@ -40,7 +49,8 @@ def main() -> None:
         help="COCO results of a 2D detector in the camera images, and the COCO data set that it ran on",
     )
     arguments = parser.parse_args()
-    config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
+    taxonomy = read_taxonomy(arguments.dataroot)
+    config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root, annotations=False)
     detections = read_split_detections(arguments.detections, scenes, *root)
@@ -59,7 +69,7 @@ def main() -> None:
         config,
         arguments.workers,
         offline=arguments.offline,
-        score_scale=_score_scale(arguments.learn_scores_from),
+        score_scale=_score_scale(arguments.learn_scores_from, taxonomy),
         camera_evidence=camera_boxes,
     )
     write_tracks(arguments.out, tracks)
@@ -68,10 +78,10 @@ def main() -> None:
     print(f"{len(scenes)} scenes, {len(tracks.boxes)} frames: {boxes} boxes of {identities} tracks -> {arguments.out}")
 
 
-def _score_scale(recording: Path | None) -> ScoreScale | None:
+def _score_scale(recording: Path | None, taxonomy: Taxonomy) -> ScoreScale | None:
     if recording is None:
         return None
-    scale = ScoreScale.from_frames(read_detections(recording).boxes.values())
+    scale = ScoreScale.from_frames(read_detections(recording, taxonomy).boxes.values())
     if not len(scale.score):
         raise InputError(f"{recording}: no boxes to learn from what scores mean")
     return scale
