@@ -238,9 +238,10 @@ def taxonomy_of(scenes: Iterable[Scene]) -> Taxonomy:
     Raises:
         InputError: they have different ones.
     """
-    found = list(dict.fromkeys(scene.taxonomy for scene in scenes))
-    if len(found) > 1:
-        raise InputError(f"scenes with different classes: {found[0]} and {found[1]}")
+    found = [scene.taxonomy for scene in scenes]
+    for other in found[1:]:
+        if other is not found[0] and other != found[0]:
+            raise InputError(f"scenes with different classes: {found[0]} and {other}")
     return found[0] if found else NUSCENES
 
 

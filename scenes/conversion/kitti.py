@@ -22,6 +22,7 @@ from scenes.conversion.text_files import Line, read_lines
 from scenes.errors import InputError, unknown_name
 from scenes.geometry import FloatArray, invert_pose
 from scenes.image_size import image_size_px
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 CATEGORIES: Final = {
     "Car": "vehicle.car",
@@ -75,6 +76,7 @@ class KittiSource:
     path: Path
     format: str = "kitti"
     version: str = "v1.0-kitti"
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def categories(self) -> Mapping[str, str]:
