@@ -139,7 +139,11 @@ def default_classes(taxonomy: Taxonomy) -> dict[str, ClassConfig]:
 
 def _default_class(class_: ObjectClass) -> ClassConfig:
     default = DEFAULT_CLASSES.get(class_.name, ClassConfig())
-    stated = {"gate_m": class_.gate_m, "speed_mps": class_.speed_mps, "max_speed_mps": class_.max_speed_mps}
+    stated: dict[str, Any] = {
+        "gate_m": class_.gate_m,
+        "speed_mps": class_.speed_mps,
+        "max_speed_mps": class_.max_speed_mps,
+    }
     if class_.speed_mps is None and class_.max_speed_mps is not None:
         stated["speed_mps"] = max(_SPEED_SHARE * class_.max_speed_mps, _LEAST_SPEED_MPS)
     return replace(default, **{name: value for name, value in stated.items() if value is not None})

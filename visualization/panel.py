@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -72,7 +73,7 @@ def _draw_counts(
 def _draw_legend(image: Image, options: DrawingOptions, taxonomy: Taxonomy, left_px: int, top_px: int) -> None:
     """What colours and marks mean."""
     text_of_color, colors = _color_entry(options.color_by, taxonomy)
-    entries = [
+    entries: list[tuple[str, Callable[[Image, int, int], None]]] = [
         (text_of_color, partial(_draw_dots, colors=colors)),
         ("tinted face, short line: the front", _draw_box_mark),
     ]

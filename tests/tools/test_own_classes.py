@@ -208,8 +208,8 @@ def test_results_come_in_and_go_out_as_their_own_types(shared: Path, run: Run, t
     source = tmp_path / "source"
     for name in ("calib", "oxts", "label_02"):
         (source / name).mkdir(parents=True)
-        content = (shared / "kitti_tracking" / name / "0001.txt").read_text()
-        (source / name / "0001.txt").write_text(content)
+        content = (shared / "kitti_tracking" / name / "0000.txt").read_text()
+        (source / name / "0000.txt").write_text(content)
     root = tmp_path / "root"
     assert run("convert_data.py", "kitti", source, root, "--classes", taxonomy_file)[0] == 0
     scenes = read_scenes(root, "v1.0-kitti", "all")
@@ -217,7 +217,7 @@ def test_results_come_in_and_go_out_as_their_own_types(shared: Path, run: Run, t
     where = ["--dataroot", root, "--version", "v1.0-kitti", "--split", "all"]
     out = ["--kind", "detections", "--scores", "logit", "--out", tmp_path / "lines"]
     assert run("convert_results.py", "to-kitti", tmp_path / "boxes.json", *where, *out)[0] == 0
-    types = {line.split()[1] for line in (tmp_path / "lines" / "0001.txt").read_text().splitlines()}
+    types = {line.split()[1] for line in (tmp_path / "lines" / "0000.txt").read_text().splitlines()}
     assert types >= {"Car", "Van", "Cyclist"}
     assert run("convert_results.py", "kitti", tmp_path / "lines", *where, "--out", tmp_path / "back.json")[0] == 0
     content = json.loads((tmp_path / "back.json").read_text())["results"]
