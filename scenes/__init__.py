@@ -13,10 +13,10 @@ from scenes.results import (
     write_detections,
     write_tracks,
 )
-from scenes.scene import Annotations, Camera, Frame, Scene
+from scenes.scene import Annotations, Camera, Frame, Scene, taxonomy_of
 from scenes.split_detections import read_split_detections
 from scenes.tables import read_sample_tokens, read_scenes
-from scenes.taxonomy import NUSCENES, ObjectClass, Taxonomy, read_classes, read_taxonomy, taxonomy_of
+from scenes.taxonomy import NUSCENES, ObjectClass, Taxonomy, read_classes, read_taxonomy
 
 __all__ = [
     "CAMERA_META",

@@ -19,8 +19,8 @@ import numpy as np
 from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.coco import CocoCategory, CocoId, CocoImage, CocoResult, by_id, edges_in_image, read_coco
 from scenes.errors import InputError
-from scenes.scene import Camera, Scene
-from scenes.taxonomy import Taxonomy, taxonomy_of
+from scenes.scene import Camera, Scene, taxonomy_of
+from scenes.taxonomy import Taxonomy
 
 
 def _understood(taxonomy: Taxonomy) -> Mapping[str, int]:

@@ -30,8 +30,8 @@ from scenes.result_format import (
     ResultFormat,
     find_fault,
 )
-from scenes.scene import Scene
-from scenes.taxonomy import NUSCENES, Taxonomy, taxonomy_of
+from scenes.scene import Scene, taxonomy_of
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 CAMERA_META = {
     "use_camera": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -150,3 +151,16 @@ class Scene:
     def sample_tokens(self) -> tuple[str, ...]:
         """The tokens of the key frames, in order."""
         return tuple(frame.token for frame in self.frames)
+
+
+def taxonomy_of(scenes: Iterable[Scene]) -> Taxonomy:
+    """The classes that all of some scenes have; nuScenes' where there are no scenes.
+
+    Raises:
+        InputError: they have different ones.
+    """
+    found = [scene.taxonomy for scene in scenes]
+    for other in found[1:]:
+        if other is not found[0] and other != found[0]:
+            raise InputError(f"scenes with different classes: {found[0]} and {other}")
+    return found[0] if found else NUSCENES

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scenes.results import Results, read_detections, select_samples
-from scenes.scene import Scene
+from scenes.scene import Scene, taxonomy_of
 from scenes.splits import is_official_split
 from scenes.tables import read_sample_tokens
-from scenes.taxonomy import taxonomy_of
 
 
 def read_split_detections(

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,6 @@ from scenes.classes import (
 from scenes.errors import InputError, shown, unknown_name
 from scenes.geometry import FloatArray
 from scenes.json_text import is_number, read_json
-
-if TYPE_CHECKING:
-    from scenes.scene import Scene
 
 CLASSES_FILE: Final = "classes.json"
 
@@ -230,19 +227,6 @@ def read_classes(path: Path) -> Taxonomy:
     )
     # The same classes are the same, whoever lists them: they are then not called by the file.
     return NUSCENES if taxonomy == NUSCENES else taxonomy
-
-
-def taxonomy_of(scenes: Iterable[Scene]) -> Taxonomy:
-    """The classes that all of some scenes have; nuScenes' where there are no scenes.
-
-    Raises:
-        InputError: they have different ones.
-    """
-    found = [scene.taxonomy for scene in scenes]
-    for other in found[1:]:
-        if other is not found[0] and other != found[0]:
-            raise InputError(f"scenes with different classes: {found[0]} and {other}")
-    return found[0] if found else NUSCENES
 
 
 _KEYS: Final = (*(field_.name for field_ in fields(ObjectClass)), "parent")

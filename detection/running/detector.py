@@ -11,7 +11,6 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from detection.class_counts import check_class_counts
 from detection.config import building
 from detection.data import collate
 from detection.data.loading import build_loader
@@ -19,6 +18,7 @@ from detection.data.sample import FrameSample, Transform
 from detection.frames import FrameBatch
 from detection.global_boxes import boxes_by_sample, global_boxes
 from detection.registry import TRANSFORMS
+from detection.running.class_counts import check_class_counts
 from detection.running.trained import Progress, TrainedDetector, found_by_all, setting, trained_model
 from evaluation import Evaluation, evaluate_detection
 from scenes import NUSCENES, Boxes3D, InputError, Results, Taxonomy, read_taxonomy

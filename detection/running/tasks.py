@@ -15,13 +15,13 @@ import numpy as np
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
-from detection.class_counts import check_class_counts
 from detection.data.loading import batches, build_loader
 from detection.global_boxes import boxes_by_sample
 from detection.image_batch import ImageDetections, detections_by_image
 from detection.images2d.dataset import CocoDataset
 from detection.metrics.coco import write_coco_results
 from detection.registry import DATASETS
+from detection.running.class_counts import check_class_counts
 from detection.running.detector import Detector, detect, evaluate
 from detection.running.image_detector import (
     ImageDetector,

@@ -18,8 +18,7 @@ from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.city.simulated_detector import CLUTTER_SHARE, CONFUSED_LABEL, digest, sigmoid
 from scenes.geometry import FloatArray
 from scenes.projected_boxes import projected_boxes
-from scenes.scene import Annotations, Camera, Scene
-from scenes.taxonomy import taxonomy_of
+from scenes.scene import Annotations, Camera, Scene, taxonomy_of
 
 IntArray = NDArray[np.int64]
 

@@ -20,8 +20,7 @@ from scenes.boxes import Boxes3D
 from scenes.classes import DETECTION_CLASSES, LABEL_OF_CLASS
 from scenes.geometry import FloatArray, rotation_from_yaw
 from scenes.results import Results
-from scenes.scene import Frame, Scene
-from scenes.taxonomy import taxonomy_of
+from scenes.scene import Frame, Scene, taxonomy_of
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]

@@ -10,10 +10,10 @@ from pathlib import Path
 from scenes.conversion.drive_tables import LABEL_FRAME_TABLE
 from scenes.errors import InputError
 from scenes.geometry import FloatArray, pose_matrix
-from scenes.scene import Frame, Scene
+from scenes.scene import Frame, Scene, taxonomy_of
 from scenes.table_rows import Quaternion, Row, Vector, read_table
 from scenes.tables import read_scenes
-from scenes.taxonomy import Taxonomy, taxonomy_of
+from scenes.taxonomy import Taxonomy
 
 
 class _SampleRow(Row):
