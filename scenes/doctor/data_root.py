@@ -36,7 +36,8 @@ from scenes.taxonomy import read_taxonomy
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-_STATIC_CATEGORIES: Final = ("static_object.",)
+_STATIC_CATEGORIES: Final = ("movable_object.barrier", "movable_object.trafficcone", "static_object.")
+"""Of those that belong to no class."""
 _STATIC_ATTRIBUTES: Final = ("vehicle.parked",)
 _NOWHERE: Final = -1
 
