@@ -142,7 +142,7 @@ def write_kitti_lines(results: Results, frames: SourceFrames, folder: Path, scor
         InputError: the image size of a camera is not known, or the data root does not know KITTI's frames.
     """
     left_out: Counter[str] = Counter()
-    type_of_label = [type_of_class(class_, "kitti", _TYPE_OF_NAME) for class_ in frames.taxonomy.classes]
+    type_of_label = types_of_labels(frames.taxonomy)
     texts: list[str] = []
     for scene in frames.scenes:
         number_of: dict[str, int] = {}
@@ -166,6 +166,11 @@ def write_kitti_lines(results: Results, frames: SourceFrames, folder: Path, scor
         for temporary, text in zip(temporaries, texts, strict=True):
             temporary.write_text(text, encoding="utf-8")
     return tuple(f"{count} {what} left out" for what, count in left_out.items() if count)
+
+
+def types_of_labels(taxonomy: Taxonomy) -> list[str | None]:
+    """KITTI's type for results of each label; None for classes that it does not have."""
+    return [type_of_class(class_, "kitti", _TYPE_OF_NAME) for class_ in taxonomy.classes]
 
 
 def _label_camera(scene: Scene, frame: Frame) -> Camera:
