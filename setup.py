@@ -52,7 +52,7 @@ setup(
         "detection": ["py.typed", "weights/*"],
         "visualization": ["py.typed", "page/*"],
         "streamtrack.tools": ["*.sh"],
-        "streamtrack.configs": ["**/*.py"],
+        "streamtrack.configs": ["**/*.py", "**/*.json"],
     },
     entry_points={"console_scripts": ["streamtrack = streamtrack.command:main"]},
     install_requires=[

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from detection.frames import FrameBatch
 from detection.models.box_coder import Detections
-from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, Boxes3D, InputError
+from scenes import NUSCENES, Boxes3D, ObjectClass, Taxonomy
 
 _MOVING_MPS: Final = 0.2
 # Attribute of an object that moves and of one that does not; the speed rule that camera detectors are scored with
@@ -28,57 +28,71 @@ _ATTRIBUTES: Final = {
     "pedestrian": ("pedestrian.moving", "pedestrian.standing"),
     "traffic_cone": ("", ""),
 }
-_ATTRIBUTE_OF_LABEL: Final = np.array([_ATTRIBUTES[name] for name in DETECTION_CLASSES])
+_OF_MOTION: Final = (
+    ("vehicle.moving", "cycle.with_rider", "pedestrian.moving"),
+    ("vehicle.parked", "vehicle.stopped", "cycle.without_rider", "pedestrian.standing"),
+)
+
+
+def _attribute_of_label(taxonomy: Taxonomy) -> NDArray[np.str_]:
+    """(C, 2) the attribute of each class for what moves and for what does not, "" without one."""
+    return np.array([_attributes_of(class_) for class_ in taxonomy.classes], dtype=np.str_)
+
+
+def _attributes_of(class_: ObjectClass) -> tuple[str, ...]:
+    usual = _ATTRIBUTES.get(class_.name, ("", ""))
+    if all(name in ("", *class_.attributes) for name in usual) and any(usual):
+        return usual
+    return tuple(next((name for name in names if name in class_.attributes), "") for names in _OF_MOTION)
 
 
 def global_boxes(
-    detections: Sequence[Detections], frame: FrameBatch, classes: Sequence[str] = DETECTION_CLASSES
+    detections: Sequence[Detections],
+    frame: FrameBatch,
+    classes: Sequence[str] | None = None,
+    taxonomy: Taxonomy = NUSCENES,
 ) -> list[Boxes3D]:
     """The detections of each stream of a time step, in global coordinates.
 
     Args:
         detections: of B streams, in the lidar frame.
         frame: the time step that they were found in.
-        classes: what the detector's labels index.
+        classes: what the detector's labels index; None for those of the taxonomy in their order.
+        taxonomy: the classes of the data root, which the labels of the boxes mean.
 
     Returns:
         B `Boxes3D` with velocity, attribute, score and, of a detector that names its queries, `query_id`; best first.
 
     Raises:
-        InputError: a class is none of nuScenes' ten.
+        InputError: a class is none of the taxonomy's.
     """
-    labels = labels_of_classes(classes)
+    labels = taxonomy.labels(taxonomy.names if classes is None else classes)
+    attributes = _attribute_of_label(taxonomy)
     poses = frame.global_from_lidar.detach().cpu().numpy().astype(np.float64)
-    return [_lidar_boxes(found, labels).transform(_rigid(pose)) for found, pose in zip(detections, poses, strict=True)]
+    return [
+        _lidar_boxes(found, labels, attributes).transform(_rigid(pose))
+        for found, pose in zip(detections, poses, strict=True)
+    ]
 
 
 def boxes_by_sample(
-    detections: Sequence[Detections], batch: Mapping[str, Any], classes: Sequence[str] = DETECTION_CLASSES
+    detections: Sequence[Detections],
+    batch: Mapping[str, Any],
+    classes: Sequence[str] | None = None,
+    taxonomy: Taxonomy = NUSCENES,
 ) -> dict[str, Boxes3D]:
     """The detections of the last time step of a batch by sample token; see `global_boxes`.
 
     Args:
         detections: of B streams, in the lidar frame.
         batch: `{"frames": time steps}`, as the data loader gives it.
-        classes: what the detector's labels index.
+        classes, taxonomy: see `global_boxes`.
     """
     frame: FrameBatch = batch["frames"][-1]
-    return dict(zip(frame.sample_tokens, global_boxes(detections, frame, classes), strict=True))
+    return dict(zip(frame.sample_tokens, global_boxes(detections, frame, classes, taxonomy), strict=True))
 
 
-def labels_of_classes(classes: Sequence[str]) -> NDArray[np.int64]:
-    """For each class of a detector its index in `scenes.DETECTION_CLASSES`.
-
-    Raises:
-        InputError: a class is none of nuScenes' ten.
-    """
-    foreign = [name for name in classes if name not in LABEL_OF_CLASS]
-    if foreign:
-        raise InputError(f"class '{foreign[0]}' cannot be written: nuScenes has {', '.join(DETECTION_CLASSES)}")
-    return np.array([LABEL_OF_CLASS[name] for name in classes], dtype=np.int64)
-
-
-def _lidar_boxes(found: Detections, labels: NDArray[np.int64]) -> Boxes3D:
+def _lidar_boxes(found: Detections, labels: NDArray[np.int64], attribute_of_label: NDArray[np.str_]) -> Boxes3D:
     """The boxes of one stream in its lidar frame, best first."""
     order = found.scores.argsort(descending=True, stable=True)
     boxes = found.boxes[order].detach().cpu().double().numpy()
@@ -93,7 +107,7 @@ def _lidar_boxes(found: Detections, labels: NDArray[np.int64]) -> Boxes3D:
         label=label,
         score=found.scores[order].detach().cpu().double().numpy(),
         query_id=None if found.query_ids is None else found.query_ids[order].cpu().numpy(),
-        attribute=_ATTRIBUTE_OF_LABEL[label, np.where(moves, 0, 1)],
+        attribute=attribute_of_label[label, np.where(moves, 0, 1)],
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from scenes import LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D, Frame, Results, Scene
+from scenes import LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D, Frame, Results, Scene, taxonomy_of
 from scenes.geometry import FloatArray, rotation_from_yaw
 
 _POSITION_NOISE_M = 0.6
@@ -24,6 +24,7 @@ def disturbed_detections(scenes: Sequence[Scene], boxes_per_frame: int, seed: in
         boxes_per_frame: how many boxes a frame has at least.
         seed: of the disturbance.
     """
+    taxonomy_of(scenes).require_nuscenes("the benchmark")
     rng = np.random.default_rng(seed)
     return Results(
         {frame.token: _detections(frame, boxes_per_frame, rng) for scene in scenes for frame in scene.frames}
@@ -38,6 +39,7 @@ def disturbed_tracks(scenes: Sequence[Scene], clutter_per_frame: int, seed: int)
         clutter_per_frame: how many boxes of false tracks a frame has.
         seed: of the disturbance.
     """
+    taxonomy_of(scenes).require_nuscenes("the benchmark")
     rng = np.random.default_rng(seed)
     return Results({token: boxes for scene in scenes for token, boxes in _tracks(scene, clutter_per_frame, rng)})
 

@@ -15,7 +15,8 @@ the 101 recalls and averaged from recall 0.11 to the highest; 1 if that is not r
     trans, scale, orient, vel, attr: `evaluation.engine.detection_errors`
 
 What an annotation lacks (velocity, attribute) is left out of the mean. Traffic cones have no orientation, velocity and
-attribute errors, barriers no velocity and attribute errors.
+attribute errors, barriers no velocity and attribute errors: round classes have no orientation error, static ones no
+velocity error, and classes without attributes no attribute error. An error that no class has is left out of the NDS.
 
     NDS = (5 mAP + sum over the five errors of (1 - min(1, mean over classes))) / 10
 """
@@ -40,23 +41,18 @@ from evaluation.engine.box_table import (
     evaluated_predictions,
     predicted_boxes,
 )
-from evaluation.engine.configuration import DETECTION_CONFIG, range_of_label_m
+from evaluation.engine.configuration import DETECTION_CONFIG, detection_config, range_of_label_m
 from evaluation.engine.detection_errors import detection_errors, running_mean
 from evaluation.engine.distance import product_rounding, rounded_product
 from evaluation.evaluation import Evaluation
-from scenes import LABEL_OF_CLASS, InputError, Results, Scene
+from scenes import InputError, ObjectClass, Results, Scene, shared_taxonomy
 from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
-CLASSES: tuple[str, ...] = tuple(DETECTION_CONFIG["class_range"])
 MATCHING_DISTANCES_M: tuple[float, ...] = tuple(DETECTION_CONFIG["dist_ths"])
 ERRORS = ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err")
 N_RECALLS = 101
 
-_UNDEFINED_ERRORS = {
-    "traffic_cone": ("attr_err", "vel_err", "orient_err"),
-    "barrier": ("attr_err", "vel_err"),
-}
 _MIN_RECALL: float = DETECTION_CONFIG["min_recall"]
 _MIN_PRECISION: float = DETECTION_CONFIG["min_precision"]
 
@@ -69,13 +65,13 @@ class ClassDetections:
     """The annotations and predictions of one class.
 
     Attributes:
-        name: the class.
+        class_: the class.
         annotated: annotations, frame after frame.
         predicted: predictions of all classes, which are many: they are not copied class by class.
         rows: (P,) those of this class, in the order in which they are matched.
     """
 
-    name: str
+    class_: ObjectClass
     annotated: BoxTable
     predicted: BoxTable
     rows: IntArray
@@ -94,7 +90,7 @@ class ClassDetections:
         """The errors (M,) of the true positives, for the annotation (P,) that each prediction takes, -1 for none."""
         is_match = match >= 0
         truth = self.annotated.boxes.select(match[is_match])
-        return detection_errors(truth, self.predicted.boxes.select(self.rows[is_match]), self.name)
+        return detection_errors(truth, self.predicted.boxes.select(self.rows[is_match]), thin=self.class_.thin)
 
 
 def detection_metrics(results: Results, scenes: Sequence[Scene]) -> Evaluation:
@@ -112,33 +108,45 @@ def detection_metrics(results: Results, scenes: Sequence[Scene]) -> Evaluation:
     classes = prepare_detections(results, scenes)
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         by_class = list(executor.map(detection_curves, classes))
-    curves = dict(zip(CLASSES, by_class, strict=True))
+    curves = {class_.class_: of_class for class_, of_class in zip(classes, by_class, strict=True)}
     summary = summarise(curves)
-    summary |= {"eval_time": time.perf_counter() - started, "cfg": DETECTION_CONFIG, "meta": dict(results.meta)}
+    summary |= {
+        "eval_time": time.perf_counter() - started,
+        "cfg": detection_config(results.taxonomy),
+        "meta": dict(results.meta),
+    }
     details = {
-        f"{name}:{distance_m}": {key: values.tolist() for key, values in at_distance.items()}
-        for name, of_class in curves.items()
+        f"{class_.name}:{distance_m}": {key: values.tolist() for key, values in at_distance.items()}
+        for class_, of_class in curves.items()
         for distance_m, at_distance in of_class.items()
     }
     return Evaluation("detection", summary, details)
 
 
 def prepare_detections(results: Results, scenes: Sequence[Scene]) -> list[ClassDetections]:
-    """Filter the boxes, sort the predictions and part them by class, in the order of `CLASSES`."""
+    """Filter the boxes, sort the predictions and part them by class, in the order of `detection_config`.
+
+    Raises:
+        InputError: the results have other classes than the scenes.
+    """
+    taxonomy = shared_taxonomy(results, scenes)
+    config = detection_config(taxonomy)
     frame_of_token = {frame.token: frame for scene in scenes for frame in scene.frames}
     frames = [frame_of_token[token] for token in results.boxes]
-    ranges_m = range_of_label_m(DETECTION_CONFIG)
+    ranges_m = range_of_label_m(config, taxonomy)
     annotated, predicted = annotated_boxes(frames), predicted_boxes(frames, results.boxes)
-    annotated = annotated.select(evaluated_annotations(annotated, frames, ranges_m))
-    evaluated = evaluated_predictions(predicted, frames, ranges_m)
+    annotated = annotated.select(evaluated_annotations(annotated, frames, ranges_m, taxonomy))
+    evaluated = evaluated_predictions(predicted, frames, ranges_m, taxonomy)
 
     def of_class(name: str) -> ClassDetections:
-        label = LABEL_OF_CLASS[name]
+        label = taxonomy.label_of[name]
         rows = np.flatnonzero(evaluated & (predicted.boxes.label == label))
         descending = rows[np.argsort(predicted.boxes.score[rows], kind="stable")[::-1]]
-        return ClassDetections(name, annotated.select(annotated.boxes.label == label), predicted, descending)
+        return ClassDetections(
+            taxonomy.classes[label], annotated.select(annotated.boxes.label == label), predicted, descending
+        )
 
-    return [of_class(name) for name in CLASSES]
+    return [of_class(name) for name in config["class_range"]]
 
 
 def match_detections(class_: ClassDetections, distances_m: Sequence[float]) -> IntArray:
@@ -205,7 +213,9 @@ def precision_recall_curves(class_: ClassDetections, match: IntArray) -> Curves:
     """
     curves = curves_of_matches(class_.score, match >= 0, class_.errors(match), len(class_.annotated))
     if (np.diff(curves["confidence"]) > 0).any():
-        raise InputError(f"class '{class_.name}': negative scores, where the evaluation wants them between 0 and 1")
+        raise InputError(
+            f"class '{class_.class_.name}': negative scores, where the evaluation wants them between 0 and 1"
+        )
     return curves
 
 
@@ -239,13 +249,15 @@ def curves_of_matches(
     }
 
 
-def summarise(curves: Mapping[str, Mapping[float, Curves]]) -> dict[str, Any]:
+def summarise(curves: Mapping[ObjectClass, Mapping[float, Curves]]) -> dict[str, Any]:
     """AP, errors and NDS from the curves of every class, as the devkit's summary holds them."""
-    aps = {name: {str(d): average_precision(c["precision"]) for d, c in at.items()} for name, at in curves.items()}
+    aps = {
+        class_.name: {str(d): average_precision(c["precision"]) for d, c in at.items()} for class_, at in curves.items()
+    }
     class_aps = {name: float(np.mean(list(values.values()))) for name, values in aps.items()}
-    errors = {name: _class_errors(name, at[DETECTION_CONFIG["dist_th_tp"]]) for name, at in curves.items()}
-    mean_errors = {error: float(np.nanmean([values[error] for values in errors.values()])) for error in ERRORS}
-    scores = {error: max(0.0, 1.0 - value) for error, value in mean_errors.items()}
+    errors = {class_.name: _class_errors(class_, at[DETECTION_CONFIG["dist_th_tp"]]) for class_, at in curves.items()}
+    mean_errors = {error: _mean_over_classes([values[error] for values in errors.values()]) for error in ERRORS}
+    scores = {error: max(0.0, 1.0 - value) for error, value in mean_errors.items() if not np.isnan(value)}
     mean_ap = float(np.mean(list(class_aps.values())))
     weight = DETECTION_CONFIG["mean_ap_weight"]
     return {
@@ -254,7 +266,7 @@ def summarise(curves: Mapping[str, Mapping[float, Curves]]) -> dict[str, Any]:
         "mean_ap": mean_ap,
         "label_tp_errors": errors,
         "tp_errors": mean_errors,
-        "tp_scores": scores,
+        "tp_scores": {error: scores.get(error, float("nan")) for error in ERRORS},
         "nd_score": float(weight * mean_ap + sum(scores.values())) / (weight + len(scores)),
     }
 
@@ -284,8 +296,14 @@ def _first_index(min_recall: float) -> int:
     return round((N_RECALLS - 1) * min_recall) + 1
 
 
-def _class_errors(name: str, curves: Curves) -> dict[str, float]:
-    undefined = _UNDEFINED_ERRORS.get(name, ())
+def _mean_over_classes(errors: Sequence[float]) -> float:
+    """The mean of the classes that have an error; NaN where none has it."""
+    return float("nan") if np.isnan(errors).all() else float(np.nanmean(errors))
+
+
+def _class_errors(class_: ObjectClass, curves: Curves) -> dict[str, float]:
+    lacks = {"orient_err": class_.round, "vel_err": class_.static, "attr_err": not class_.attributes}
+    undefined = [error for error, is_lacking in lacks.items() if is_lacking]
     return {
         error: float("nan") if error in undefined else mean_error(curves[error], curves["confidence"])
         for error in ERRORS

@@ -21,7 +21,7 @@ from nuscenes.eval.tracking.evaluate import TrackingEval
 
 from evaluation.evaluation import Evaluation
 from evaluation.inputs import Inputs
-from scenes import InputError, write_detections, write_tracks
+from scenes import InputError, taxonomy_of, write_detections, write_tracks
 from scenes.table_rows import TABLE_NAMES
 
 _CUSTOM_SPLIT = "evaluated"
@@ -84,6 +84,7 @@ def _evaluation(task: Any, summary: dict[str, Any], details: dict[str, Any], met
 
 def _check(inputs: Inputs) -> None:
     """Refuse, with a reason, what the devkit would stop at with a traceback."""
+    taxonomy_of(inputs.scenes).require_nuscenes("the devkit")
     source = inputs.path or "results"
     frames = [frame for scene in inputs.scenes for frame in scene.frames]
     if all(len(boxes) == 0 for boxes in inputs.results.boxes.values()):

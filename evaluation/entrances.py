@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from evaluation.evaluation import Evaluation, Interpolation, Task
 from evaluation.identity_warnings import identity_warnings
 from evaluation.inputs import Split, read_inputs
-from scenes import InputError, Results, read_detections, read_tracks
+from scenes import InputError, Results, read_detections, read_taxonomy, read_tracks
 from scenes.conversion.source_frames import read_source_frames
 from scenes.files import write_atomically
 from scenes.short_names import short_names
@@ -139,7 +139,7 @@ def report_tracking(
     analysis = analyse_tracks(inputs.results, inputs.scenes, evaluation)
     evaluation.write(folder)
     write_atomically(Path(folder, ANALYSIS_FILE), json.dumps(analysis, indent=2).encode())
-    write_report(evaluation, analysis, _title(tracks, split), folder)
+    write_report(evaluation, analysis, _title(tracks, split), folder, inputs.results.taxonomy)
     return evaluation
 
 
@@ -151,7 +151,7 @@ def report_detection(
 
     evaluation = evaluate_detection(detections, dataroot, version, split, partial=partial)
     evaluation.write(folder)
-    write_report(evaluation, None, _title(detections, split), folder)
+    write_report(evaluation, None, _title(detections, split), folder, read_taxonomy(dataroot))
     return evaluation
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes import NO_QUERY, TRACKING_CLASSES, Boxes3D, InputError, Results, Scene
+from scenes import NO_QUERY, Boxes3D, InputError, Results, Scene, shared_taxonomy
 from scenes.geometry import FloatArray
 
 if TYPE_CHECKING:
@@ -118,11 +118,12 @@ def track_events(results: Results, scenes: Sequence[Scene]) -> TrackEvents:
     from evaluation.engine.tracked_scenes import match_scenes, prepare_tracks, tracked_class
     from evaluation.tracking import class_curves, operating_threshold
 
+    names = shared_taxonomy(results, scenes).tracked_names
     tracked = prepare_tracks(results.boxes, scenes)
     rows = _Rows(tracked)
     points = {}
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        for name in TRACKING_CLASSES:
+        for name in names:
             class_ = tracked_class(tracked, name)
             threshold = operating_threshold(class_curves(tracked, class_, executor))
             if threshold is None:

@@ -12,6 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from scenes import Taxonomy
+
 _COLORS = {
     "car": "#1f77b4",
     "truck": "#17becf",
@@ -24,21 +26,31 @@ _COLORS = {
     "traffic_cone": "#ff7f0e",
     "barrier": "#7f7f7f",
 }
+_FURTHER_COLORS = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
 _SIZE_INCHES = (5.2, 3.6)
 
 
-def recall_curves(details: Mapping[str, Any], metric: str) -> str:
+def class_colors(taxonomy: Taxonomy) -> dict[str, str]:
+    """The colour of each class's line: its own, that of nuScenes' class of its name, or one of a palette."""
+    colors = {}
+    for label, class_ in enumerate(taxonomy.classes):
+        further = matplotlib.colors.to_hex(_FURTHER_COLORS[label % len(_FURTHER_COLORS)])
+        colors[class_.name] = class_.color or _COLORS.get(class_.name, further)
+    return colors
+
+
+def recall_curves(details: Mapping[str, Any], metric: str, colors: Mapping[str, str]) -> str:
     """A tracking metric (`mota`, `motar`) over the recall, a line for each class."""
     with _figure("recall", metric.upper()) as (axes, drawn):
         for name, curves in details.items():
             recall, values = np.array(curves["recall"], dtype=float), np.array(curves[metric], dtype=float)
             if np.isfinite(values).any():
-                axes.plot(recall, values, color=_COLORS[name], marker=".", markersize=4, label=name)
+                axes.plot(recall, values, color=colors[name], marker=".", markersize=4, label=name)
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
     return drawn.svg
 
 
-def precision_recall_curves(details: Mapping[str, Any], distance_m: float) -> str:
+def precision_recall_curves(details: Mapping[str, Any], distance_m: float, colors: Mapping[str, str]) -> str:
     """Precision over recall of detections at one matching distance, a line for each class that has any."""
     with _figure("recall", f"precision at {distance_m:g} m") as (axes, drawn):
         for key, curves in details.items():
@@ -48,20 +60,20 @@ def precision_recall_curves(details: Mapping[str, Any], distance_m: float) -> st
                 axes.plot(
                     np.array(curves["recall"])[reached],
                     np.array(curves["precision"])[reached],
-                    color=_COLORS[name],
+                    color=colors[name],
                     label=name,
                 )
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
     return drawn.svg
 
 
-def calibration_curves(calibration: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+def calibration_curves(calibration: Mapping[str, Sequence[Mapping[str, float]]], colors: Mapping[str, str]) -> str:
     """The share of predicted boxes that have an annotation over their mean score, a line for each class."""
     with _figure("score", "share of boxes that are right") as (axes, drawn):
         axes.plot([0, 1], [0, 1], color="#bbbbbb", linestyle="--", linewidth=1)
         for name, parts in calibration.items():
             scores, precisions = ([part[key] for part in parts] for key in ("score", "precision"))
-            axes.plot(scores, precisions, color=_COLORS[name], marker="o", markersize=3, label=name)
+            axes.plot(scores, precisions, color=colors[name], marker="o", markersize=3, label=name)
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
     return drawn.svg
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from scenes import DETECTION_CLASSES, Results, Scene
+from scenes import Results, Scene
 
 
 def identity_warnings(tracks: Results, scenes: Sequence[Scene]) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ def _of_two_classes(tracks: Results, scenes: Sequence[Scene]) -> Iterator[str]:
             first = labels_of.setdefault(key, label)
             if first != label and key not in reported:
                 reported.add(key)
-                names = f"{DETECTION_CLASSES[first]} and {DETECTION_CLASSES[label]}"
+                names = f"{tracks.taxonomy.names[first]} and {tracks.taxonomy.names[label]}"
                 yield f"tracking_id '{identity}' is {names} in scene '{scene.name}'"
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scenes import InputError, Results, Scene, read_sample_tokens, read_scenes, select_samples
+from scenes import InputError, Results, Scene, Taxonomy, read_sample_tokens, read_scenes, read_taxonomy, select_samples
 from scenes.processes import worker_pool
 from scenes.splits import is_official_split
 
@@ -72,7 +72,7 @@ class Inputs:
 def read_inputs(
     results: Path | str | Results,
     split: Split,
-    read_results: Callable[[Path | str], Results],
+    read_results: Callable[[Path | str, Taxonomy], Results],
     *,
     partial: bool = False,
 ) -> Inputs:
@@ -90,7 +90,8 @@ def read_inputs(
     """
     path = None if isinstance(results, Results) else Path(results)
     source = "results" if path is None else path
-    with _without_garbage_collection(), _started(read_results, results) as content_of_results:
+    taxonomy = read_taxonomy(split.dataroot)
+    with _without_garbage_collection(), _started(read_results, results, taxonomy) as content_of_results:
         all_scenes = read_scenes(split.dataroot, split.version, split.name, cameras=False)
         content = content_of_results()
     scenes = _complete_scenes(all_scenes, content, source) if partial else all_scenes
@@ -132,7 +133,7 @@ def _without_garbage_collection() -> Iterator[None]:
 
 @contextmanager
 def _started(
-    read_results: Callable[[Path | str], Results], results: Path | str | Results
+    read_results: Callable[[Path | str, Taxonomy], Results], results: Path | str | Results, taxonomy: Taxonomy
 ) -> Iterator[Callable[[], Results]]:
     """A function that returns the content of a result file.
 
@@ -141,12 +142,12 @@ def _started(
     if isinstance(results, Results):
         yield lambda: results
     elif not Path(results).is_file() or Path(results).stat().st_size < _LARGE_FILE_BYTES:
-        yield lambda: read_results(results)
+        yield lambda: read_results(results, taxonomy)
     else:
         with worker_pool(1) as reader:
-            yield reader.submit(read_results, results).result
+            yield reader.submit(read_results, results, taxonomy).result
 
 
 def _reordered(results: Results, order: Sequence[str]) -> Results:
     """The same results with their samples in the order of `order`, which may name others."""
-    return Results({token: results.boxes[token] for token in order if token in results.boxes}, results.meta)
+    return replace(results, boxes={token: results.boxes[token] for token in order if token in results.boxes})

@@ -11,6 +11,7 @@ from typing import Any
 from evaluation import figures
 from evaluation.evaluation import Evaluation
 from evaluation.table import metrics_rows, number
+from scenes import NUSCENES, Taxonomy
 from scenes.files import write_atomically
 
 _STYLE = """
@@ -31,7 +32,11 @@ _Rows = Sequence[Sequence[str]]
 
 
 def write_report(
-    evaluation: Evaluation, analysis: Mapping[str, Any] | None, title: str, folder: Path | str
+    evaluation: Evaluation,
+    analysis: Mapping[str, Any] | None,
+    title: str,
+    folder: Path | str,
+    taxonomy: Taxonomy = NUSCENES,
 ) -> tuple[Path, Path]:
     """Write `report.html` and `report.md`, each whole or not at all, and return their paths.
 
@@ -40,9 +45,10 @@ def write_report(
         analysis: what `evaluation.analysis.track_analysis.analyse_tracks` found; None for detections.
         title: what was evaluated.
         folder: where to write.
+        taxonomy: the classes that were evaluated.
     """
     page, table = Path(folder, "report.html"), Path(folder, "report.md")
-    write_atomically(page, html_report(evaluation, analysis, title).encode())
+    write_atomically(page, html_report(evaluation, analysis, title, taxonomy).encode())
     write_atomically(table, markdown_report(evaluation, title).encode())
     return page, table
 
@@ -55,12 +61,14 @@ def markdown_report(evaluation: Evaluation, title: str) -> str:
     return "\n".join([f"# {title}\n", *warnings, *("| " + " | ".join(line) + " |" for line in lines)]) + "\n"
 
 
-def html_report(evaluation: Evaluation, analysis: Mapping[str, Any] | None, title: str) -> str:
+def html_report(
+    evaluation: Evaluation, analysis: Mapping[str, Any] | None, title: str, taxonomy: Taxonomy = NUSCENES
+) -> str:
     """The page: tables, curves and, for tracks, what the analysis found. It needs no other file and no network."""
     parts = [f"<h1>{html.escape(title)}</h1>"]
     parts += [f'<p class="warning">{html.escape(warning)}</p>' for warning in evaluation.warnings]
     parts += [f"<p>{_headline(evaluation)}</p>", "<h2>Official metrics</h2>", _table(*metrics_rows(evaluation))]
-    parts += ["<h2>Curves</h2>", _figures(_curves(evaluation, analysis))]
+    parts += ["<h2>Curves</h2>", _figures(_curves(evaluation, analysis, figures.class_colors(taxonomy)))]
     if analysis is not None:
         parts += _analysis_parts(analysis)
     body = "\n".join(parts)
@@ -77,12 +85,12 @@ def _headline(evaluation: Evaluation) -> str:
     return f"NDS <b>{number(summary['nd_score'], 4)}</b>, mAP {number(summary['mean_ap'], 4)}"
 
 
-def _curves(evaluation: Evaluation, analysis: Mapping[str, Any] | None) -> list[str]:
+def _curves(evaluation: Evaluation, analysis: Mapping[str, Any] | None, colors: Mapping[str, str]) -> list[str]:
     if evaluation.task == "detection":
         distances_m = evaluation.summary["cfg"]["dist_ths"]
-        return [figures.precision_recall_curves(evaluation.details, distance_m) for distance_m in distances_m]
-    curves = [figures.recall_curves(evaluation.details, metric) for metric in ("mota", "motar")]
-    return curves if analysis is None else [*curves, figures.calibration_curves(analysis["calibration"])]
+        return [figures.precision_recall_curves(evaluation.details, distance_m, colors) for distance_m in distances_m]
+    curves = [figures.recall_curves(evaluation.details, metric, colors) for metric in ("mota", "motar")]
+    return curves if analysis is None else [*curves, figures.calibration_curves(analysis["calibration"], colors)]
 
 
 def _analysis_parts(analysis: Mapping[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ import numpy as np
 
 from evaluation.engine.box_table import IntArray
 from evaluation.engine.clear_events import Count, count_events, match_scores
-from evaluation.engine.configuration import KEY_FRAME_PERIOD_S, TRACKING_CONFIG
+from evaluation.engine.configuration import KEY_FRAME_PERIOD_S, TRACKING_CONFIG, tracking_config
 from evaluation.engine.tracked_scenes import (
     GATE_M,
     TrackedClass,
@@ -41,7 +41,7 @@ from evaluation.engine.tracked_scenes import (
     tracked_class,
 )
 from evaluation.evaluation import Evaluation, Interpolation
-from scenes import TRACKING_CLASSES, InputError, Results, Scene
+from scenes import InputError, Results, Scene, shared_taxonomy
 from scenes.geometry import FloatArray
 
 METRICS = (
@@ -71,15 +71,17 @@ def tracking_metrics(
         InputError: the tracks or the annotations cannot be evaluated.
     """
     started = time.perf_counter()
+    taxonomy = shared_taxonomy(results, scenes)
     tracked = prepare_tracks(results.boxes, scenes, interpolation)
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        classes = list(executor.map(lambda name: tracked_class(tracked, name), TRACKING_CLASSES))
-        curves = {
-            name: class_curves(tracked, class_, executor)
-            for name, class_ in zip(TRACKING_CLASSES, classes, strict=True)
-        }
+        classes = list(executor.map(lambda name: tracked_class(tracked, name), taxonomy.tracked_names))
+        curves = {class_.name: class_curves(tracked, class_, executor) for class_ in classes}
     summary = summarise(curves)
-    summary |= {"eval_time": time.perf_counter() - started, "cfg": TRACKING_CONFIG, "meta": dict(results.meta)}
+    summary |= {
+        "eval_time": time.perf_counter() - started,
+        "cfg": tracking_config(taxonomy),
+        "meta": dict(results.meta),
+    }
     details = {name: {key: values.tolist() for key, values in by_name.items()} for name, by_name in curves.items()}
     return Evaluation("tracking", summary, details)
 

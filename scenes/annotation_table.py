@@ -12,27 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.boxes import Boxes3D
-from scenes.classes import BIKE_RACK_CATEGORY, CLASS_OF_CATEGORY, LABEL_OF_CLASS, NO_CLASS
+from scenes.classes import NO_CLASS
 from scenes.errors import InputError
 from scenes.geometry import FloatArray
 from scenes.scene import Annotations
 from scenes.table_rows import AnnotationRow, InstanceRow, NamedRow, RowT, SampleRow, Table, read_table
+from scenes.taxonomy import Taxonomy
 
 _MAX_VELOCITY_GAP_S = 1.5
 """Longest time between two annotations that still gives a velocity (devkit `NuScenes.box_velocity`)."""
 
-_IGNORED = -2
-"""Label of a category that takes no part in either task (animals, debris, ...)."""
-
 IntArray = NDArray[np.int64]
 
 
-def read_annotations(folder: Path, samples: Mapping[str, SampleRow]) -> dict[str, Annotations]:
+def read_annotations(folder: Path, samples: Mapping[str, SampleRow], taxonomy: Taxonomy) -> dict[str, Annotations]:
     """The annotations of the wanted samples, by token.
 
     Args:
         folder: the tables' folder.
         samples: the rows of the wanted samples by token.
+        taxonomy: the classes of the data root.
 
     Raises:
         InputError: a table is missing or unusable, a token leads nowhere, an annotation has several attributes or is
@@ -43,7 +42,7 @@ def read_annotations(folder: Path, samples: Mapping[str, SampleRow]) -> dict[str
     for row in rows:
         if row.token in (row.prev, row.next):
             raise table.error(row, "points to the row itself", "next" if row.next == row.token else "prev")
-    label = _labels(folder, rows)
+    label = _labels(folder, rows, taxonomy)
     rotation = _columns(rows, "rotation", 4)
     if len(zero := np.flatnonzero(~rotation.any(axis=1))):
         raise table.error(rows[zero[0]], "a zero quaternion", "rotation")
@@ -82,8 +81,8 @@ def _columns(rows: Sequence[AnnotationRow], name: str, width: int) -> FloatArray
     return np.fromiter(values, dtype=np.float64, count=len(rows) * width).reshape(-1, width)
 
 
-def _labels(folder: Path, rows: list[AnnotationRow]) -> IntArray:
-    """The label of each annotation; `NO_CLASS` for a rack, `_IGNORED` for what takes no part."""
+def _labels(folder: Path, rows: list[AnnotationRow], taxonomy: Taxonomy) -> IntArray:
+    """The label of each annotation; see `Taxonomy.label_of_category`."""
     categories = read_table(folder / "category.json", NamedRow)
     instances = read_table(folder / "instance.json", InstanceRow)
     row_of_instance = {row.instance_token: row for row in rows}
@@ -91,14 +90,8 @@ def _labels(folder: Path, rows: list[AnnotationRow]) -> IntArray:
     for token, row in row_of_instance.items():
         instance = instances.at(token, _named(row))
         category = categories.at(instance.category_token, f"instance '{token}'").name
-        label_of_instance[token] = _label_of_category(category)
+        label_of_instance[token] = taxonomy.label_of_category(category)
     return np.array([label_of_instance[row.instance_token] for row in rows], dtype=np.int64)
-
-
-def _label_of_category(category: str) -> int:
-    if category == BIKE_RACK_CATEGORY:
-        return NO_CLASS
-    return LABEL_OF_CLASS[CLASS_OF_CATEGORY[category]] if category in CLASS_OF_CATEGORY else _IGNORED
 
 
 def _attributes(folder: Path, rows: list[AnnotationRow]) -> NDArray[np.str_]:

@@ -55,7 +55,7 @@ class Boxes3D:
         size_wlh_m: (N, 3) width (body y), length (body x, forward), height (body z).
         rotation: (N, 4) unit quaternions wxyz, frame from body.
         velocity_mps: (N, 2) velocity in the frame's xy plane; NaN where it is not known.
-        label: (N,) index into `scenes.DETECTION_CLASSES`.
+        label: (N,) index into `Taxonomy.names`, by default `scenes.DETECTION_CLASSES`.
         score: (N,) confidence.
         query_id: (N,) the detector query that a box descends from, unique in its scene, `NO_QUERY` without
             one; None when the detector names no queries.

@@ -17,7 +17,7 @@ class Boxes2D:
 
     Attributes:
         edges_px: (M, 4) left, top, right, bottom.
-        label: (M,) index into `scenes.DETECTION_CLASSES`.
+        label: (M,) index into `Taxonomy.names`, by default `scenes.DETECTION_CLASSES`.
         score: (M,) confidence.
 
     Raises:

@@ -18,7 +18,7 @@ DETECTION_CLASSES: Final = (
     "pedestrian",
     "traffic_cone",
 )
-"""The ten classes in the order that mmdet3d and StreamPETR number them: `Boxes3D.label` indexes it."""
+"""The ten classes in the order that mmdet3d and StreamPETR number them, which is that of `taxonomy.NUSCENES`."""
 
 TRACKING_CLASSES: Final = ("bicycle", "bus", "car", "motorcycle", "pedestrian", "trailer", "truck")
 """The seven classes of the tracking task, in the devkit's order."""
@@ -26,7 +26,7 @@ TRACKING_CLASSES: Final = ("bicycle", "bus", "car", "motorcycle", "pedestrian", 
 LABEL_OF_CLASS: Final = {name: label for label, name in enumerate(DETECTION_CLASSES)}
 
 NO_CLASS: Final = -1
-"""Label of a box that belongs to none of the ten classes (a bicycle rack)."""
+"""Label of a box that belongs to no class (a bicycle rack)."""
 
 ATTRIBUTES: Final = (
     "pedestrian.moving",

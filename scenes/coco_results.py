@@ -17,17 +17,19 @@ import msgspec
 import numpy as np
 
 from scenes.boxes2d import Boxes2D, CameraBoxes
-from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS
 from scenes.coco import CocoCategory, CocoId, CocoImage, CocoResult, by_id, edges_in_image, read_coco
 from scenes.errors import InputError
-from scenes.scene import Camera, Scene
+from scenes.scene import Camera, Scene, taxonomy_of
+from scenes.taxonomy import Taxonomy
 
-_LABEL_OF_CATEGORY = {
-    **LABEL_OF_CLASS,
-    **{category: LABEL_OF_CLASS[name] for category, name in CLASS_OF_CATEGORY.items()},
-    "person": LABEL_OF_CLASS["pedestrian"],
-}
-"""Names of categories that are understood: the ten classes, nuScenes' categories, and COCO's own where it differs."""
+
+def _understood(taxonomy: Taxonomy) -> Mapping[str, int]:
+    """The labels of names that are understood: classes, annotation categories, and COCO's own where it differs."""
+    labels = dict(taxonomy.label_of)
+    labels |= {category: label for label, class_ in enumerate(taxonomy.classes) for category in class_.categories}
+    if "pedestrian" in labels:
+        labels.setdefault("person", labels["pedestrian"])
+    return {name.lower(): label for name, label in labels.items()}
 
 
 class _DataSet(msgspec.Struct):
@@ -69,7 +71,7 @@ def read_coco_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> C
     if not rows:
         raise InputError(f"{results}: no boxes in it")
     images = by_id(known.images, data_set, "images")
-    label_of = labels_of_categories(known.categories, data_set)
+    label_of = labels_of_categories(known.categories, data_set, taxonomy_of(scenes))
     cameras = cameras_of_images(images, data_set, scenes)
     count: Counter[str] = Counter()
     rows_of: defaultdict[CocoId, list[CocoResult]] = defaultdict(list)
@@ -88,22 +90,24 @@ def read_coco_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> C
     return CocoBoxes(boxes, tuple(f"{results}: {number} {what}" for what, number in count.items() if number))
 
 
-def labels_of_categories(categories: list[CocoCategory], path: Path) -> dict[CocoId, int | None]:
+def labels_of_categories(categories: list[CocoCategory], path: Path, taxonomy: Taxonomy) -> dict[CocoId, int | None]:
     """The label of each category id, None for a category that is none of ours.
 
     Args:
         categories: of a data set. path: its file, for messages.
+        taxonomy: the classes of the data root.
 
     Raises:
         InputError: an id is there twice, or no category is known.
     """
+    understood = _understood(taxonomy)
     labels = {
-        id_: _LABEL_OF_CATEGORY.get(category.name.strip().lower())
+        id_: understood.get(category.name.strip().lower())
         for id_, category in by_id(categories, path, "categories").items()
     }
     if all(label is None for label in labels.values()):
         names = ", ".join(repr(category.name) for category in categories[:3]) or "none"
-        raise InputError(f"{path}: key categories: none is a class of this project ({names} ...)")
+        raise InputError(f"{path}: key categories: none is a class of {taxonomy} ({names} ...)")
     return labels
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scenes.boxes import NO_QUERY
-from scenes.classes import ATTRIBUTES, DETECTION_CLASSES, TRACKING_CLASSES
-from scenes.errors import InputError, shown
+from scenes.classes import ATTRIBUTES
+from scenes.errors import InputError, nearest_names, shown
 from scenes.json_text import decode_json, is_number
+from scenes.taxonomy import Taxonomy
 
 MAX_BOXES_PER_SAMPLE = 500
 """The devkit refuses files with more."""
@@ -26,19 +27,22 @@ _Fault = tuple[str, str]
 
 @dataclass(frozen=True)
 class ResultFormat:
-    """What sets detection and tracking files apart: the names of three keys, and the classes allowed."""
+    """What sets detection and tracking files apart: the names of three keys."""
 
     name_key: str
     score_key: str
     other_key: str
-    classes: tuple[str, ...]
+
+    def classes(self, taxonomy: Taxonomy) -> Sequence[str]:
+        """The names that such files may hold."""
+        return taxonomy.tracking_names if self.name_key == "tracking_name" else list(taxonomy.label_of)
 
 
-DETECTION_FORMAT = ResultFormat("detection_name", "detection_score", "attribute_name", DETECTION_CLASSES)
-TRACKING_FORMAT = ResultFormat("tracking_name", "tracking_score", "tracking_id", TRACKING_CLASSES)
+DETECTION_FORMAT = ResultFormat("detection_name", "detection_score", "attribute_name")
+TRACKING_FORMAT = ResultFormat("tracking_name", "tracking_score", "tracking_id")
 
 
-def find_fault(content: bytes, format_: ResultFormat) -> str | None:
+def find_fault(content: bytes, format_: ResultFormat, taxonomy: Taxonomy) -> str | None:
     """Where and what the first fault of an unusable file is; None if none is found."""
     try:
         data = decode_json(content)
@@ -49,11 +53,12 @@ def find_fault(content: bytes, format_: ResultFormat) -> str | None:
     for key in ("meta", "results"):
         if not isinstance(data.get(key), dict):
             return f"key '{key}': " + ("expected an object" if key in data else "missing")
-    faults = (_sample_fault(token, boxes, format_) for token, boxes in data["results"].items())
+    known = format_.classes(taxonomy)
+    faults = (_sample_fault(token, boxes, format_, known) for token, boxes in data["results"].items())
     return next((fault for fault in faults if fault), None)
 
 
-def _sample_fault(token: str, boxes: Any, format_: ResultFormat) -> str | None:
+def _sample_fault(token: str, boxes: Any, format_: ResultFormat, known: Sequence[str]) -> str | None:
     if not isinstance(boxes, list):
         return f"sample '{token}': expected a list of boxes, got {shown(boxes)}"
     if len(boxes) > MAX_BOXES_PER_SAMPLE:
@@ -61,7 +66,7 @@ def _sample_fault(token: str, boxes: Any, format_: ResultFormat) -> str | None:
     for index, box in enumerate(boxes):
         if not isinstance(box, dict):
             return f"sample '{token}', box {index}: expected an object, got {shown(box)}"
-        fault = next(_type_faults(box, format_), None) or next(_value_faults(token, box, format_), None)
+        fault = next(_type_faults(box, format_), None) or next(_value_faults(token, box, format_, known), None)
         if fault:
             key, what = fault
             return f"sample '{token}', box {index}, key {key}: {what}"
@@ -88,12 +93,13 @@ def _type_faults(box: dict[str, Any], format_: ResultFormat) -> Iterator[_Fault]
         yield "query_id", f"expected an integer, got {shown(query_id)}"
 
 
-def _value_faults(token: str, box: dict[str, Any], format_: ResultFormat) -> Iterator[_Fault]:
+def _value_faults(token: str, box: dict[str, Any], format_: ResultFormat, known: Sequence[str]) -> Iterator[_Fault]:
     """Keys of a box of the right types whose values cannot be."""
     if box["sample_token"] != token:
         yield "sample_token", f"{shown(box['sample_token'])} is not the sample under which the box stands"
-    if box[format_.name_key] not in format_.classes:
-        yield format_.name_key, f"unknown class {shown(box[format_.name_key])}"
+    name = box[format_.name_key]
+    if name not in known:
+        yield format_.name_key, f"unknown class {shown(name)}, known are {nearest_names(name, known)}"
     if format_ is DETECTION_FORMAT and box["attribute_name"] not in {"", *ATTRIBUTES}:
         yield "attribute_name", f"unknown attribute {shown(box['attribute_name'])}"
     if min(box["size"]) <= 0:

@@ -7,7 +7,7 @@ A file is `{"meta": {...}, "results": {sample_token: [box, ...]}}`. Additional k
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from scenes.boxes import NO_QUERY, Boxes3D
-from scenes.classes import ATTRIBUTES, DETECTION_CLASSES, LABEL_OF_CLASS, TRACKING_CLASSES
+from scenes.classes import ATTRIBUTES
 from scenes.errors import InputError
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray
@@ -30,6 +30,8 @@ from scenes.result_format import (
     ResultFormat,
     find_fault,
 )
+from scenes.scene import Scene, taxonomy_of
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 CAMERA_META = {
     "use_camera": True,
@@ -53,10 +55,12 @@ class Results:
         boxes: for each sample token, in file order, its boxes in global coordinates. Detections carry
             `attribute`, tracks carry `track_id`; both carry `query_id` if the file names queries.
         meta: which inputs were used, as the format asks.
+        taxonomy: the classes that the labels of the boxes mean.
     """
 
     boxes: Mapping[str, Boxes3D]
     meta: Mapping[str, Any] = field(default_factory=lambda: dict(CAMERA_META))
+    taxonomy: Taxonomy = NUSCENES
 
 
 class _Box(msgspec.Struct, gc=False, kw_only=True):
@@ -88,22 +92,30 @@ class _File(msgspec.Struct):
 _ROWS: dict[ResultFormat, type[_Box]] = {DETECTION_FORMAT: _DetectionBox, TRACKING_FORMAT: _TrackingBox}
 
 
-def read_detections(path: Path | str) -> Results:
+def read_detections(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
     """Read and check a detection result file.
 
+    Args:
+        path: the file.
+        taxonomy: the classes of its data root, see `scenes.read_taxonomy`.
+
     Raises:
         InputError: the file cannot be read or used; the message names file, sample, box and key.
     """
-    return _read(Path(path), DETECTION_FORMAT)
+    return _read(Path(path), DETECTION_FORMAT, taxonomy)
 
 
-def read_tracks(path: Path | str) -> Results:
+def read_tracks(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
     """Read and check a tracking result file.
 
+    Args:
+        path: the file.
+        taxonomy: the classes of its data root, see `scenes.read_taxonomy`.
+
     Raises:
         InputError: the file cannot be read or used; the message names file, sample, box and key.
     """
-    return _read(Path(path), TRACKING_FORMAT)
+    return _read(Path(path), TRACKING_FORMAT, taxonomy)
 
 
 def write_detections(path: Path | str, results: Results) -> None:
@@ -140,10 +152,25 @@ def select_samples(results: Results, wanted: Collection[str], known: Collection[
     foreign = [token for token in present if token not in allowed]
     if foreign:
         raise InputError(f"{path}: sample '{foreign[0]}' does not belong to the split ({len(foreign)} do not)")
-    return Results({token: results.boxes[token] for token in wanted}, results.meta)
+    return replace(results, boxes={token: results.boxes[token] for token in wanted})
 
 
-def _read(path: Path, format_: ResultFormat) -> Results:
+def shared_taxonomy(results: Results, scenes: Sequence[Scene]) -> Taxonomy:
+    """The classes of results and of the scenes that they are for.
+
+    Raises:
+        InputError: the labels of the results mean other classes than those of the scenes.
+    """
+    taxonomy = taxonomy_of(scenes) if scenes else results.taxonomy
+    if results.taxonomy != taxonomy:
+        raise InputError(
+            f"results with the classes of {results.taxonomy}, for scenes with those of {taxonomy}; "
+            "give the scenes' taxonomy where results are read or made"
+        )
+    return taxonomy
+
+
+def _read(path: Path, format_: ResultFormat, taxonomy: Taxonomy) -> Results:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -151,11 +178,11 @@ def _read(path: Path, format_: ResultFormat) -> Results:
     try:
         file = msgspec.json.decode(content, type=_File)
         decode_json(_without_boxes(content, file.results))
-        boxes = _decode_boxes(file.results, format_)
+        boxes = _decode_boxes(file.results, format_, taxonomy)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InputError, _UnusableError) as error:
         # The fast path only knows that something is wrong. Look again, slowly, for a person to mend it.
-        raise InputError(f"{path}: {find_fault(content, format_) or error}") from error
-    return Results(boxes, file.meta)
+        raise InputError(f"{path}: {find_fault(content, format_, taxonomy) or error}") from error
+    return Results(boxes, file.meta, taxonomy)
 
 
 def _without_boxes(content: bytes, samples: Mapping[str, msgspec.Raw]) -> bytes:
@@ -176,13 +203,13 @@ def _address(view: Any) -> int:
     return int(np.frombuffer(view, dtype=np.uint8).__array_interface__["data"][0])
 
 
-def _decode_boxes(samples: Mapping[str, msgspec.Raw], format_: ResultFormat) -> dict[str, Boxes3D]:
+def _decode_boxes(samples: Mapping[str, msgspec.Raw], format_: ResultFormat, taxonomy: Taxonomy) -> dict[str, Boxes3D]:
     """The boxes of each sample, decoded and checked many samples at a time: numpy's work does not count for few."""
     decoder: msgspec.json.Decoder[list[_Box]] = msgspec.json.Decoder(list[_ROWS[format_]])  # type: ignore[valid-type]
     decoded: dict[str, Boxes3D] = {}
     remaining = iter(samples.items())
     while chunk := {token: decoder.decode(raw) for token, raw in islice(remaining, _SAMPLES_AT_A_TIME)}:
-        boxes = _checked_boxes(chunk, format_)
+        boxes = _checked_boxes(chunk, format_, taxonomy)
         end = 0
         for token, rows in chunk.items():
             start, end = end, end + len(rows)
@@ -194,12 +221,12 @@ class _UnusableError(ValueError):
     """A sample's boxes cannot be used; `find_fault` says which and why."""
 
 
-def _checked_boxes(samples: Mapping[str, Sequence[_Box]], format_: ResultFormat) -> Boxes3D:
+def _checked_boxes(samples: Mapping[str, Sequence[_Box]], format_: ResultFormat, taxonomy: Taxonomy) -> Boxes3D:
     """The boxes of several samples, one after the other."""
     if any(len(rows) > MAX_BOXES_PER_SAMPLE for rows in samples.values()):
         raise _UnusableError("too many boxes")
     try:
-        boxes = _boxes_from_rows([row for rows in samples.values() for row in rows], format_)
+        boxes = _boxes_from_rows([row for rows in samples.values() for row in rows], format_, taxonomy)
     except KeyError as error:
         raise _UnusableError("an unknown class") from error
     numbers = np.column_stack([boxes.center_m, boxes.size_wlh_m, boxes.rotation, boxes.velocity_mps, boxes.score])
@@ -209,17 +236,14 @@ def _checked_boxes(samples: Mapping[str, Sequence[_Box]], format_: ResultFormat)
         and (np.abs(np.linalg.norm(boxes.rotation, axis=1) - 1) < UNIT_TOLERANCE).all()
         and all(row.sample_token == token for token, rows in samples.items() for row in rows)
         and (boxes.attribute is None or {"", *ATTRIBUTES}.issuperset(boxes.attribute.tolist()))
-        and (format_ is DETECTION_FORMAT or _TRACKED_LABELS.issuperset(boxes.label.tolist()))
+        and (format_ is DETECTION_FORMAT or taxonomy.tracked_labels.issuperset(boxes.label.tolist()))
     )
     if not usable:
         raise _UnusableError("unusable boxes")
     return boxes
 
 
-_TRACKED_LABELS = {LABEL_OF_CLASS[name] for name in TRACKING_CLASSES}
-
-
-def _boxes_from_rows(rows: Sequence[_Box], format_: ResultFormat) -> Boxes3D:
+def _boxes_from_rows(rows: Sequence[_Box], format_: ResultFormat, taxonomy: Taxonomy) -> Boxes3D:
     def vectors(name: str, width: int) -> FloatArray:
         values = chain.from_iterable(map(attrgetter(name), rows))
         return np.fromiter(values, dtype=np.float64, count=len(rows) * width).reshape(-1, width)
@@ -227,13 +251,13 @@ def _boxes_from_rows(rows: Sequence[_Box], format_: ResultFormat) -> Boxes3D:
     def column(name: str) -> Any:  # `Boxes3D` makes an array of it
         return list(map(attrgetter(name), rows))
 
-    tracks = format_ is TRACKING_FORMAT
+    tracks, label_of = format_ is TRACKING_FORMAT, taxonomy.label_of
     return Boxes3D(
         center_m=vectors("translation", 3),
         size_wlh_m=vectors("size", 3),
         rotation=vectors("rotation", 4),
         velocity_mps=vectors("velocity", 2),
-        label=np.array([LABEL_OF_CLASS[name] for name in column(format_.name_key)], dtype=np.int64),
+        label=np.array([label_of[name] for name in column(format_.name_key)], dtype=np.int64),
         score=column(format_.score_key),
         query_id=column("query_id"),
         track_id=column("tracking_id") if tracks else None,
@@ -253,7 +277,12 @@ def _write(path: Path, results: Results, rows_of: Any) -> None:
         file.write(b'{"meta": ' + encoder.encode(dict(results.meta)) + b', "results": {')
         for index, (token, boxes) in enumerate(results.boxes.items()):
             separator = b", " if index else b""
-            file.write(separator + encoder.encode(token) + b": " + encoder.encode(rows_of(token, boxes)))
+            file.write(
+                separator
+                + encoder.encode(token)
+                + b": "
+                + encoder.encode(rows_of(token, boxes, results.taxonomy.names))
+            )
         file.write(b"}}")
 
 
@@ -275,19 +304,19 @@ def _common_rows(token: str, boxes: Boxes3D) -> list[dict[str, Any]]:
     return rows
 
 
-def _detection_rows(token: str, boxes: Boxes3D) -> list[dict[str, Any]]:
+def _detection_rows(token: str, boxes: Boxes3D, names: Sequence[str]) -> list[dict[str, Any]]:
     rows = _common_rows(token, boxes)
     attributes = [""] * len(boxes) if boxes.attribute is None else boxes.attribute.tolist()
     for row, label, score, attribute in zip(rows, boxes.label.tolist(), boxes.score.tolist(), attributes, strict=True):
-        row.update(detection_name=DETECTION_CLASSES[label], detection_score=score, attribute_name=attribute)
+        row.update(detection_name=names[label], detection_score=score, attribute_name=attribute)
     return rows
 
 
-def _tracking_rows(token: str, boxes: Boxes3D) -> list[dict[str, Any]]:
+def _tracking_rows(token: str, boxes: Boxes3D, names: Sequence[str]) -> list[dict[str, Any]]:
     rows = _common_rows(token, boxes)
     if boxes.track_id is None and len(boxes):
         raise ValueError(f"sample '{token}': boxes without track_id cannot be written as tracks")
     identities = [] if boxes.track_id is None else boxes.track_id.tolist()
     for row, label, score, identity in zip(rows, boxes.label.tolist(), boxes.score.tolist(), identities, strict=True):
-        row.update(tracking_id=identity, tracking_name=DETECTION_CLASSES[label], tracking_score=score)
+        row.update(tracking_id=identity, tracking_name=names[label], tracking_score=score)
     return rows

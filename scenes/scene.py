@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from scenes.boxes import Boxes3D
 from scenes.errors import InputError
 from scenes.geometry import FloatArray, invert_pose, transform_points
 from scenes.image_size import image_size_px
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,7 @@ class Annotations:
     """The annotated boxes of one key frame.
 
     Attributes:
-        boxes: N boxes of the ten classes in global coordinates; `track_id` is the instance token, the
+        boxes: N boxes of the data root's classes in global coordinates; `track_id` is the instance token, the
             velocity follows the devkit's `box_velocity`, the score is 1.
         num_lidar_pts, num_radar_pts: (N,) points inside a box.
         visibility: (N,) 1 (0-40% visible) to 4 (80-100%), 0 where it is not given.
@@ -135,6 +137,7 @@ class Scene:
         token, name, description: as in the scene table; the name (`scene-0103`) is what splits list.
         location: where the log was recorded (`boston-seaport`).
         frames: the key frames.
+        taxonomy: the classes of the data root: what the labels of its boxes mean.
     """
 
     token: str
@@ -142,8 +145,22 @@ class Scene:
     description: str
     location: str
     frames: tuple[Frame, ...]
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def sample_tokens(self) -> tuple[str, ...]:
         """The tokens of the key frames, in order."""
         return tuple(frame.token for frame in self.frames)
+
+
+def taxonomy_of(scenes: Iterable[Scene]) -> Taxonomy:
+    """The classes that all of some scenes have; nuScenes' where there are no scenes.
+
+    Raises:
+        InputError: they have different ones.
+    """
+    found = [scene.taxonomy for scene in scenes]
+    for other in found[1:]:
+        if other is not found[0] and other != found[0]:
+            raise InputError(f"scenes with different classes: {found[0]} and {other}")
+    return found[0] if found else NUSCENES

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scenes.results import Results, read_detections, select_samples
-from scenes.scene import Scene
+from scenes.scene import Scene, taxonomy_of
 from scenes.splits import is_official_split
 from scenes.tables import read_sample_tokens
 
@@ -22,4 +22,4 @@ def read_split_detections(
     """
     known = () if is_official_split(split) else read_sample_tokens(dataroot, version)
     wanted = [token for scene in scenes for token in scene.sample_tokens]
-    return select_samples(read_detections(path), wanted, known, path)
+    return select_samples(read_detections(path, taxonomy_of(scenes)), wanted, known, path)

@@ -30,6 +30,7 @@ from scenes.table_rows import (
     read_table,
     recorded_path,
 )
+from scenes.taxonomy import read_taxonomy
 
 
 def read_scenes(
@@ -52,11 +53,11 @@ def read_scenes(
             recording with LIDAR_TOP; `Frame.cameras` is then empty.
 
     Returns:
-        Scenes in the order of the scene table.
+        Scenes in the order of the scene table, with the classes of the data root (`scenes.taxonomy`).
 
     Raises:
         InputError: no such folder or table, a row without a needed column, a token that leads nowhere, a split
-            that does not exist or has no scene here.
+            that does not exist or has no scene here, classes that cannot be used.
     """
     return _TableReader(Path(dataroot), version).scenes(split, annotations, cameras)
 
@@ -78,6 +79,7 @@ class _TableReader:
             raise InputError(f"{dataroot}: no such data root")
         if not self._folder.is_dir():
             raise InputError(f"{self._folder}: no such folder of tables")
+        self._taxonomy = read_taxonomy(dataroot)
 
     def table(self, name: str, row: type[RowT], keep: Callable[[RowT], bool] | None = None) -> Table[RowT]:
         return read_table(self._folder / f"{name}.json", row, keep)
@@ -96,6 +98,7 @@ class _TableReader:
                 description=row.description,
                 location=logs.at(row.log_token, f"scene '{row.name}'").location,
                 frames=tuple(_frame(sample, recordings[sample.token], annotations) for sample in chain),
+                taxonomy=self._taxonomy,
             )
             for row, chain in zip(rows, chains, strict=True)
         ]
@@ -183,7 +186,7 @@ class _TableReader:
         published_without = self._version.endswith("test")
         if published_without and not (self._folder / "sample_annotation.json").is_file():
             return None
-        annotations = read_annotations(self._folder, samples)
+        annotations = read_annotations(self._folder, samples, self._taxonomy)
         empty = all(len(of_sample.boxes) == 0 for of_sample in annotations.values())
         return None if published_without and empty else annotations
 

@@ -2,10 +2,15 @@
 
 import importlib
 import os
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
+
+from scenes import Taxonomy
 
 # The first example of a test compiles, decodes or imports: a time limit an example would fail at random.
 settings.register_profile("project", deadline=None)
@@ -36,6 +41,17 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def spelled_out() -> Callable[[Taxonomy], list[dict[str, Any]]]:
+    """The content of a `classes.json` that says all that some classes are."""
+
+    def entries(taxonomy: Taxonomy) -> list[dict[str, Any]]:
+        rows = [asdict(class_) for class_ in taxonomy.classes]
+        return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+    return entries
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from scenes import InputError
 from scenes.command import run_command
 from scenes.short_names import short_names
 from visualization.curves import (
-    detection_keys,
     read_details,
     read_training_log,
     speed_summary,
@@ -45,7 +44,7 @@ def _draw_tracking(arguments: argparse.Namespace) -> None:
 
 
 def _draw_detection(arguments: argparse.Namespace) -> None:
-    runs = {name: read_details(path, detection_keys()) for name, path in _named(arguments.files).items()}
+    runs = {name: read_details(path, "detection") for name, path in _named(arguments.files).items()}
     write_detection_curves(runs, arguments.out)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from scenes import InputError, read_scenes, read_split_detections
+from scenes import InputError, read_scenes, read_split_detections, read_taxonomy
 from scenes.command import run_command, table_console
 from tracking import TrackerConfig, learn_scores, load_tracker_config
 from tracking.calibration import described, write_calibration
@@ -23,7 +23,8 @@ def main() -> None:
         "--out", type=Path, metavar="FILE", required=True, help="calibration to write, such as detector.json"
     )
     arguments = parser.parse_args()
-    config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
+    taxonomy = read_taxonomy(arguments.dataroot)
+    config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root, annotations=False, cameras=False)
     detections = read_split_detections(arguments.detections, scenes, *root)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-from scenes import InputError
+from scenes import NUSCENES, InputError, Taxonomy, read_classes, read_taxonomy
 from scenes.command import add_workers, between, progress_bar, run_command
 from scenes.conversion.data_root import ALL_SPLIT, FASTEST_HZ, SLOWEST_HZ, convert
 from scenes.conversion.folder import CALIBRATION
 from scenes.conversion.folder_example import write_example
 from scenes.conversion.formats import FORMATS, open_source
 from scenes.conversion.text_files import read_text
+from scenes.shipped import shipped_path
 
 
 def main() -> None:
@@ -38,6 +39,12 @@ def main() -> None:
         action=between(SLOWEST_HZ, FASTEST_HZ),
         help="key frames a second, the rest become sweeps (default: every frame of the source)",
     )
+    parser.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="classes of the data root, such as configs/classes/kitti.json (default: nuScenes' ten)",
+    )
     add_workers(parser, 1, "processes (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.init:
@@ -57,7 +64,7 @@ def _init(arguments: argparse.Namespace) -> None:
 
 def _convert(arguments: argparse.Namespace) -> None:
     splits = dict(_split(text) for text in arguments.split)
-    source = open_source(arguments.format, arguments.source)
+    source = open_source(arguments.format, arguments.source, _taxonomy(arguments))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with progress_bar(*columns) as bar:
         task = bar.add_task("drives", total=None)
@@ -80,6 +87,13 @@ def _convert(arguments: argparse.Namespace) -> None:
     if converted.changing:
         print(f"{converted.changing} objects change their type; each has the one that it has most often")
     print(f"version {source.version}, split {', '.join([ALL_SPLIT, *splits])}")
+
+
+def _taxonomy(arguments: argparse.Namespace) -> Taxonomy:
+    if arguments.classes:
+        return read_classes(shipped_path(arguments.classes))
+    # A data root that is converted anew keeps what it brings.
+    return read_taxonomy(arguments.source) if arguments.format == "nuscenes-schema" else NUSCENES
 
 
 def _split(text: str) -> tuple[str, list[str]]:

@@ -134,7 +134,7 @@ def _read(arguments: argparse.Namespace, frames: SourceFrames, read: Read) -> tu
 def _write(arguments: argparse.Namespace, frames: SourceFrames, write: Write) -> tuple[str, ...]:
     read = read_tracks if arguments.kind == "tracks" else read_detections
     wanted = [frame.token for _, frame in frames.frames()]
-    results = select_samples(read(arguments.results), wanted, frames.name_of, arguments.results)
+    results = select_samples(read(arguments.results, frames.taxonomy), wanted, frames.name_of, arguments.results)
     notes = write(results, frames, arguments)
     boxes = sum(map(len, results.boxes.values()))
     print(f"{len(frames.scenes)} scenes, {boxes} boxes -> {arguments.out}")

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from scenes import InputError, Scene, read_scenes, read_split_detections, write_tracks
+from scenes import InputError, Scene, read_scenes, read_split_detections, read_taxonomy, write_tracks
 from scenes.boxes2d import CameraBoxes
 from scenes.coco_results import read_coco_boxes
 from scenes.command import add_workers, run_command
@@ -40,7 +40,8 @@ def main() -> None:
         help="COCO results of a 2D detector in the camera images, and the COCO data set that it ran on",
     )
     arguments = parser.parse_args()
-    config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
+    taxonomy = read_taxonomy(arguments.dataroot)
+    config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root, annotations=False)
     detections = read_split_detections(arguments.detections, scenes, *root)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from evaluation.tracking import tracking_metrics
-from scenes import read_scenes, read_split_detections
+from scenes import read_scenes, read_split_detections, read_taxonomy
 from scenes.command import add_workers, between, run_command
 from tracking import TrackerConfig, load_tracker_config
 from tracking.sensitivity import FACTORS, sensitivity_table
@@ -28,7 +28,8 @@ def main() -> None:
     )
     add_workers(parser, None, "processes (default: all cores)")
     arguments = parser.parse_args()
-    config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
+    taxonomy = read_taxonomy(arguments.dataroot)
+    config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root)
     files = [(path.stem, read_split_detections(path, scenes, *root)) for path in arguments.detections]

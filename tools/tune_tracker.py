@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from evaluation.tracking import tracking_metrics
-from scenes import read_scenes, read_split_detections
+from scenes import read_scenes, read_split_detections, read_taxonomy
 from scenes.command import add_workers, between, progress_bar, run_command, table_console
 from tracking import TrackerConfig, load_tracker_config
 
@@ -42,7 +42,8 @@ def main() -> None:
         "--seed", type=int, default=0, action=between(0, 2**32 - 1), help="of the search (default: %(default)s)"
     )
     arguments = parser.parse_args()
-    base = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
+    taxonomy = read_taxonomy(arguments.dataroot)
+    base = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root)
     job = TuningJob(

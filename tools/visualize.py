@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evaluation.events import TrackEvents
-from scenes import TRACKING_CLASSES, InputError, Results, Scene, read_detections, read_scenes, read_tracks
+from scenes import InputError, Results, Scene, read_detections, read_scenes, read_taxonomy, read_tracks
 from scenes.command import add_workers, run_command
 from scenes.short_names import short_names
 from visualization import (
@@ -38,7 +38,9 @@ _SMOOTH_FPS = 60.0
 
 def main() -> None:
     arguments = _parser().parse_args()
-    tracks = read_tracks(arguments.tracks)
+    taxonomy = read_taxonomy(arguments.dataroot)
+    taxonomy.labels(arguments.classes)
+    tracks = read_tracks(arguments.tracks, taxonomy)
     scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
     chosen = select_scenes(scenes, tracks, arguments.scene, arguments.tracks)
     # Tracks are judged where the MOTA over the whole file is best, whichever scenes are drawn.
@@ -83,6 +85,7 @@ def _shown(
         min_score=arguments.min_score or 0.0,
         color_by=arguments.color_by,
         shown=shown,
+        range_m=float(tracks.taxonomy.range_m.max()),
     )
 
 
@@ -99,7 +102,7 @@ def _compared_runs(
             "annotations": results_from_annotations(scene, events),
             arguments.tracks.name: results_of_scene(scene, tracks),
         }
-    other = read_tracks(arguments.compare)
+    other = read_tracks(arguments.compare, tracks.taxonomy)
     select_scenes(scenes, other, [scene.name for scene in scenes], arguments.compare)
     if arguments.min_score is None:
         other = confident_tracks(scenes, other, _events(judged, other))
@@ -114,7 +117,7 @@ def _write_pages(
 ) -> None:
     metrics = read_metrics(arguments.metrics) if arguments.metrics else None
     worst_tracks = read_worst_tracks(arguments.analysis) if arguments.analysis else []
-    detections = read_detections(arguments.detections) if arguments.detections else None
+    detections = read_detections(arguments.detections, tracks.taxonomy) if arguments.detections else None
     options = PageOptions(embed_images=arguments.images == "embed")
     reports = []
     events = _events(judged, tracks)
@@ -148,7 +151,7 @@ def _write_figures(
 def _write_recordings(
     arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
 ) -> None:
-    detections = read_detections(arguments.detections) if arguments.detections else None
+    detections = read_detections(arguments.detections, tracks.taxonomy) if arguments.detections else None
     events = _events(judged, tracks) if arguments.min_score is None else None
     shown, drawing = _shown(arguments, scenes, tracks, events)
     for path in write_recordings(scenes, shown, arguments.out, drawing, detections, arguments.workers):
@@ -194,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     add_workers(parser, os.cpu_count() or 1, "processes (default: one a core)")
     drawing = parser.add_argument_group("video, pictures and rerun")
     drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
-    drawing.add_argument("--classes", nargs="+", default=[], choices=TRACKING_CLASSES, help="draw these classes only")
+    drawing.add_argument("--classes", nargs="+", default=[], metavar="CLASS", help="draw these classes only")
     drawing.add_argument(
         "--min-score",
         type=float,

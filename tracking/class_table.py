@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes import DETECTION_CLASSES
 from scenes.geometry import FloatArray
 from tracking.config import ClassConfig, TrackerConfig
 from tracking.motion import MOTION_MODELS, MotionModel
@@ -17,14 +16,14 @@ _LAST_BOX = "last_box"
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Columns over the ten labels; rows of classes that are not tracked hold the defaults.
+    """Columns over the C labels of a taxonomy; rows of classes that are not tracked hold the defaults.
 
     Attributes:
-        tracked: (10,) whether the class is tracked.
+        tracked: (C,) whether the class is tracked.
         models: the motion models in use.
-        model: (10,) index into `models`.
-        filtered: (10,) False where each box replaces the track's state.
-        noise: (10, 2) acceleration and yaw acceleration.
+        model: (C,) index into `models`.
+        filtered: (C,) False where each box replaces the track's state.
+        noise: (C, 2) acceleration and yaw acceleration.
         The rest are the columns of `ClassConfig`.
     """
 
@@ -44,14 +43,14 @@ class ClassTable:
     @classmethod
     def from_config(cls, config: TrackerConfig) -> ClassTable:
         """The table of a checked configuration."""
-        rows = [config.classes.get(name, ClassConfig()) for name in DETECTION_CLASSES]
+        rows = [config.classes.get(name, ClassConfig()) for name in config.taxonomy.names]
         names = sorted({_model_name(row) for row in rows})
 
         def column(attribute: str) -> FloatArray:
             return np.array([getattr(row, attribute) for row in rows], dtype=np.float64)
 
         return cls(
-            tracked=np.array([name in config.classes for name in DETECTION_CLASSES]),
+            tracked=np.array([name in config.classes for name in config.taxonomy.names]),
             models=tuple(MOTION_MODELS[name] for name in names),
             model=np.array([names.index(_model_name(row)) for row in rows], dtype=np.int64),
             filtered=np.array([row.motion != _LAST_BOX for row in rows]),

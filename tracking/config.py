@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from scenes import TRACKING_CLASSES, InputError
+from scenes import NUSCENES, InputError, ObjectClass, Taxonomy
 from tracking.association import ASSIGNMENTS
 from tracking.motion import MOTION_MODELS
 
@@ -40,8 +40,6 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
 def _checked_classes(value: Any) -> Mapping[str, ClassConfig]:
     if not isinstance(value, Mapping) or not all(type(own) is ClassConfig for own in value.values()):
         raise InputError(f"classes is {value!r}, expected a ClassConfig for each class")
-    if unknown := value.keys() - set(TRACKING_CLASSES):
-        raise InputError(f"classes: no class '{min(map(str, unknown))}' (there are {', '.join(TRACKING_CLASSES)})")
     return value
 
 
@@ -130,6 +128,32 @@ DEFAULT_CLASSES: Mapping[str, ClassConfig] = {
 }
 
 
+def default_classes(taxonomy: Taxonomy) -> dict[str, ClassConfig]:
+    """The settings of each tracked class of a data root.
+
+    Classes of nuScenes' names have its settings, others the defaults of `ClassConfig`; what the taxonomy says of one
+    goes before both. Where it says how fast a class is at most, and not how fast as a rule, a fifth of that is assumed.
+    """
+    return {class_.name: _default_class(class_) for class_ in taxonomy.classes if class_.tracked}
+
+
+def _default_class(class_: ObjectClass) -> ClassConfig:
+    default = DEFAULT_CLASSES.get(class_.name, ClassConfig())
+    stated: dict[str, Any] = {
+        "gate_m": class_.gate_m,
+        "speed_mps": class_.speed_mps,
+        "max_speed_mps": class_.max_speed_mps,
+    }
+    if class_.speed_mps is None and class_.max_speed_mps is not None:
+        stated["speed_mps"] = max(_SPEED_SHARE * class_.max_speed_mps, _LEAST_SPEED_MPS)
+    return replace(default, **{name: value for name, value in stated.items() if value is not None})
+
+
+_SPEED_SHARE: Final = 0.2
+_LEAST_SPEED_MPS: Final = 0.1
+"""Even what never moves is not known to do so by the filter."""
+
+
 @dataclass(frozen=True)
 class TrackerConfig(_CheckedSettings):
     """All settings of `tracking.Tracker`.
@@ -164,6 +188,7 @@ class TrackerConfig(_CheckedSettings):
         link_gap_s: offline, the longest time between two fragments that are put together.
         link_sigmas: offline, how badly place and velocity of two fragments may agree at most.
         max_tracks: upper bound of live tracks; beyond it those unseen for longest, then the weakest, die.
+        taxonomy: the classes that the labels of boxes mean; see `TrackerConfig.of`.
     """
 
     classes: Mapping[str, ClassConfig] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
@@ -191,3 +216,15 @@ class TrackerConfig(_CheckedSettings):
     link_gap_s: float = 3.0
     link_sigmas: float = 1.0
     max_tracks: int = 2000
+    taxonomy: Taxonomy = field(default=NUSCENES, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = self.taxonomy.tracked_names
+        if unknown := self.classes.keys() - set(known):
+            raise InputError(f"classes: no class '{min(map(str, unknown))}' (there are {', '.join(known)})")
+
+    @classmethod
+    def of(cls, taxonomy: Taxonomy) -> TrackerConfig:
+        """The default settings for the classes of a data root."""
+        return cls(classes=default_classes(taxonomy), taxonomy=taxonomy)

@@ -10,15 +10,19 @@ from typing import Any, TypeVar
 
 from mmengine.config import Config
 
-from scenes import TRACKING_CLASSES, InputError
+from scenes import NUSCENES, InputError, Taxonomy
 from scenes.shipped import shipped_path
-from tracking.config import DEFAULT_CLASSES, CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
+from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig, default_classes
 
 _SettingsT = TypeVar("_SettingsT", CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig)
 
 
-def load_tracker_config(path: Path | str) -> TrackerConfig:
+def load_tracker_config(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> TrackerConfig:
     """The settings in `tracker = dict(...)` of a config file, over the defaults.
+
+    Args:
+        path: the file.
+        taxonomy: the classes of the data root, which the settings are for.
 
     Raises:
         InputError: no such file, not a config, a key that does not exist, a value of the wrong type or outside its
@@ -33,10 +37,12 @@ def load_tracker_config(path: Path | str) -> TrackerConfig:
         raise InputError(f"{path}: not a config: {type(error).__name__}: {error}") from error
     if "tracker" not in content:
         raise InputError(f"{path}: no `tracker = dict(...)` in it")
-    return tracker_config_from_dict(content.to_dict()["tracker"], str(path))
+    return tracker_config_from_dict(content.to_dict()["tracker"], str(path), taxonomy)
 
 
-def tracker_config_from_dict(given: Mapping[str, Any], source: str = "tracker") -> TrackerConfig:
+def tracker_config_from_dict(
+    given: Mapping[str, Any], source: str = "tracker", taxonomy: Taxonomy = NUSCENES
+) -> TrackerConfig:
     """The settings in a dictionary, over the defaults.
 
     `every_class` holds what differs for all classes, `classes` what differs for one.
@@ -49,9 +55,9 @@ def tracker_config_from_dict(given: Mapping[str, Any], source: str = "tracker") 
     by_class = _mapping(given.pop("classes", {}), f"{source}: classes")
     noise = _mapping(given.pop("noise", {}), f"{source}: noise")
     cameras = _mapping(given.pop("camera_evidence", {}), f"{source}: camera_evidence")
-    _check_names(by_class, TRACKING_CLASSES, f"{source}: classes")
+    _check_names(by_class, taxonomy.tracked_names, f"{source}: classes")
     classes = {}
-    for name, default in DEFAULT_CLASSES.items():
+    for name, default in default_classes(taxonomy).items():
         own = _mapping(by_class.get(name, {}), f"{source}: classes.{name}")
         shared = _overridden(default, for_all, f"{source}: every_class")
         classes[name] = _overridden(shared, own, f"{source}: classes.{name}")
@@ -59,6 +65,7 @@ def tracker_config_from_dict(given: Mapping[str, Any], source: str = "tracker") 
         classes=classes,
         noise=_overridden(MeasurementNoise(), noise, f"{source}: noise"),
         camera_evidence=_overridden(CameraEvidenceConfig(), cameras, f"{source}: camera_evidence"),
+        taxonomy=taxonomy,
     )
     return _overridden(base, given, source)
 
@@ -71,7 +78,7 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
 
 def _overridden(base: _SettingsT, given: Mapping[str, Any], where: str) -> _SettingsT:
     """`base` with the given values, which it checks."""
-    _check_names(given, [field.name for field in fields(base)], where)
+    _check_names(given, [field.name for field in fields(base) if field.name != "taxonomy"], where)
     try:
         return replace(base, **given)
     except InputError as error:

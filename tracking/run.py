@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from scenes import Boxes3D, Frame, Results, Scene
+from scenes import Boxes3D, Frame, InputError, Results, Scene, shared_taxonomy
 from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.geometry import FloatArray
 from scenes.processes import run_jobs
@@ -50,7 +50,7 @@ def track_results(
     Args:
         detections: boxes of every frame of `scenes`.
         scenes: the drives, in the order in which identities are numbered.
-        config: the tracker's settings.
+        config: the tracker's settings, for the classes of the scenes; None for the defaults.
         workers: processes.
         offline: look at each drive as a whole (`tracking.offline`); not causal.
         score_scale: what the detector's scores mean, from another recording of the same detector (`learn_scores`).
@@ -60,8 +60,16 @@ def track_results(
     Returns:
         Tracks of every frame; `track_id` counts from 1 and is unique over all scenes. The result does not depend on
         `workers`.
+
+    Raises:
+        InputError: detections, scenes and settings have different classes.
     """
-    config = config or TrackerConfig()
+    taxonomy = shared_taxonomy(detections, scenes)
+    config = config or TrackerConfig.of(taxonomy)
+    if config.taxonomy != taxonomy:
+        raise InputError(
+            f"tracker settings for the classes of {config.taxonomy}, for detections with those of {taxonomy}"
+        )
     drives = [_drive(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
     if offline and score_scale is None:
         score_scale = learn_scores(detections, scenes, config)
@@ -76,7 +84,7 @@ def track_results(
         for token, boxes, number in zip(drive.tokens, outputs, numbers, strict=True):
             tracked[token] = boxes.replace(track_id=(number + offset).astype(np.str_))
         offset += max((int(number.max()) for number in numbers if len(number)), default=0)
-    return Results(tracked, detections.meta)
+    return replace(detections, boxes=tracked)
 
 
 def learn_scores(detections: Results, scenes: Sequence[Scene], config: TrackerConfig | None = None) -> ScoreScale:
@@ -87,7 +95,9 @@ def learn_scores(detections: Results, scenes: Sequence[Scene], config: TrackerCo
         scenes: the drives. config: the tracker's settings.
     """
     drives = ([(detections.boxes[frame.token], frame.timestamp_us) for frame in scene.frames] for scene in scenes)
-    return learn_from_drives(drives, ClassTable.from_config(config or TrackerConfig()))
+    return learn_from_drives(
+        drives, ClassTable.from_config(config or TrackerConfig.of(shared_taxonomy(detections, scenes)))
+    )
 
 
 def _drive(scene: Scene, boxes: Mapping[str, Boxes3D], camera_boxes: CameraBoxes) -> _Drive:

@@ -23,7 +23,7 @@ class Tracks:
 
     Attributes:
         number: (T,) identity, counted from 1.
-        label: (T,) index into `scenes.DETECTION_CLASSES`.
+        label: (T,) index into `TrackerConfig.taxonomy.names`.
         mean, cov: (T, 6), (T, 6, 6) planar motion, laid out by the class's motion model.
         body, body_var: (T, 4) z, width, length, height in metres, and variances.
         heading_votes: (T,) boxes that agreed with the heading less those that faced backwards, within +-3.

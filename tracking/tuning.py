@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from scenes import InputError
 from scenes.json_text import decode_json
-from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig
+from tracking.config import CameraEvidenceConfig, ClassConfig, MeasurementNoise, TrackerConfig, default_classes
 from tracking.sensitivity import scaled
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -156,12 +156,12 @@ def _check_journal(path: Path) -> None:
 
 def config_source(config: TrackerConfig, comment: str) -> str:
     """A config file that holds these settings: what differs from the defaults."""
-    given = _differing(config, TrackerConfig(), skip=("noise", "camera_evidence", "classes"))
+    given = _differing(config, TrackerConfig(), skip=("noise", "camera_evidence", "classes", "taxonomy"))
     noise = _differing(config.noise, MeasurementNoise())
     cameras = _differing(config.camera_evidence, CameraEvidenceConfig())
-    classes = {}
+    classes, defaults = {}, default_classes(config.taxonomy)
     for name, own in config.classes.items():
-        changed = _differing(own, TrackerConfig().classes.get(name, ClassConfig()))
+        changed = _differing(own, defaults.get(name, ClassConfig()))
         if changed:
             classes[name] = changed
     given |= {"noise": noise} if noise else {}

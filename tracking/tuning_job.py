@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenes import InputError, Results, Scene
+from scenes import NUSCENES, InputError, Results, Scene
 from scenes.files import write_atomically
 from tracking.config import TrackerConfig
 from tracking.judge import Judge
@@ -62,7 +62,8 @@ class TuningJob:
             return self.amota(config, self.searched)
 
         tokens = (token.encode() for scene in self.searched for token in scene.sample_tokens)
-        inputs = {"detections": self.fingerprint, "scenes": digest(tokens)}
+        classes = () if base.taxonomy == NUSCENES else (repr(base.taxonomy.classes).encode(),)
+        inputs = {"detections": self.fingerprint, "scenes": digest([*tokens, *classes])}
         tuned = tune(base, objective, n_trials, folder / "trials.journal", seed, inputs=inputs)
         comment = f"Tuned on {self.name}: AMOTA {tuned.start:.4f} -> {tuned.best:.4f} where it was searched."
         write_atomically(folder / "tuned.py", config_source(tuned.config, comment).encode())

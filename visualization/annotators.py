@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes import DETECTION_CLASSES, Boxes3D
+from scenes import NUSCENES, Boxes3D, Taxonomy
 from scenes.geometry import FloatArray
 from visualization.colors import Coloring, Image, color_by_identity
 from visualization.text import draw_text, text_size_px
@@ -101,10 +101,10 @@ def short_identity(identity: str) -> str:
     return identity if len(identity) <= _LONGEST_IDENTITY else "…" + identity[-_SHOWN_END:]
 
 
-def class_and_score_text(boxes: Boxes3D) -> list[str]:
+def class_and_score_text(boxes: Boxes3D, taxonomy: Taxonomy = NUSCENES) -> list[str]:
     """Class name and score of each box, such as `car 0.87`."""
     return [
-        f"{DETECTION_CLASSES[label]} {score:.2f}"
+        f"{taxonomy.names[label]} {score:.2f}"
         for label, score in zip(boxes.label.tolist(), boxes.score.tolist(), strict=True)
     ]
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Final, TypeAlias
 
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes import DETECTION_CLASSES, Boxes3D
+from scenes import NUSCENES, Boxes3D, Taxonomy
 
 Image: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -59,9 +59,10 @@ def identity_color(identity: str) -> str:
     return PALETTE[zlib.crc32(identity.encode("utf-8", "surrogatepass")) % len(PALETTE)]
 
 
-def class_color(label: int) -> str:
-    """The colour of a class, `#rrggbb`, by index into `scenes.DETECTION_CLASSES`."""
-    return PALETTE[label % len(PALETTE)]
+def class_color(label: int, taxonomy: Taxonomy = NUSCENES) -> str:
+    """The colour of a class, `#rrggbb`, by its label: its own, or one of the palette."""
+    own = taxonomy.classes[label].color if label < len(taxonomy) else None
+    return own or PALETTE[label % len(PALETTE)]
 
 
 def score_color(score: float) -> str:
@@ -80,9 +81,9 @@ def color_by_identity(boxes: Boxes3D) -> ColorArray:
     return _stack([DETECTION_COLOR] * len(boxes))
 
 
-def color_by_class(boxes: Boxes3D) -> ColorArray:
+def color_by_class(boxes: Boxes3D, taxonomy: Taxonomy = NUSCENES) -> ColorArray:
     """One colour a class."""
-    return _stack([class_color(label) for label in boxes.label.tolist()])
+    return _stack([class_color(label, taxonomy) for label in boxes.label.tolist()])
 
 
 def color_by_score(boxes: Boxes3D) -> ColorArray:
@@ -107,9 +108,14 @@ COLORINGS: Final[dict[str, Coloring]] = {
 """The colourings that a user chooses from, by name."""
 
 
-def class_legend() -> list[tuple[str, str]]:
-    """(class name, colour) of the ten classes."""
-    return [(name, class_color(label)) for label, name in enumerate(DETECTION_CLASSES)]
+def coloring_of(name: str, taxonomy: Taxonomy) -> Coloring:
+    """The colouring of a name, for boxes of these classes."""
+    return partial(color_by_class, taxonomy=taxonomy) if name == "class" else COLORINGS[name]
+
+
+def class_legend(taxonomy: Taxonomy = NUSCENES) -> list[tuple[str, str]]:
+    """(class name, colour) of the classes."""
+    return [(name, class_color(label, taxonomy)) for label, name in enumerate(taxonomy.names)]
 
 
 @cache

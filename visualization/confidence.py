@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -28,7 +29,7 @@ def confident_tracks(scenes: Sequence[Scene], tracks: Results, events: TrackEven
     boxes: dict[str, Boxes3D] = {}
     for scene in scenes:
         boxes.update(_of_scene(scene, tracks, events))
-    return Results(boxes, tracks.meta)
+    return replace(tracks, boxes=boxes)
 
 
 def confidence_text(events: TrackEvents) -> str:

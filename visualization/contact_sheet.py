@@ -11,14 +11,13 @@ from scenes.doctor import DataRoot, Example
 from scenes.projected_boxes import projected_boxes
 from visualization.annotators import TOP_FACE, BoxAnnotator
 from visualization.birds_eye import birds_eye_canvas
-from visualization.colors import Image, color_by_class, single_color
+from visualization.colors import Image, coloring_of, single_color
 from visualization.images import grey_image, read_image
 from visualization.mosaic import CELL_PX, sorted_cameras
 from visualization.panel import PANEL_COLOR, draw_title
 from visualization.views import BirdsEyeView, CameraView, shown_size_px
 
 _COLUMNS: Final = 3
-_RANGE_M: Final = 50.0
 _SUSPECT_COLOR: Final = "#ff3b30"
 _OTHER_COLOR: Final = "#a8b0bc"
 _OTHERS: Final = BoxAnnotator(single_color(_OTHER_COLOR), thickness_px=1, opacity=0.0, outlined=False)
@@ -36,7 +35,7 @@ def draw_contact_sheet(root: DataRoot, sample_token: str) -> Image:
     """
     sample = root.sample_index[sample_token]
     boxes = _boxes(root, sample)
-    cells = [_camera_cell(camera, boxes) for camera in sorted_cameras(_cameras(root, sample))]
+    cells = [_camera_cell(root, camera, boxes) for camera in sorted_cameras(_cameras(root, sample))]
     width, height = CELL_PX
     # The view from above takes what the cameras leave of the last row.
     free = _COLUMNS - len(cells) % _COLUMNS
@@ -131,9 +130,9 @@ def _photo(camera: Camera) -> tuple[Image, CameraView]:
     return image, CameraView(camera, *shown)
 
 
-def _camera_cell(camera: Camera, boxes: Boxes3D) -> Image:
+def _camera_cell(root: DataRoot, camera: Camera, boxes: Boxes3D) -> Image:
     image, view = _photo(camera)
-    BoxAnnotator(color_by_class).annotate(image, boxes, view)
+    BoxAnnotator(coloring_of("class", root.taxonomy)).annotate(image, boxes, view)
     draw_title(image, camera.name)
     cell = np.empty((CELL_PX[1], CELL_PX[0], 3), dtype=np.uint8)
     cell[:] = PANEL_COLOR
@@ -148,10 +147,12 @@ def _cell_from_above(
     """A key frame from above, boxes by class, or grey around red ones."""
     pose = int(root.frame_pose[sample])
     global_from_ego = root.poses.matrix(pose) if pose >= 0 else np.eye(4)
-    view = BirdsEyeView(global_from_ego, width_px, CELL_PX[1], pixels_per_m=0.5 * CELL_PX[1] / _RANGE_M)
+    range_m = float(root.taxonomy.range_m.max())
+    view = BirdsEyeView(global_from_ego, width_px, CELL_PX[1], pixels_per_m=0.5 * CELL_PX[1] / range_m)
     image = birds_eye_canvas(view)
     if suspects is None:
-        by_class = BoxAnnotator(color_by_class, thickness_px=1, tinted_face=TOP_FACE, opacity=0.35, outlined=False)
+        coloring = coloring_of("class", root.taxonomy)
+        by_class = BoxAnnotator(coloring, thickness_px=1, tinted_face=TOP_FACE, opacity=0.35, outlined=False)
         by_class.annotate(image, boxes, view)
     else:
         _OTHERS_FROM_ABOVE.annotate(image, boxes, view)

@@ -17,7 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from scenes import DETECTION_CLASSES, TRACKING_CLASSES, InputError
+from evaluation.evaluation import Task
+from scenes import InputError
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray
 from scenes.json_text import decode_json, is_number, read_json
@@ -48,7 +49,6 @@ _BOOKKEEPING: Final = frozenset({"step", "iter", "epoch", "base_lr"})
 _TRAINING_MARK: Final = "time"
 """Only lines of training iterations have it; those of validations hold scores alone."""
 
-_MATCH_DISTANCES_M: Final = ("0.5", "1.0", "2.0", "4.0")
 
 Details = Mapping[str, Mapping[str, Sequence[float]]]
 """The content of a `metrics_details.json`: by class (and matching distance) curves by name."""
@@ -91,32 +91,41 @@ def read_training_log(path: Path) -> TrainingLog:
     return log
 
 
-def read_details(path: Path, classes: Sequence[str] = TRACKING_CLASSES) -> Details:
-    """Read a `metrics_details.json` of the tracking or the detection evaluation.
+def read_details(path: Path, task: Task = "tracking") -> Details:
+    """Read a `metrics_details.json` of the tracking or the detection evaluation, of whatever classes.
 
     Args:
         path: the file.
-        classes: the keys that the file must have; of detections with their matching distances.
+        task: which of the two; curves of detections have a class and a matching distance each, `car:2.0`.
 
     Raises:
-        InputError: no such file, not JSON, or curves are missing.
+        InputError: no such file, not JSON, or it holds other curves.
     """
     details = read_json(path)
-    missing = [name for name in classes if not isinstance(details, dict) or not isinstance(details.get(name), dict)]
-    if missing:
-        raise InputError(f"{path}: no curves of '{missing[0]}'; is this a metrics_details.json of the other task?")
-    for name in classes:
-        for key in ("recall", "precision") if ":" in name else ("recall_hypo", "motar"):
-            values = details[name].get(key)
+    if not isinstance(details, dict) or not details:
+        raise InputError(f"{path}: no curves; is this a metrics_details.json?")
+    for name, curves in details.items():
+        if not isinstance(curves, dict) or (":" in name) != (task == "detection"):
+            raise InputError(f"{path}: '{name}': no curves of the {task} evaluation; is this of the other task?")
+        for key in ("recall", "precision") if task == "detection" else ("recall_hypo", "motar"):
+            values = curves.get(key)
             if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
                 raise InputError(f"{path}: class '{name}': no curve '{key}' of numbers")
-    curves: Details = details
-    return curves
+    found: Details = details
+    return found
 
 
-def detection_keys(classes: Sequence[str] = DETECTION_CLASSES) -> list[str]:
-    """The keys of a detection evaluation's details: a class and a matching distance each."""
-    return [f"{name}:{distance_m}" for name in classes for distance_m in _MATCH_DISTANCES_M]
+def _shared_names(runs: Mapping[str, Details]) -> list[str]:
+    """The curves that all runs have.
+
+    Raises:
+        InputError: one of them lacks what another has.
+    """
+    first, *others = runs
+    for other in others:
+        if different := runs[first].keys() ^ runs[other].keys():
+            raise InputError(f"{first} and {other} are runs of different classes: '{min(different)}' is in one of them")
+    return list(runs[first])
 
 
 def write_training_curves(logs: Mapping[str, TrainingLog], path: Path, keys: Sequence[str] = ()) -> None:
@@ -147,11 +156,10 @@ def write_tracking_curves(runs: Mapping[str, Details], path: Path) -> None:
 
     Classes without annotations are named and not drawn.
     """
-    absent = [
-        name for name in TRACKING_CLASSES if all(np.isnan(_curve(run[name], "mota")).all() for run in runs.values())
-    ]
+    names = _shared_names(runs)
+    absent = [name for name in names if all(np.isnan(_curve(run[name], "mota")).all() for run in runs.values())]
     with matplotlib.rc_context(_RULES):
-        figure, panels = _class_panels(TRACKING_CLASSES, absent)
+        figure, panels = _class_panels(names, absent)
         for class_name, axes in panels.items():
             for name, (color, dashes) in _styles(runs):
                 recall, motar = (_curve(runs[name][class_name], key) for key in ("recall_hypo", "motar"))
@@ -166,12 +174,13 @@ def write_detection_curves(runs: Mapping[str, Details], path: Path, distance_m: 
 
     Classes of which no run has found anything are named and not drawn.
     """
-    keys = {name: f"{name}:{distance_m}" for name in DETECTION_CLASSES}
+    suffix = f":{distance_m}"
+    keys = {key.removesuffix(suffix): key for key in _shared_names(runs) if key.endswith(suffix)}
     absent = [
         name for name, key in keys.items() if not any(_curve(run[key], "precision").any() for run in runs.values())
     ]
     with matplotlib.rc_context(_RULES):
-        figure, panels = _class_panels(DETECTION_CLASSES, absent)
+        figure, panels = _class_panels(list(keys), absent)
         for class_name, axes in panels.items():
             for name, (color, dashes) in _styles(runs):
                 curves = runs[name][keys[class_name]]

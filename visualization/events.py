@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evaluation.events import TrackEvents, track_events
 from scenes import Results, Scene
@@ -21,4 +22,4 @@ def find_events(scenes: Sequence[Scene], tracks: Results) -> TrackEvents:
     """
     annotated = [scene for scene in scenes if all(frame.annotations is not None for frame in scene.frames)]
     boxes = {token: found for scene in annotated for token, found in results_of_scene(scene, tracks).boxes.items()}
-    return track_events(Results(boxes, tracks.meta), annotated)
+    return track_events(replace(tracks, boxes=boxes), annotated)

@@ -20,12 +20,12 @@ from matplotlib.patches import Circle, Patch, Polygon
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from scenes import DETECTION_CLASSES, InputError, Results, Scene
+from scenes import InputError, Results, Scene
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray
 from visualization.annotators import FRONT_FACE, TOP_FACE, LabelAnnotator, far_to_near, ground_paths, project_boxes
 from visualization.birds_eye import EGO_OUTLINE_M, RING_SPACING_M
-from visualization.colors import COLORINGS, ColorArray, class_color, score_color
+from visualization.colors import ColorArray, class_color, coloring_of, score_color
 from visualization.images import grey_image, has_images, read_image
 from visualization.mosaic import sorted_cameras
 from visualization.run_painter import DrawingOptions, RunPainter
@@ -105,7 +105,7 @@ class _FigurePainter:
         self._run = run
         self._options = run.options
         self._with_cameras = with_cameras
-        self._coloring = COLORINGS[run.options.color_by]
+        self._coloring = coloring_of(run.options.color_by, run.scene.taxonomy)
 
     def single(self, index: int) -> Figure:
         """All cameras in two rows, the bird's-eye view beside them."""
@@ -211,7 +211,7 @@ class _FigurePainter:
     ) -> None:
         annotations = self._run.scene.frames[index].annotations
         if self._options.annotations and annotations is not None:
-            lines, visible = project_boxes(self._options.chosen(annotations.boxes), view)
+            lines, visible = project_boxes(self._options.chosen(annotations.boxes, self._run.scene.taxonomy), view)
             axes.add_collection(LineCollection(list(lines[visible]), colors=color, lw=0.6, ls=dashes, zorder=order))
 
     def _draw_tails(self, axes: Axes, index: int, view: View) -> None:
@@ -230,7 +230,8 @@ class _FigurePainter:
             handles.insert(0, Patch(color="#56b4e9", label="one colour an identity"))
         elif self._options.color_by == "class":
             labels = sorted({label for index in frames for label in self._run.boxes[index].label.tolist()})
-            names = [(DETECTION_CLASSES[label].replace("_", " "), class_color(label)) for label in labels]
+            taxonomy = self._run.scene.taxonomy
+            names = [(taxonomy.names[label].replace("_", " "), class_color(label, taxonomy)) for label in labels]
             handles = [Patch(color=color, label=name) for name, color in names]
         else:
             handles = [Patch(color=score_color(score), label=f"score {score:g}") for score in (0.0, 0.5, 1.0)]

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from evaluation.events import NO_MATCH, FrameEvents, JudgedBoxes, TrackEvents
-from scenes import DETECTION_CLASSES, NO_QUERY, Boxes3D, Camera, Frame, Results, Scene
+from scenes import NO_QUERY, Boxes3D, Camera, Frame, Results, Scene
 from scenes.geometry import FloatArray
 from visualization.colors import ANNOTATION_COLOR, DETECTION_COLOR, class_color, identity_color, score_color
 from visualization.confidence import DEFAULT_SCORE
@@ -21,6 +21,8 @@ from visualization.selection import boxes_by_frame
 from visualization.views import shown_size_px
 
 _SCORE_SHADES: Final = 21
+_SHOWN_SHARE: Final = 0.8
+"""How much of the range of the farthest classes the view from above shows at first: 40 m of nuScenes' 50."""
 
 ImageSource = Callable[[int, Camera], "str | None"]
 """Where the page finds the image of a camera in a frame: a data URI, a relative path, or None where there is none."""
@@ -80,9 +82,10 @@ def page_data(
     start_us = scene.frames[0].timestamp_us
     return {
         "scene": {"name": scene.name, "location": scene.location, "description": scene.description},
-        "classes": list(DETECTION_CLASSES),
+        "classes": list(scene.taxonomy.names),
+        "view_range": round(_SHOWN_SHARE * float(scene.taxonomy.range_m.max()), 1),
         "colors": {
-            "classes": [class_color(label) for label in range(len(DETECTION_CLASSES))],
+            "classes": [class_color(label, scene.taxonomy) for label in range(len(scene.taxonomy))],
             "scores": [score_color(score) for score in np.linspace(0.0, 1.0, _SCORE_SHADES)],
             "annotation": ANNOTATION_COLOR,
             "detection": DETECTION_COLOR,

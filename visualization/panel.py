@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import cv2
 import numpy as np
 
-from scenes import DETECTION_CLASSES, Boxes3D, Scene
+from scenes import Boxes3D, Scene, Taxonomy
 from visualization.colors import Image, class_color, class_legend, identity_color, rgb, score_color
 from visualization.run_painter import DrawingOptions
 from visualization.text import draw_text, text_size_px
@@ -33,8 +35,8 @@ def paint_panel(
     image[:] = PANEL_COLOR
     draw_text(image, scene.name, 24, 16, 26, _INK)
     draw_text(image, frame_text(scene, index), 24, 56, 16, _FAINT_INK)
-    _draw_counts(image, boxes, options, left_px=24, top_px=96)
-    _draw_legend(image, options, left_px=300, top_px=96)
+    _draw_counts(image, boxes, options, scene.taxonomy, left_px=24, top_px=96)
+    _draw_legend(image, options, scene.taxonomy, left_px=300, top_px=96)
     return image
 
 
@@ -52,13 +54,15 @@ def draw_title(image: Image, title: str, size_px: int = 13) -> None:
     draw_text(image, title, 6, 3, size_px, _INK)
 
 
-def _draw_counts(image: Image, boxes: Boxes3D, options: DrawingOptions, left_px: int, top_px: int) -> None:
+def _draw_counts(
+    image: Image, boxes: Boxes3D, options: DrawingOptions, taxonomy: Taxonomy, left_px: int, top_px: int
+) -> None:
     """How many boxes of each class the frame shows, in the classes' colours where boxes have them."""
     counts = Counter(boxes.label.tolist())
     rows = [(f"{len(boxes)}", "tracks", _INK)]
     for label, count in counts.most_common():
-        ink = rgb(class_color(label)) if options.color_by == "class" else _FAINT_INK
-        rows.append((f"{count}", DETECTION_CLASSES[label].replace("_", " "), ink))
+        ink = rgb(class_color(label, taxonomy)) if options.color_by == "class" else _FAINT_INK
+        rows.append((f"{count}", taxonomy.names[label].replace("_", " "), ink))
     for line, (count_text, name, ink) in enumerate(rows):
         top = top_px + 26 * line
         width, _ = text_size_px(count_text, 17)
@@ -66,9 +70,13 @@ def _draw_counts(image: Image, boxes: Boxes3D, options: DrawingOptions, left_px:
         draw_text(image, name, left_px + 52, top, 17, ink)
 
 
-def _draw_legend(image: Image, options: DrawingOptions, left_px: int, top_px: int) -> None:
+def _draw_legend(image: Image, options: DrawingOptions, taxonomy: Taxonomy, left_px: int, top_px: int) -> None:
     """What colours and marks mean."""
-    entries = [_COLOR_ENTRIES[options.color_by], ("tinted face, short line: the front", _draw_box_mark)]
+    text_of_color, colors = _color_entry(options.color_by, taxonomy)
+    entries: list[tuple[str, Callable[[Image, int, int], None]]] = [
+        (text_of_color, partial(_draw_dots, colors=colors)),
+        ("tinted face, short line: the front", _draw_box_mark),
+    ]
     entries.append((f"tail: the last {options.tail_s:g} s", _draw_tail_mark))
     if options.annotations:
         entries.append(("white: annotated", _draw_annotation_mark))
@@ -79,16 +87,13 @@ def _draw_legend(image: Image, options: DrawingOptions, left_px: int, top_px: in
     draw_text(image, options.shown, left_px, top_px + 28 * len(entries), 15, _FAINT_INK)
 
 
-def _draw_identity_mark(image: Image, left_px: int, middle_px: int) -> None:
-    _draw_dots(image, left_px, middle_px, [identity_color(identity) for identity in "123"])
-
-
-def _draw_class_mark(image: Image, left_px: int, middle_px: int) -> None:
-    _draw_dots(image, left_px, middle_px, [color for _, color in class_legend()[:3]])
-
-
-def _draw_score_mark(image: Image, left_px: int, middle_px: int) -> None:
-    _draw_dots(image, left_px, middle_px, [score_color(score) for score in (0.0, 0.5, 1.0)])
+def _color_entry(color_by: str, taxonomy: Taxonomy) -> tuple[str, list[str]]:
+    """What colours mean, and some of them."""
+    if color_by == "identity":
+        return "one colour an identity", [identity_color(identity) for identity in "123"]
+    if color_by == "class":
+        return "one colour a class", [color for _, color in class_legend(taxonomy)[:3]]
+    return "colour: the score", [score_color(score) for score in (0.0, 0.5, 1.0)]
 
 
 def _draw_dots(image: Image, left_px: int, middle_px: int, colors: list[str]) -> None:
@@ -108,10 +113,3 @@ def _draw_tail_mark(image: Image, left_px: int, middle_px: int) -> None:
 
 def _draw_annotation_mark(image: Image, left_px: int, middle_px: int) -> None:
     cv2.rectangle(image, (left_px, middle_px - 6), (left_px + 24, middle_px + 6), (255, 255, 255), 1)
-
-
-_COLOR_ENTRIES: Final = {
-    "identity": ("one colour an identity", _draw_identity_mark),
-    "class": ("one colour a class", _draw_class_mark),
-    "score": ("colour: the score", _draw_score_mark),
-}

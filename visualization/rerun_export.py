@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from scenes import DETECTION_CLASSES, Boxes3D, Camera, Frame, InputError, Results, Scene
+from scenes import Boxes3D, Camera, Frame, InputError, Results, Scene
 from scenes.files import write_atomically
 from scenes.processes import run_jobs
 from visualization.annotators import ground_paths
-from visualization.colors import ANNOTATION_COLOR, COLORINGS, DETECTION_COLOR, Coloring, single_color
+from visualization.colors import ANNOTATION_COLOR, DETECTION_COLOR, Coloring, coloring_of, single_color
 from visualization.images import encode_jpeg, read_image
 from visualization.mosaic import sorted_cameras
 from visualization.run_painter import DrawingOptions, RunPainter
@@ -115,7 +115,7 @@ class _RecordingWriter:
         self._recording = recording
         self._run = RunPainter(scene, tracks, options)
         self._scene = scene
-        self._coloring = COLORINGS[options.color_by]
+        self._coloring = coloring_of(options.color_by, scene.taxonomy)
         self._detections = None if detections is None else boxes_by_frame(scene, detections)
         # Positions go down to single precision in the viewer: near the origin they keep it.
         self._origin_m = scene.frames[0].global_from_ego[:3, 3]
@@ -183,7 +183,7 @@ class _RecordingWriter:
             sizes=boxes.size_wlh_m[:, [1, 0, 2]],
             quaternions=boxes.rotation[:, [1, 2, 3, 0]],
             colors=coloring(boxes),
-            labels=_labels(boxes),
+            labels=_labels(boxes, self._scene.taxonomy.names),
             class_ids=np.maximum(boxes.label, 0).astype(np.uint16),
             show_labels=False,
         )
@@ -198,9 +198,9 @@ class _RecordingWriter:
         return self._rerun.Transform3D(translation=translation, mat3x3=global_from_body[:3, :3])
 
 
-def _labels(boxes: Boxes3D) -> list[str]:
+def _labels(boxes: Boxes3D, names: Sequence[str]) -> list[str]:
     identities = [""] * len(boxes) if boxes.track_id is None else boxes.track_id.tolist()
     return [
-        f"{identity} {DETECTION_CLASSES[label]} {score:.2f}".strip()
+        f"{identity} {names[label]} {score:.2f}".strip()
         for identity, label, score in zip(identities, boxes.label.tolist(), boxes.score.tolist(), strict=True)
     ]

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 
 from evaluation.events import NO_MATCH, FrameEvents, TrackEvents
-from scenes import LABEL_OF_CLASS, Boxes3D, Camera, Results, Scene
+from scenes import NUSCENES, Boxes3D, Camera, Results, Scene, Taxonomy
 from scenes.geometry import interpolate_pose
 from visualization.annotators import TOP_FACE, BoxAnnotator, LabelAnnotator, TailAnnotator
 from visualization.birds_eye import birds_eye_canvas
-from visualization.colors import ANNOTATION_COLOR, COLORINGS, Image, single_color
+from visualization.colors import ANNOTATION_COLOR, Image, coloring_of, single_color
 from visualization.images import grey_image, read_image
 from visualization.interpolation import interpolate_boxes
 from visualization.selection import boxes_by_frame
@@ -44,11 +44,15 @@ class DrawingOptions:
     tail_s: float = 4.0
     shown: str = ""
 
-    def chosen(self, boxes: Boxes3D) -> Boxes3D:
-        """The boxes that are drawn."""
+    def chosen(self, boxes: Boxes3D, taxonomy: Taxonomy = NUSCENES) -> Boxes3D:
+        """The boxes that are drawn.
+
+        Raises:
+            InputError: there is no class of a name.
+        """
         keep = boxes.score >= self.min_score
         if self.classes:
-            keep &= np.isin(boxes.label, [LABEL_OF_CLASS[name] for name in self.classes])
+            keep &= np.isin(boxes.label, taxonomy.labels(self.classes))
         return boxes.select(keep)
 
 
@@ -78,8 +82,8 @@ class RunPainter:
     def __init__(self, scene: Scene, results: Results, options: DrawingOptions) -> None:
         self.scene = scene
         self.options = options
-        self.boxes: list[Boxes3D] = [options.chosen(boxes) for boxes in boxes_by_frame(scene, results)]
-        self._coloring = COLORINGS[options.color_by]
+        self.boxes: list[Boxes3D] = [options.chosen(boxes, scene.taxonomy) for boxes in boxes_by_frame(scene, results)]
+        self._coloring = coloring_of(options.color_by, scene.taxonomy)
 
     def annotate_camera(self, image: Image, index: int, camera: Camera, label_px: int = 13) -> Image:
         """Draw the boxes of a frame into the image of one of its cameras, whatever its size."""
@@ -113,7 +117,7 @@ class RunPainter:
         """The annotated boxes, under everything else."""
         annotations = self.scene.frames[index].annotations
         if self.options.annotations and annotations is not None:
-            _ANNOTATION_PAINTER.annotate(image, self.options.chosen(annotations.boxes), view)
+            _ANNOTATION_PAINTER.annotate(image, self.options.chosen(annotations.boxes, self.scene.taxonomy), view)
 
     def history(self, index: int) -> Sequence[Boxes3D]:
         """The boxes of the frames from `tail_s` ago until this one."""
@@ -139,7 +143,7 @@ def results_from_annotations(scene: Scene, events: TrackEvents | None = None) ->
         boxes[frame.token] = (
             annotated if events is None else _named_by_tracks(annotated, events.frames.get(frame.token))
         )
-    return Results(boxes)
+    return Results(boxes, taxonomy=scene.taxonomy)
 
 
 def _named_by_tracks(annotated: Boxes3D, events: FrameEvents | None) -> Boxes3D:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from scenes import Boxes3D, InputError, Results, Scene
@@ -40,7 +41,7 @@ def boxes_by_frame(scene: Scene, results: Results) -> list[Boxes3D]:
 
 def results_of_scene(scene: Scene, results: Results) -> Results:
     """The part of the results that belongs to a scene: what a process that draws it needs to be sent."""
-    return Results(dict(zip(scene.sample_tokens, boxes_by_frame(scene, results), strict=True)), results.meta)
+    return replace(results, boxes=dict(zip(scene.sample_tokens, boxes_by_frame(scene, results), strict=True)))
 
 
 def _listed(names: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from detection.data.infos import CATEGORY_NAMES_2D, Info
-from scenes import DETECTION_CLASSES, LABEL_OF_CLASS
+from scenes import LABEL_OF_CLASS, NUSCENES, Taxonomy
 
 _HARDLY_VISIBLE: Final = "1"
 """The visibility level of objects of which at most 40% show in all cameras together."""
@@ -22,26 +22,28 @@ _CATEGORY_ID: Final = tuple(LABEL_OF_CLASS[name] + 1 for name in CATEGORY_NAMES_
 Row = dict[str, Any]
 
 
-def coco_instances(infos: Sequence[Info], dataroot: Path) -> dict[str, list[Row]]:
+def coco_instances(infos: Sequence[Info], dataroot: Path, taxonomy: Taxonomy = NUSCENES) -> dict[str, list[Row]]:
     """The camera images of info files' frames, and their boxes, as the content of a COCO instances file.
 
-    Categories are the ten detection classes, with ids from 1. A box is what the corners of a 3D box span in the image,
-    hidden parts included. Objects of visibility level 1, of which at most 40% show, are crowds: training leaves them
-    out, and a detection of one counts neither way. `file_name` is relative to the data root; images also have
+    Categories are the classes of the data root, with ids from 1. A box is what the corners of a 3D box span in the
+    image, hidden parts included. Objects of visibility level 1, of which at most 40% show, are crowds: training leaves
+    them out, and a detection of one counts neither way. `file_name` is relative to the data root; images also have
     `sample_token` and `camera`.
 
     Args:
         infos: as `detection.data.create_infos` makes them; those without boxes give images without boxes.
         dataroot: the data root of the images.
+        taxonomy: its classes.
     """
+    category_ids = _CATEGORY_ID if taxonomy == NUSCENES else tuple(range(1, len(taxonomy) + 1))
     images: list[Row] = []
     annotations: list[Row] = []
     for info in infos:
         for index, name in enumerate(info["cams"]):
             images.append({"id": len(images) + 1, **_image(info, name, dataroot)})
-            for row in _boxes(info, index):
+            for row in _boxes(info, index, category_ids):
                 annotations.append({"id": len(annotations) + 1, "image_id": len(images), **row})
-    categories = [{"id": label + 1, "name": name} for label, name in enumerate(DETECTION_CLASSES)]
+    categories = [{"id": label + 1, "name": name} for label, name in enumerate(taxonomy.names)]
     return {"images": images, "categories": categories, "annotations": annotations}
 
 
@@ -56,7 +58,7 @@ def _image(info: Info, name: str, dataroot: Path) -> Row:
     }
 
 
-def _boxes(info: Info, index: int) -> Iterator[Row]:
+def _boxes(info: Info, index: int, category_ids: Sequence[int]) -> Iterator[Row]:
     """What is annotated in the image of a frame's camera."""
     if "bboxes2d" not in info:
         return
@@ -65,7 +67,7 @@ def _boxes(info: Info, index: int) -> Iterator[Row]:
     for (left, top, right, bottom), label, level in zip(edges_px.tolist(), labels, levels, strict=True):
         width, height = right - left, bottom - top
         yield {
-            "category_id": _CATEGORY_ID[label],
+            "category_id": category_ids[label],
             "bbox": [round(value, 2) for value in (left, top, width, height)],
             "area": round(width * height, 2),
             "iscrowd": int(level == _HARDLY_VISIBLE),

@@ -1,25 +1,38 @@
 """nuScenes tables -> info files.
 
 What mmdet3d 1.0 and StreamPETR read of a frame is written under the keys of their converters, plus `instance_tokens`
-and the image size of each camera. Boxes of categories outside the ten classes, which their data sets drop, are left
-out. A recording without LIDAR_TOP takes the ego frame for its lidar frame.
+and the image size of each camera. Boxes of categories outside the classes of the data root, which their data sets drop,
+are left out. A recording without LIDAR_TOP takes the ego frame for its lidar frame.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from detection.data.coco_export import Row, coco_instances
 from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order, write_infos
-from scenes import DETECTION_CLASSES, Annotations, Boxes3D, Camera, Frame, InputError, Scene, read_scenes
+from scenes import (
+    DETECTION_CLASSES,
+    NUSCENES,
+    Annotations,
+    Boxes3D,
+    Camera,
+    Frame,
+    InputError,
+    Scene,
+    Taxonomy,
+    read_scenes,
+    read_taxonomy,
+)
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
 from scenes.projected_boxes import projected_boxes
@@ -100,14 +113,17 @@ def create_infos(
     folder = Path(out_dir or dataroot)
     paths = [folder / info_file_name(split, tag) for split in splits]
     coco_paths = [folder / coco_file_name(split) for split in splits] if coco else []
+    taxonomy = read_taxonomy(dataroot)
+    # Files of nuScenes' classes are those of the published converters.
+    own_classes = {} if taxonomy == NUSCENES else {"classes": list(taxonomy.names)}
     written = []
     with atomic_paths([*paths, *coco_paths]) as temporaries:
         for index, split in enumerate(splits):
             infos = _infos_of_split(dataroot, version, split, progress or _silent)
-            write_infos(temporaries[index], infos, {"version": version, "dataroot": str(dataroot)})
+            write_infos(temporaries[index], infos, {"version": version, "dataroot": str(dataroot), **own_classes})
             coco_file = None
             if coco:
-                content = coco_instances(infos, dataroot)
+                content = coco_instances(infos, dataroot, taxonomy)
                 temporaries[len(splits) + index].write_bytes(msgspec.json.encode(content))
                 coco_file = _coco_file(coco_paths[index], content)
             written.append(SplitFiles(paths[index], len(infos), coco_file))
@@ -154,13 +170,13 @@ def _infos_of_scene(scene: Scene, recordings: _Recordings) -> list[Info]:
             "next": tokens[index + 2],
             "scene_token": scene.token,
             "frame_idx": index,
-            **_info_of_frame(frame, recordings, scene.token),
+            **_info_of_frame(frame, recordings, scene.token, scene.taxonomy),
         }
         for index, frame in enumerate(scene.frames)
     ]
 
 
-def _info_of_frame(frame: Frame, recordings: _Recordings, scene_token: str) -> Info:
+def _info_of_frame(frame: Frame, recordings: _Recordings, scene_token: str, taxonomy: Taxonomy) -> Info:
     ego_from_lidar = np.eye(4) if frame.ego_from_lidar is None else frame.ego_from_lidar
     lidar_from_global = invert_pose(frame.global_from_ego @ ego_from_lidar)
     by_name = {camera.name: camera for camera in frame.cameras}
@@ -191,19 +207,22 @@ def _info_of_frame(frame: Frame, recordings: _Recordings, scene_token: str) -> I
         },
     }
     if frame.annotations is not None:
-        info.update(_annotations_3d(frame.annotations, lidar_from_global, with_lidar=bool(lidar_path)))
-        info.update(_annotations_2d(frame.annotations, cameras))
+        names = taxonomy.names
+        info.update(_annotations_3d(frame.annotations, names, lidar_from_global, with_lidar=bool(lidar_path)))
+        info.update(_annotations_2d(frame.annotations, cameras, _labels_2d(taxonomy)))
     return info
 
 
-def _annotations_3d(annotations: Annotations, lidar_from_global: FloatArray, with_lidar: bool) -> Info:
+def _annotations_3d(
+    annotations: Annotations, names: Sequence[str], lidar_from_global: FloatArray, with_lidar: bool
+) -> Info:
     boxes = annotations.boxes.transform(lidar_from_global)
     points = annotations.num_lidar_pts + annotations.num_radar_pts
     length_width_height = boxes.size_wlh_m[:, [1, 0, 2]]
     assert boxes.track_id is not None  # annotations have instance tokens
     return {
         "gt_boxes": np.concatenate([boxes.center_m, length_width_height, boxes.yaw_rad[:, None]], axis=1),
-        "gt_names": np.array([DETECTION_CLASSES[label] for label in boxes.label], dtype=np.str_),
+        "gt_names": np.array([names[label] for label in boxes.label], dtype=np.str_),
         "gt_velocity": boxes.velocity_mps,
         "num_lidar_pts": annotations.num_lidar_pts,
         "num_radar_pts": annotations.num_radar_pts,
@@ -213,7 +232,12 @@ def _annotations_3d(annotations: Annotations, lidar_from_global: FloatArray, wit
     }
 
 
-def _annotations_2d(annotations: Annotations, cameras: list[Camera]) -> Info:
+def _labels_2d(taxonomy: Taxonomy) -> NDArray[np.int64]:
+    """(C,) how the 2D boxes number each label: the published converter has an order of its own."""
+    return _CATEGORY_OF_LABEL if taxonomy == NUSCENES else np.arange(len(taxonomy))
+
+
+def _annotations_2d(annotations: Annotations, cameras: list[Camera], category_of_label: NDArray[np.int64]) -> Info:
     """For each key a list over the cameras."""
     columns: dict[str, list[Any]] = {
         key: []
@@ -224,7 +248,7 @@ def _annotations_2d(annotations: Annotations, cameras: list[Camera]) -> Info:
         seen = annotations.boxes.select(indices)
         columns["bboxes2d"].append(rectangles_px.astype(np.float32))
         columns["bboxes3d_cams"].append(_boxes_in_camera(seen, camera).astype(np.float32))
-        columns["labels2d"].append(_CATEGORY_OF_LABEL[seen.label])
+        columns["labels2d"].append(category_of_label[seen.label])
         columns["centers2d"].append(centers_px.astype(np.float32))
         columns["depths"].append(depths_m.astype(np.float32))
         columns["bboxes_ignore"].append(np.zeros((0, 4), dtype=np.float32))

@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 
 from detection.data.collate import collate
 from detection.data.frame_record import FrameRecord, RecordReader
-from detection.data.infos import read_infos
+from detection.data.infos import CATEGORY_NAMES_2D, read_infos
 from detection.data.packed import PackedList
 from detection.data.sample import FrameSample, Transform
 from detection.frames import FrameBatch
 from detection.registry import DATASETS, TRANSFORMS
-from scenes import DETECTION_CLASSES, InputError
+from scenes import DETECTION_CLASSES, InputError, read_taxonomy
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
         dataroot: data root with the images.
         ann_file: info file; a relative path is looked up below `dataroot` unless it exists as it is.
         pipeline: configs of the transforms.
-        classes: names of the classes, in the order of the labels.
+        classes: names of the classes, in the order of the labels; None takes those of the data root.
         camera_classes: names of the classes of 2D boxes, in the order of their labels; None takes `classes`.
         cameras: names of the cameras in the order in which the network sees them; None takes those of the first frame,
             in the published order.
@@ -76,7 +76,7 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
         ann_file: Path | str,
         pipeline: Sequence[Mapping[str, Any]],
         *,
-        classes: Sequence[str] = DETECTION_CLASSES,
+        classes: Sequence[str] | None = None,
         camera_classes: Sequence[str] | None = None,
         cameras: Sequence[str] | None = None,
         test_mode: bool = False,
@@ -89,20 +89,29 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
                 f"num_frames={num_frames}, num_skipped={num_skipped}, sequence_split={sequence_split}: "
                 "expected at least 1, 0 and 1"
             )
-        self.classes = tuple(classes)
+        taxonomy = read_taxonomy(dataroot)
+        self.classes: tuple[str, ...] = tuple(taxonomy.names if classes is None else classes)
+        taxonomy.labels([*self.classes, *(camera_classes or ())])
         self._num_frames = num_frames
         self._num_skipped = num_skipped
         self._test_mode = test_mode
         self._transforms: list[Transform] = [TRANSFORMS.build(step) for step in pipeline]
         path = path_below(Path(dataroot), Path(ann_file))
         infos, metadata = read_infos(path)
+        written_with = tuple(metadata.get("classes", DETECTION_CLASSES))
+        if written_with != taxonomy.names:
+            raise InputError(
+                f"{path}: written for the classes {', '.join(written_with)}, where {taxonomy} has "
+                f"{', '.join(taxonomy.names)}; write it anew with `streamtrack create_data`"
+            )
         read = RecordReader(
             ann_file=path,
             dataroot=Path(dataroot),
             written_for=metadata.get("dataroot"),
-            classes=classes,
-            camera_classes=camera_classes or classes,
+            classes=self.classes,
+            camera_classes=camera_classes or self.classes,
             cameras=cameras,
+            names_2d=metadata.get("classes", CATEGORY_NAMES_2D),
         )
         records = sorted((read(info) for info in infos), key=lambda record: record.timestamp_us)
         ordered = [records[index] for scene in _scenes(records) for index in scene]

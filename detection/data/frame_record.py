@@ -98,6 +98,7 @@ class RecordReader:
         classes: names of the classes. Boxes of others are left out, and boxes that by their `valid_flag` no sensor has
             seen.
         camera_classes: names that the 2D labels index.
+        names_2d: what the file's own 2D labels index.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class RecordReader:
         classes: Sequence[str],
         camera_classes: Sequence[str],
         cameras: Sequence[str] | None = None,
+        names_2d: Sequence[str] = CATEGORY_NAMES_2D,
     ) -> None:
         self._ann_file = ann_file
         self._dataroot = dataroot
@@ -115,7 +117,7 @@ class RecordReader:
         self._cameras = None if cameras is None else tuple(cameras)
         self._label_of_class = {name: label for label, name in enumerate(classes)}
         label_of_camera_class = {name: label for label, name in enumerate(camera_classes)}
-        self._camera_label = np.array([label_of_camera_class.get(name, -1) for name in CATEGORY_NAMES_2D])
+        self._camera_label = np.array([label_of_camera_class.get(name, -1) for name in names_2d])
 
     def __call__(self, info: Info) -> FrameRecord:
         """The record of one frame.

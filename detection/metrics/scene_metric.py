@@ -9,7 +9,7 @@ from detection.metrics.gathered_metric import GatheredMetric
 from detection.registry import METRICS
 from evaluation.detection import detection_metrics
 from evaluation.tracking import tracking_metrics
-from scenes import Boxes3D, Results, Scene, read_scenes, select_samples
+from scenes import Boxes3D, Results, Scene, read_scenes, select_samples, taxonomy_of
 
 _REPORTED = {
     "detection": {"mAP": "mean_ap", "NDS": "nd_score"},
@@ -52,6 +52,6 @@ class NuScenesMetric(GatheredMetric):
         if self._scenes is None:
             self._scenes = read_scenes(*self._root)
         wanted = [token for scene in self._scenes for token in scene.sample_tokens]
-        boxes = select_samples(Results(dict(results)), wanted, (), "validation")
+        boxes = select_samples(Results(dict(results), taxonomy=taxonomy_of(self._scenes)), wanted, (), "validation")
         summary = _METRICS[self._task](boxes, self._scenes).summary
         return {f"{self.prefix}/{name}": float(summary[key]) for name, key in _REPORTED[self._task].items()}

@@ -16,11 +16,12 @@ from detection.data import collate
 from detection.data.loading import build_loader
 from detection.data.sample import FrameSample, Transform
 from detection.frames import FrameBatch
-from detection.global_boxes import boxes_by_sample, global_boxes, labels_of_classes
+from detection.global_boxes import boxes_by_sample, global_boxes
 from detection.registry import TRANSFORMS
+from detection.running.class_counts import check_class_counts
 from detection.running.trained import Progress, TrainedDetector, found_by_all, setting, trained_model
 from evaluation import Evaluation, evaluate_detection
-from scenes import DETECTION_CLASSES, Boxes3D, InputError, Results
+from scenes import NUSCENES, Boxes3D, InputError, Results, Taxonomy, read_taxonomy
 
 
 class Detector(TrainedDetector):
@@ -31,33 +32,42 @@ class Detector(TrainedDetector):
     Args:
         model: with its weights.
         device: where to run; by default a GPU if there is one.
-        classes: what its labels index.
+        classes: what its labels index; None for those of the taxonomy in their order.
         transforms: from images as the cameras give them to what the network sees.
         dtype: in what precision to run where that keeps the results: float32, bfloat16 or float16.
         compile: whether to compile it, see `detection.running.compilation.compile_for_inference`.
+        taxonomy: the classes of the data, which the labels of the boxes mean.
+
+    Raises:
+        InputError: a class is none of the taxonomy's.
     """
 
     def __init__(
         self,
         model: nn.Module,
         device: torch.device | str | None = None,
-        classes: Sequence[str] = DETECTION_CLASSES,
+        classes: Sequence[str] | None = None,
         transforms: Sequence[Transform] = (),
         dtype: torch.dtype = torch.float32,
         compile: bool = False,
+        taxonomy: Taxonomy = NUSCENES,
     ) -> None:
-        labels_of_classes(classes)
-        super().__init__(model, classes, transforms, device, dtype, compile)
+        known = taxonomy.names if classes is None else classes
+        taxonomy.labels(known)
+        self.taxonomy = taxonomy
+        super().__init__(model, known, transforms, device, dtype, compile)
 
     @classmethod
     def _of(cls, config: Config, checkpoint: Path | str, **how: Any) -> Detector:
-        model = trained_model(config, checkpoint)
         dataset = config.get("val_dataloader", {}).get("dataset", {})
+        taxonomy = read_taxonomy(dataset.get("dataroot", ""))
+        check_class_counts(config, dataset, taxonomy)
+        model = trained_model(config, checkpoint)
         with building("val_dataloader.dataset.pipeline"):
             transforms = [
                 TRANSFORMS.build(step) for step in dataset.get("pipeline", ()) if step["type"] != "LoadImages"
             ]
-        return cls(model, classes=dataset.get("classes", DETECTION_CLASSES), transforms=transforms, **how)
+        return cls(model, classes=dataset.get("classes"), transforms=transforms, taxonomy=taxonomy, **how)
 
     def prepare(self, samples: Sequence[FrameSample], continues_scene: Sequence[bool]) -> FrameBatch:
         """The next time step of several streams, from images as the cameras give them.
@@ -83,12 +93,12 @@ class Detector(TrainedDetector):
         Returns:
             B `Boxes3D` in global coordinates, best first. An object keeps its `query_id` from step to step.
         """
-        return global_boxes(self._predicted({"frames": [frame]}), frame, self.classes)
+        return global_boxes(self._predicted({"frames": [frame]}), frame, self.classes, self.taxonomy)
 
     def detect_batch(self, batch: Mapping[str, Any]) -> dict[str, Boxes3D]:
         """What is found in a batch of a data loader, by sample token; see `step`."""
         last = {"frames": batch["frames"][-1:]}
-        return boxes_by_sample(self._predicted(last), last, self.classes)
+        return boxes_by_sample(self._predicted(last), last, self.classes, self.taxonomy)
 
 
 def detect(config: Config, checkpoint: Path | str, *, progress: Progress | None = None, **how: Any) -> Results | None:
@@ -115,7 +125,7 @@ def detect(config: Config, checkpoint: Path | str, *, progress: Progress | None 
     detector = Detector.from_config(config, checkpoint, **how)
     tokens = loader.dataset.sample_tokens  # type: ignore[attr-defined]
     found = found_by_all(detector, loader, tokens, progress)
-    return None if found is None else Results(found)
+    return None if found is None else Results(found, taxonomy=detector.taxonomy)
 
 
 def evaluate(config: Config, results: Results) -> Evaluation:

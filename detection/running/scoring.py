@@ -11,7 +11,7 @@ from mmengine.config import Config
 from detection.running.detector import evaluate
 from detection.running.image_detector import evaluate_images
 from evaluation import evaluate_tracking
-from scenes import Results, Scene, read_scenes
+from scenes import Results, Scene, read_scenes, taxonomy_of
 
 Track = Callable[[Results, list[Scene]], Results]
 
@@ -55,7 +55,7 @@ class SceneScoring:
 
     def metrics(self, found: Mapping[Any, Any]) -> dict[str, float]:
         """See `Scoring`."""
-        results = Results(dict(found))
+        results = Results(dict(found), taxonomy=taxonomy_of(self._scenes))
         detection = evaluate(self._config, results).summary
         tracking = evaluate_tracking(self._track(results, self._scenes), *self._root).summary
         return {

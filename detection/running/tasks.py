@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from detection.image_batch import ImageDetections, detections_by_image
 from detection.images2d.dataset import CocoDataset
 from detection.metrics.coco import write_coco_results
 from detection.registry import DATASETS
+from detection.running.class_counts import check_class_counts
 from detection.running.detector import Detector, detect, evaluate
 from detection.running.image_detector import (
     ImageDetector,
@@ -32,7 +34,7 @@ from detection.running.scoring import ImageScoring, SceneScoring, Scoring, Track
 from detection.running.trained import Progress, TrainedDetector, setting, untrained_model
 from evaluation import NotAnnotatedError
 from evaluation.table import metrics_table, text_table
-from scenes import Boxes3D, Results, write_detections
+from scenes import Boxes3D, Results, Taxonomy, read_taxonomy, write_detections
 from scenes.coco import CocoId
 
 _MADE_SHAPE = (480, 640, 3)  # of an image that costs what any other one costs
@@ -117,8 +119,20 @@ class SceneTask(Task):
         """See `Task`."""
         return untrained_model(self.config).eval(), batches(self.one_by_one())
 
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The classes of the data root that the config validates on, or trains on if it does not validate."""
+        return read_taxonomy(self._dataset.get("dataroot", ""))
+
+    @property
+    def _dataset(self) -> Mapping[str, Any]:
+        loader = self.config.get("val_dataloader") or self.config.get("train_dataloader") or {}
+        dataset: Mapping[str, Any] = loader.get("dataset", {})
+        return dataset
+
     def check_classes(self, model: Any, classes: Sequence[str]) -> None:
-        """Nothing: such a network's labels are any classes."""
+        """See `check_class_counts`."""
+        check_class_counts(self.config, self._dataset, self.taxonomy)
 
     def detect(self, checkpoint: Path | str, *, progress: Progress, **how: Any) -> Mapping[str, Boxes3D] | None:
         """See `detection.running.detector.detect`."""
@@ -129,7 +143,7 @@ class SceneTask(Task):
         self, detections: Sequence[Any], batch: Mapping[str, Any], classes: Sequence[str]
     ) -> Mapping[str, Boxes3D]:
         """See `boxes_by_sample`."""
-        return boxes_by_sample(detections, batch, classes)
+        return boxes_by_sample(detections, batch, classes, self.taxonomy)
 
     def names(self, batch: Mapping[str, Any]) -> list[str]:
         """See `Task`."""
@@ -137,12 +151,12 @@ class SceneTask(Task):
 
     def write(self, path: Path, found: Mapping[str, Boxes3D]) -> None:
         """See `scenes.write_detections`."""
-        write_detections(path, Results(dict(found)))
+        write_detections(path, Results(dict(found), taxonomy=self.taxonomy))
 
     def table(self, found: Mapping[str, Boxes3D]) -> str:
         """See `Task`."""
         try:
-            return metrics_table(evaluate(self.config, Results(dict(found))))
+            return metrics_table(evaluate(self.config, Results(dict(found), taxonomy=self.taxonomy)))
         except NotAnnotatedError as notice:
             return str(notice)
 

@@ -18,10 +18,14 @@ from evaluation.analysis.matched_class import MatchedClass
 from evaluation.engine.box_table import BoolArray
 from evaluation.engine.matching import NONE
 from evaluation.engine.tracked_scenes import EvaluatedTracks, TrackedScenes
+from scenes import Taxonomy
 from scenes.geometry import FloatArray
 
 RANGE_EDGES_M = (0.0, 20.0, 30.0, 40.0, 50.0, np.inf)
 """Beyond 50 m there are only boxes that were put into gaps: a track may leave the range and come back."""
+
+_FARTHER_EDGES_M = (75.0, 100.0, 150.0, 200.0, 300.0)
+"""Further edges, for classes that are evaluated farther away."""
 
 SPEED_EDGES_MPS = (0.0, 0.5, 2.0, 5.0, 10.0, np.inf)
 VISIBILITY = {1: "0-40%", 2: "40-60%", 3: "60-80%", 4: "80-100%"}
@@ -34,10 +38,17 @@ def breakdown(tracked: TrackedScenes, matched: MatchedClass) -> dict[str, dict[s
     speeds = [_speed_mps(tracked.annotated, annotated), _speed_mps(tracked.predicted, predicted)]
     visibility = _visibility(tracked)[annotated]
     return {
-        "range_m": _by_interval(matched, ranges, RANGE_EDGES_M),
+        "range_m": _by_interval(matched, ranges, _range_edges_m(tracked.taxonomy)),
         "speed_mps": _by_interval(matched, speeds, SPEED_EDGES_MPS),
         "visibility": {name: _metrics(matched, visibility == level, None) for level, name in VISIBILITY.items()},
     }
+
+
+def _range_edges_m(taxonomy: Taxonomy) -> tuple[float, ...]:
+    """The edges of the parts by distance, as far as the classes are evaluated."""
+    farthest_m = max(class_.range_m for class_ in taxonomy.classes)
+    *near, last = RANGE_EDGES_M
+    return (*near, *(edge for edge in _FARTHER_EDGES_M if edge <= farthest_m), last)
 
 
 def _by_interval(

@@ -12,7 +12,6 @@ from evaluation.analysis.error_kinds import classify_errors
 from evaluation.engine.box_table import BoolArray, IntArray
 from evaluation.engine.matching import NONE
 from evaluation.engine.tracked_scenes import GATE_M, TrackedClass, TrackedScenes, match_scenes
-from scenes import DETECTION_CLASSES
 from scenes.geometry import FloatArray
 
 
@@ -46,7 +45,7 @@ class MatchedClass:
     @property
     def name(self) -> str:
         """The class."""
-        return DETECTION_CLASSES[self.class_.label]
+        return self.class_.name
 
     @property
     def takes_part(self) -> BoolArray:

@@ -29,7 +29,7 @@ from evaluation.engine.matching import NONE
 from evaluation.engine.tracked_scenes import TrackedScenes, prepare_tracks, tracked_class
 from evaluation.evaluation import Evaluation
 from evaluation.tracking import operating_threshold
-from scenes import DETECTION_CLASSES, TRACKING_CLASSES, Results, Scene
+from scenes import Results, Scene, shared_taxonomy
 from scenes.geometry import FloatArray
 
 N_WORST_TRACKS = 50
@@ -50,12 +50,13 @@ def analyse_tracks(results: Results, scenes: Sequence[Scene], evaluation: Evalua
         `confusion`: what false positives of kind class lie on; `calibration`: precision by score; `worst_tracks`: the
         list that `evaluation.analysis.worst_tracks` gives.
     """
+    names = shared_taxonomy(results, scenes).tracked_names
     tracked = prepare_tracks(results.boxes, scenes)
     curves = {
         name: {key: np.array(values) for key, values in by_name.items()} for name, by_name in evaluation.details.items()
     }
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        parts = {name: _analyse_class(tracked, name, curves[name], executor) for name in TRACKING_CLASSES}
+        parts = {name: _analyse_class(tracked, name, curves[name], executor) for name in names}
     present = {name: part for name, part in parts.items() if part}
     return {
         "identity": _with_mean({name: part["identity"] for name, part in present.items()}),
@@ -148,7 +149,7 @@ def _confusion(tracked: TrackedScenes, matched: MatchedClass) -> dict[str, int]:
         offset_m = table.xy_m[here] - matched.class_.predicted.xy_m[p]
         other = table.label[here] != matched.class_.label
         label = table.label[here][np.argmin(np.where(other, np.hypot(offset_m[:, 0], offset_m[:, 1]), np.inf))]
-        nearest[DETECTION_CLASSES[label]] += 1
+        nearest[tracked.taxonomy.names[label]] += 1
     return dict(nearest)
 
 

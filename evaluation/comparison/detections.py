@@ -15,7 +15,6 @@ import numpy as np
 
 from evaluation.comparison.bootstrap import Difference, Metrics, differences, draw_scenes
 from evaluation.detection import (
-    CLASSES,
     MATCHING_DISTANCES_M,
     ClassDetections,
     curves_of_matches,
@@ -24,7 +23,7 @@ from evaluation.detection import (
     summarise,
 )
 from evaluation.engine.box_table import BoolArray, IntArray
-from scenes import Results, Scene
+from scenes import ObjectClass, Results, Scene
 from scenes.geometry import FloatArray
 
 N_DRAWS = 300
@@ -42,6 +41,7 @@ class ClassMatches:
     """What a class's curves are made of.
 
     Attributes:
+        class_: the class.
         n_annotations: (S,) of each scene.
         score: (P,) descending.
         scene: (P,) index of each prediction's scene.
@@ -49,6 +49,7 @@ class ClassMatches:
         errors: for each distance the errors of its true positives.
     """
 
+    class_: ObjectClass
     n_annotations: IntArray
     score: FloatArray
     scene: IntArray
@@ -79,7 +80,7 @@ def compare_detections(
 
 
 def match_classes(results: Results, scenes: Sequence[Scene]) -> list[ClassMatches]:
-    """Match all detections once, in the order of `CLASSES`."""
+    """Match all detections once, in the order of `prepare_detections`."""
     scene_of_token = {token: index for index, scene in enumerate(scenes) for token in scene.sample_tokens}
     scene_of_frame = np.array([scene_of_token[token] for token in results.boxes])
     with ThreadPoolExecutor(os.cpu_count()) as executor:
@@ -90,6 +91,7 @@ def match_classes(results: Results, scenes: Sequence[Scene]) -> list[ClassMatche
 def _match_class(class_: ClassDetections, scene_of_frame: IntArray, n_scenes: int) -> ClassMatches:
     matches = match_detections(class_, MATCHING_DISTANCES_M)
     return ClassMatches(
+        class_=class_.class_,
         n_annotations=np.bincount(scene_of_frame[class_.annotated.frame], minlength=n_scenes),
         score=class_.score,
         scene=scene_of_frame[class_.frame],
@@ -106,7 +108,7 @@ def _drawn_metrics(classes: Sequence[ClassMatches], weights: IntArray) -> Metric
 
 def weighted_metrics(classes: Sequence[ClassMatches], weight: IntArray) -> dict[str, float]:
     """The metrics over all classes of a set that holds scene s `weight[s]` times."""
-    summary = summarise({name: _curves(class_, weight) for name, class_ in zip(CLASSES, classes, strict=True)})
+    summary = summarise({class_.class_: _curves(class_, weight) for class_ in classes})
     return {"mean_ap": summary["mean_ap"], "nd_score": summary["nd_score"], **summary["tp_errors"]}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from evaluation.analysis.ray_duplicates import ray_duplicates
 from evaluation.detection import detection_metrics
 from evaluation.tracking import tracking_metrics
-from scenes import InputError, Results, Scene, read_scenes, read_split_detections
+from scenes import InputError, Results, Scene, read_scenes, read_split_detections, taxonomy_of
 from scenes.geometry import FloatArray
 from scenes.processes import available_cores, run_jobs
 
@@ -61,6 +61,7 @@ def methods_table(
         raise InputError("every method needs as many files as the first: one a seed, in the same order")
     root = (dataroot, version, split)
     scenes = read_scenes(*root)
+    taxonomy_of(scenes).require_nuscenes("the table of methods")
     jobs = [(scenes, root, path, track) for paths in methods.values() for path in paths]
     rows = list(run_jobs(_measured, jobs, workers or available_cores()))
     values = np.array(rows).reshape(len(methods), seeds, len(_COLUMNS))

@@ -26,7 +26,7 @@ from evaluation.tracking import (
     metrics_of_counts,
     over_classes,
 )
-from scenes import TRACKING_CLASSES, Results, Scene
+from scenes import Results, Scene, shared_taxonomy
 from scenes.geometry import FloatArray
 
 N_DRAWS = 2000
@@ -81,9 +81,10 @@ def compare_tracks(
 
 def _count_classes(results: Results, scenes: Sequence[Scene]) -> list[ClassCounts]:
     """The counts of every class that is annotated."""
+    names = shared_taxonomy(results, scenes).tracked_names
     tracked = prepare_tracks(results.boxes, scenes)
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        counted = [_count_class(tracked, tracked_class(tracked, name), executor) for name in TRACKING_CLASSES]
+        counted = [_count_class(tracked, tracked_class(tracked, name), executor) for name in names]
     return [counts for counts in counted if counts is not None]
 
 

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes import LABEL_OF_CLASS, Annotations, Boxes3D, Frame
+from scenes import Annotations, Boxes3D, Frame, Taxonomy
 from scenes.geometry import FloatArray
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-_RACKED_LABELS = (LABEL_OF_CLASS["bicycle"], LABEL_OF_CLASS["motorcycle"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +50,20 @@ def annotated_boxes(frames: Sequence[Frame]) -> BoxTable:
     return _table([_annotations(frame).boxes for frame in frames])
 
 
-def evaluated_predictions(table: BoxTable, frames: Sequence[Frame], range_of_label_m: FloatArray) -> BoolArray:
-    """(N,) which predictions are evaluated, for a (10,) range of each label."""
-    return _within_range(table, frames, range_of_label_m) & ~_in_bike_racks(table, frames)
+def evaluated_predictions(
+    table: BoxTable, frames: Sequence[Frame], range_of_label_m: FloatArray, taxonomy: Taxonomy
+) -> BoolArray:
+    """(N,) which predictions are evaluated, for a (C,) range of each label."""
+    return _within_range(table, frames, range_of_label_m) & ~_in_bike_racks(table, frames, taxonomy.racked_labels)
 
 
-def evaluated_annotations(table: BoxTable, frames: Sequence[Frame], range_of_label_m: FloatArray) -> BoolArray:
-    """(N,) which annotations are evaluated, for a (10,) range of each label."""
+def evaluated_annotations(
+    table: BoxTable, frames: Sequence[Frame], range_of_label_m: FloatArray, taxonomy: Taxonomy
+) -> BoolArray:
+    """(N,) which annotations are evaluated, for a (C,) range of each label."""
     points = [_annotations(frame).num_lidar_pts + _annotations(frame).num_radar_pts for frame in frames]
     hit: BoolArray = np.concatenate([*points, np.zeros(0, np.int64)]) != 0
-    return hit & evaluated_predictions(table, frames, range_of_label_m)
+    return hit & evaluated_predictions(table, frames, range_of_label_m, taxonomy)
 
 
 def ego_distance_m(table: BoxTable, frames: Sequence[Frame]) -> FloatArray:
@@ -88,9 +90,9 @@ def _within_range(table: BoxTable, frames: Sequence[Frame], range_of_label_m: Fl
     return within
 
 
-def _in_bike_racks(table: BoxTable, frames: Sequence[Frame]) -> BoolArray:
+def _in_bike_racks(table: BoxTable, frames: Sequence[Frame], racked_labels: Sequence[int]) -> BoolArray:
     inside = np.zeros(len(table), dtype=np.bool_)
-    candidates = np.flatnonzero(np.isin(table.boxes.label, _RACKED_LABELS))
+    candidates = np.flatnonzero(np.isin(table.boxes.label, racked_labels))
     first, last = (np.searchsorted(table.frame[candidates], np.arange(len(frames)), side) for side in ("left", "right"))
     racks = [_annotations(frame).bike_racks for frame in frames]
     first_rack = np.cumsum([0, *map(len, racks)])

@@ -2,7 +2,8 @@
 
     trans_err  = |c - c'| in the xy plane, m
     scale_err  = 1 - V / (w l h + w' l' h' - V),  V = min(w, w') min(l, l') min(h, h')
-    orient_err = smallest difference of yaw, rad; a barrier looks the same from both sides, its yaw has period pi
+    orient_err = smallest difference of yaw, rad; a barrier looks the same from both sides, its yaw has period pi, as
+                 has that of every thin class
     vel_err    = |v - v'| in the xy plane, m/s; NaN where the annotation has no velocity
     attr_err   = 0 if the attributes agree, else 1; NaN where the annotation has none
 
@@ -18,12 +19,12 @@ from scenes import Boxes3D
 from scenes.geometry import FloatArray, yaw_from_rotation
 
 
-def detection_errors(truth: Boxes3D, guess: Boxes3D, class_name: str) -> dict[str, FloatArray]:
-    """The five errors (M,) of M matched pairs of one class."""
+def detection_errors(truth: Boxes3D, guess: Boxes3D, *, thin: bool) -> dict[str, FloatArray]:
+    """The five errors (M,) of M matched pairs of one class, which may be thin."""
     return {
         "trans_err": center_error_m(truth, guess),
         "scale_err": scale_error(truth, guess),
-        "orient_err": orientation_error_rad(truth, guess, np.pi if class_name == "barrier" else 2 * np.pi),
+        "orient_err": orientation_error_rad(truth, guess, np.pi if thin else 2 * np.pi),
         "vel_err": velocity_error_mps(truth, guess),
         "attr_err": attribute_error(truth, guess),
     }

@@ -32,7 +32,7 @@ class TrackTable:
 
     Attributes:
         frame: (N,) index of the key frame, ascending.
-        label: (N,) index into `DETECTION_CLASSES`.
+        label: (N,) index into `Taxonomy.names`.
         track: (N,) number of the track; tracks are numbered in the order in which they appear, scene after scene.
         xy_m: (N, 2) centres in global coordinates.
         velocity_mps: (N, 2) velocities, NaN where they are not known.

@@ -17,11 +17,11 @@ from evaluation.engine.box_table import (
     evaluated_predictions,
     predicted_boxes,
 )
-from evaluation.engine.configuration import TRACKING_CONFIG, range_of_label_m
+from evaluation.engine.configuration import TRACKING_CONFIG, range_of_label_m, tracking_config
 from evaluation.engine.matching import ClassBoxes, Pairs, class_boxes, find_pairs, match_scene
 from evaluation.engine.track_table import TrackTable, build_tracks, number_tracks
 from evaluation.evaluation import Interpolation
-from scenes import LABEL_OF_CLASS, Boxes3D, Frame, InputError, Scene
+from scenes import NUSCENES, Boxes3D, Frame, InputError, Scene, Taxonomy, taxonomy_of
 from scenes.geometry import FloatArray
 
 GATE_M: float = TRACKING_CONFIG["dist_th_tp"]
@@ -58,6 +58,7 @@ class TrackedScenes:
         frames: their key frames, scene after scene.
         first_frame: (S + 1,) the frames of scene s are `first_frame[s]` to `first_frame[s + 1]`.
         annotated, predicted: the tracks.
+        taxonomy: the classes that labels mean.
     """
 
     scenes: Sequence[Scene]
@@ -65,12 +66,14 @@ class TrackedScenes:
     first_frame: IntArray
     annotated: EvaluatedTracks
     predicted: EvaluatedTracks
+    taxonomy: Taxonomy = NUSCENES
 
 
 @dataclass(frozen=True, eq=False)
 class TrackedClass:
     """One class of `TrackedScenes`; arguments of the compiled functions."""
 
+    name: str
     label: int
     annotated: ClassBoxes
     predicted: ClassBoxes
@@ -83,7 +86,8 @@ def prepare_tracks(
     """Filter, score and gap-fill.
 
     Args:
-        boxes: predictions with `track_id` by sample token; every key frame of `scenes` has an entry.
+        boxes: predictions with `track_id` by sample token; every key frame of `scenes` has an entry. Their labels mean
+            the classes of `scenes`.
         scenes: annotated scenes.
         interpolation: how boxes in gaps are weighed.
 
@@ -94,7 +98,8 @@ def prepare_tracks(
     first_frame = np.cumsum([0, *(len(scene.frames) for scene in scenes)])
     scene_of_frame = np.repeat(np.arange(len(scenes)), np.diff(first_frame))
     timestamp_us = _timestamps_us(scenes)
-    ranges_m = range_of_label_m(TRACKING_CONFIG)
+    taxonomy = taxonomy_of(scenes)
+    ranges_m = range_of_label_m(tracking_config(taxonomy), taxonomy)
 
     def tracks(all_boxes: BoxTable, is_evaluated: BoolArray, mean_scores: bool) -> EvaluatedTracks:
         rows = np.flatnonzero(is_evaluated)
@@ -110,21 +115,21 @@ def prepare_tracks(
         )
 
     annotations, predictions = annotated_boxes(frames), predicted_boxes(frames, boxes)
-    annotated = tracks(annotations, evaluated_annotations(annotations, frames, ranges_m), mean_scores=False)
+    annotated = tracks(annotations, evaluated_annotations(annotations, frames, ranges_m, taxonomy), mean_scores=False)
     _check_annotated_once(annotated, frames)
-    predicted = tracks(predictions, evaluated_predictions(predictions, frames, ranges_m), mean_scores=True)
-    return TrackedScenes(scenes, frames, first_frame, annotated, predicted)
+    predicted = tracks(predictions, evaluated_predictions(predictions, frames, ranges_m, taxonomy), mean_scores=True)
+    return TrackedScenes(scenes, frames, first_frame, annotated, predicted, taxonomy)
 
 
 def tracked_class(tracked: TrackedScenes, name: str) -> TrackedClass:
     """The boxes of one class, and which of them can be matched."""
-    label = LABEL_OF_CLASS[name]
+    label = tracked.taxonomy.label_of[name]
     sizes = np.diff(tracked.first_frame)
     annotated, predicted = (
         class_boxes(tracks.table, label, len(tracked.frames), np.repeat(tracks.first_track[:-1], sizes))
         for tracks in (tracked.annotated, tracked.predicted)
     )
-    return TrackedClass(label, annotated, predicted, find_pairs(annotated, predicted, GATE_M))
+    return TrackedClass(name, label, annotated, predicted, find_pairs(annotated, predicted, GATE_M))
 
 
 def match_scenes(

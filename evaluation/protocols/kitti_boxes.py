@@ -18,7 +18,7 @@ from evaluation.engine.box_table import IntArray
 from scenes.boxes import Boxes3D
 from scenes.conversion.drive_tables import SOURCE_LABEL_TABLE
 from scenes.conversion.kitti import REGION_TYPE
-from scenes.conversion.kitti_lines import TYPE_OF_LABEL, bottom_and_ry, label_camera
+from scenes.conversion.kitti_lines import bottom_and_ry, label_camera, types_of_labels
 from scenes.conversion.source_frames import SourceFrames
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray
@@ -197,19 +197,21 @@ def _labels(
 
 
 def _tracks(results: Results, scene: Scene, frames: SourceFrames) -> KittiTracks:
+    type_of_label = types_of_labels(frames.taxonomy)
+    known = [label for label, type_ in enumerate(type_of_label) if type_ is not None]
     boxes_of_frame: list[Boxes3D] = []
     edges_px: list[FloatArray] = [np.zeros((0, 4))]
     for frame in scene.frames:
         boxes = results.boxes[frame.token]
         _check_identities(boxes, scene, frame)
-        boxes = boxes.select(np.isin(boxes.label, list(TYPE_OF_LABEL)))
+        boxes = boxes.select(np.isin(boxes.label, known))
         seen, edges, _, _ = projected_boxes(boxes, label_camera(scene, frame))
         boxes_of_frame.append(boxes.select(seen))
         edges_px.append(edges)
     return KittiTracks(
         frame=np.repeat(np.arange(len(scene.frames)), [len(boxes) for boxes in boxes_of_frame]),
         track=_numbers([identity for boxes in boxes_of_frame for identity in _identities(boxes)]),
-        kind=np.array([TYPE_OF_LABEL[label] for boxes in boxes_of_frame for label in boxes.label.tolist()], np.str_),
+        kind=np.array([type_of_label[label] for boxes in boxes_of_frame for label in boxes.label.tolist()], np.str_),
         edges_px=np.concatenate(edges_px),
         score=np.concatenate([np.zeros(0), *(boxes.score for boxes in boxes_of_frame)]),
         **_placed(boxes_of_frame, scene, frames),

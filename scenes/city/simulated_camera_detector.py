@@ -18,7 +18,7 @@ from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.city.simulated_detector import CLUTTER_SHARE, CONFUSED_LABEL, digest, sigmoid
 from scenes.geometry import FloatArray
 from scenes.projected_boxes import projected_boxes
-from scenes.scene import Annotations, Camera, Scene
+from scenes.scene import Annotations, Camera, Scene, taxonomy_of
 
 IntArray = NDArray[np.int64]
 
@@ -68,7 +68,9 @@ def simulate_camera_boxes(
 
     Raises:
         ValueError: a frame has no annotations.
+        InputError: the scenes have other classes than nuScenes'.
     """
+    taxonomy_of(scenes).require_nuscenes("the simulated camera detector")
     settings = noise or CameraDetectorNoise()
     boxes: dict[str, dict[str, Boxes2D]] = {}
     for scene in scenes:

@@ -20,7 +20,7 @@ from scenes.boxes import Boxes3D
 from scenes.classes import DETECTION_CLASSES, LABEL_OF_CLASS
 from scenes.geometry import FloatArray, rotation_from_yaw
 from scenes.results import Results
-from scenes.scene import Frame, Scene
+from scenes.scene import Frame, Scene, taxonomy_of
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
@@ -107,7 +107,9 @@ def simulate_detections(scenes: Sequence[Scene], noise: DetectorNoise | None = N
 
     Raises:
         ValueError: a frame has no annotations.
+        InputError: the scenes have other classes than nuScenes'.
     """
+    taxonomy_of(scenes).require_nuscenes("the simulated detector")
     settings = noise or DetectorNoise()
     boxes: dict[str, Boxes3D] = {}
     for scene in scenes:

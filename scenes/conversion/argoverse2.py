@@ -23,6 +23,7 @@ from scenes.conversion.pose_track import PoseTrack
 from scenes.errors import InputError
 from scenes.geometry import FloatArray, pose_matrices
 from scenes.image_size import image_size_px
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 CATEGORIES: Final = {
     "REGULAR_VEHICLE": "vehicle.car",
@@ -65,6 +66,7 @@ class Argoverse2Source:
     path: Path
     format: str = "argoverse2"
     version: str = "v1.0-argoverse2"
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def categories(self) -> Mapping[str, str]:

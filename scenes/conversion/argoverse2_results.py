@@ -14,17 +14,17 @@ from typing import Final
 import numpy as np
 
 from scenes.boxes import Boxes3D
-from scenes.classes import DETECTION_CLASSES
 from scenes.conversion.argoverse2 import CATEGORIES, POSE_COLUMNS, SIZE_COLUMNS
 from scenes.conversion.feather import Columns, read_columns, write_feather
-from scenes.conversion.found_boxes import Found, FrameBoxes, found_results, label_of_type
+from scenes.conversion.found_boxes import Found, FrameBoxes, found_results, label_of_type, type_of_class
 from scenes.conversion.source_frames import SourceFrames
 from scenes.errors import InputError
 from scenes.files import atomic_path
 from scenes.geometry import invert_pose
 from scenes.results import Results
+from scenes.taxonomy import Taxonomy
 
-_CATEGORY_OF_CLASS: Final = {
+_CATEGORY_OF_NAME: Final = {
     "car": "REGULAR_VEHICLE",
     "truck": "TRUCK",
     "bus": "BUS",
@@ -55,7 +55,7 @@ def read_argoverse2_detections(paths: Sequence[Path], frames: SourceFrames) -> F
     for path in paths:
         columns = read_columns(path, ("timestamp_ns", "score", *SIZE_COLUMNS, *POSE_COLUMNS), ("log_id", "category"))
         _check(columns, path)
-        _add(columns, boxes, left_out)
+        _add(columns, boxes, frames.taxonomy, left_out)
     found = {
         frame.token: boxes[key].boxes(frames.global_from_labels(scene, frame))
         for key, (scene, frame) in by_name.items()
@@ -73,13 +73,15 @@ def _check(columns: Columns, path: Path) -> None:
         raise InputError(f"{path}, row {int(np.argmax(wrong))}: no unit quaternion qw, qx, qy, qz")
 
 
-def _add(columns: Columns, boxes: dict[tuple[str, str], FrameBoxes], left_out: Counter[str]) -> None:
+def _add(
+    columns: Columns, boxes: dict[tuple[str, str], FrameBoxes], taxonomy: Taxonomy, left_out: Counter[str]
+) -> None:
     names = ("log_id", "timestamp_ns", "category", "score", *SIZE_COLUMNS, *POSE_COLUMNS)
     for log, time_ns, category, score, length, width, height, *pose in zip(
         *(columns[name].tolist() for name in names), strict=True
     ):
         of_frame = boxes.get((log, str(time_ns)))
-        label = label_of_type(category, CATEGORIES)
+        label = label_of_type(category, "argoverse2", CATEGORIES, taxonomy)
         if of_frame is None:
             left_out["boxes of frames that are not of the split"] += 1
         elif label is None:
@@ -106,12 +108,13 @@ def write_argoverse2_results(results: Results, frames: SourceFrames, path: Path)
     logs: list[str] = []
     times_ns: list[int] = []
     left_out = 0
+    category_of_label = [type_of_class(class_, "argoverse2", _CATEGORY_OF_NAME) for class_ in frames.taxonomy.classes]
     for scene in frames.scenes:
         for name, frame in frames.by_name(scene).items():
             if not name.isdecimal():
                 raise InputError(f"{frames.folder / 'sample.json'}: frame {name!r} is no time in nanoseconds")
             boxes = results.boxes[frame.token]
-            known = np.array([DETECTION_CLASSES[label] in _CATEGORY_OF_CLASS for label in boxes.label], dtype=np.bool_)
+            known = np.array([category_of_label[label] is not None for label in boxes.label], dtype=np.bool_)
             left_out += int((~known).sum())
             parts.append(boxes.select(known).transform(invert_pose(frames.global_from_labels(scene, frame))))
             logs += [scene.name] * len(parts[-1])
@@ -120,7 +123,7 @@ def write_argoverse2_results(results: Results, frames: SourceFrames, path: Path)
     columns = {
         "log_id": logs,
         "timestamp_ns": np.array(times_ns, dtype=np.int64),
-        "category": [_CATEGORY_OF_CLASS[DETECTION_CLASSES[label]] for label in boxes.label],
+        "category": [category_of_label[label] for label in boxes.label],
         "score": boxes.score,
         **{name: boxes.size_wlh_m[:, column] for name, column in zip(SIZE_COLUMNS, (1, 0, 2), strict=True)},
         **{name: boxes.rotation[:, column] for column, name in enumerate(POSE_COLUMNS[:4])},

@@ -24,6 +24,7 @@ from scenes.files import write_atomically
 from scenes.new_rows import Row, token_of
 from scenes.processes import run_jobs
 from scenes.splits import is_official_split
+from scenes.taxonomy import CLASSES_FILE
 
 ALL_SPLIT: Final = "all"
 """The split of `splits.json` that lists every drive."""
@@ -104,6 +105,8 @@ def convert(
             shutil.rmtree(work, ignore_errors=True)
             raise
         raise InputError(f"{error} ({done} of {len(names)} drives are done; the same command goes on)") from error
+    if source.taxonomy.path is not None:
+        shutil.copyfile(source.taxonomy.path, work / CLASSES_FILE)
     converted = _finish(work, source.version, names, all_splits)
     if out.exists():
         out.rmdir()
@@ -136,7 +139,7 @@ def _convert_drive(job: _Job) -> None:
     """Write a drive's files and its part of the tables."""
     drive = job.source.read(job.drive)
     where = f"{job.source.path}: {job.drive}"
-    naming = Naming(job.source.version, job.source.format, job.source.categories)
+    naming = Naming(job.source.version, job.source.format, job.source.categories, job.source.taxonomy)
     tables, counts = write_drive(drive, naming, where, job.root, job.key_frames_hz, job.link)
     part = job.root / _PARTS / job.drive
     temporary = part.with_name(f"{part.name}.tmp")

@@ -19,6 +19,7 @@ from scenes.conversion.drive import LIDAR_CHANNEL, BoxColumns, Drive, DriveFrame
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray, invert_pose, pose_matrix
 from scenes.json_text import read_json
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 CATEGORIES: Final = {
     "Car": "vehicle.car",
@@ -153,6 +154,7 @@ class DdadSource:
     path: Path
     format: str = "ddad"
     version: str = "v1.0-ddad"
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def categories(self) -> Mapping[str, str]:

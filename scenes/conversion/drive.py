@@ -14,6 +14,7 @@ from scenes.boxes import Boxes3D
 from scenes.classes import NO_CLASS
 from scenes.conversion.contents import Content
 from scenes.geometry import FloatArray
+from scenes.taxonomy import Taxonomy
 
 LIDAR_CHANNEL = "LIDAR_TOP"
 """Channel of the lidar that gives a frame its pose and its points, whatever the source calls it."""
@@ -124,6 +125,7 @@ class Source(Protocol):
         path: the folder.
         format: its name, for categories that nuScenes does not have.
         version: the folder of tables that is written.
+        taxonomy: the classes that the data root will have.
         categories: the nuScenes category of each of the source's types; of a type that has none it is left out.
     """
 
@@ -133,6 +135,8 @@ class Source(Protocol):
     def format(self) -> str: ...
     @property
     def version(self) -> str: ...
+    @property
+    def taxonomy(self) -> Taxonomy: ...
     @property
     def categories(self) -> Mapping[str, str]: ...
 
@@ -149,6 +153,19 @@ class Source(Protocol):
         Raises:
             InputError: a file of it is missing or cannot be used; the message names file and record.
         """
+
+
+def category_of_type(source_type: str, format_: str, categories: Mapping[str, str], taxonomy: Taxonomy) -> str:
+    """The annotation category of a source's type.
+
+    It is the type's own, such as `kitti.Van`, where some class lists that; else nuScenes', where there is one.
+
+    Args:
+        source_type: the source's own name.
+        format_, categories, taxonomy: see `Source`.
+    """
+    own = f"{format_}.{source_type}"
+    return own if taxonomy.label_of_category(own) >= 0 else categories.get(source_type) or own
 
 
 @dataclass

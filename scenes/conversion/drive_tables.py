@@ -19,15 +19,15 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from scenes.boxes import Boxes3D
-from scenes.classes import BIKE_RACK_CATEGORY, CLASS_OF_CATEGORY
 from scenes.conversion.contents import PointArray, PointCloud, write_points
-from scenes.conversion.drive import LIDAR_CHANNEL, Drive, DriveFrame, Labels, Recording, Sensor
+from scenes.conversion.drive import LIDAR_CHANNEL, Drive, DriveFrame, Labels, Recording, Sensor, category_of_type
 from scenes.conversion.key_frames import check_times, choose_key_frames, recordings_of_key_frames
 from scenes.conversion.points_in_boxes import count_points
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray
 from scenes.new_rows import Row, Tables, attribute_rows, link_chain, token_of, visibility_rows
 from scenes.table_rows import TABLE_NAMES
+from scenes.taxonomy import IGNORED, Taxonomy
 
 SOURCE_LABEL_TABLE: Final = "source_label"
 LABEL_FRAME_TABLE: Final = "label_frame"
@@ -50,7 +50,7 @@ class Counts:
         frames, boxes, objects: how many key frames, annotations and instances.
         recordings, files: how many images and sweeps there are, and of how many the source holds the file.
         changing: objects whose type changes in the source; each has the one that it has most often.
-        without_class: boxes of each type of the source that has no nuScenes class.
+        without_class: boxes of each type of the source that has no class.
     """
 
     frames: int
@@ -70,15 +70,17 @@ class Naming:
         version: folder of tables.
         format: of the source.
         categories: nuScenes category of the source's types.
+        taxonomy: the classes that the data root will have.
     """
 
     version: str
     format: str
     categories: Mapping[str, str]
+    taxonomy: Taxonomy
 
     def category(self, source_type: str) -> str:
-        """nuScenes' category of a type, or one of its own."""
-        return self.categories.get(source_type) or f"{self.format}.{source_type}"
+        """The category of a type, see `category_of_type`."""
+        return category_of_type(source_type, self.format, self.categories, self.taxonomy)
 
 
 def write_drive(
@@ -136,7 +138,7 @@ class _DriveWriter:
         types: Counter[str] = Counter()
         for instance in tables["instance"]:
             category = self._naming.category(instance["source_type"])
-            if category not in CLASS_OF_CATEGORY and category != BIKE_RACK_CATEGORY:
+            if self._naming.taxonomy.label_of_category(category) == IGNORED:
                 types[instance["source_type"]] += instance["nbr_annotations"]
         return tables, Counts(
             frames=len(frames),

@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 
 from scenes.boxes import Boxes3D
-from scenes.classes import DETECTION_CLASSES
 from scenes.conversion.feather import write_parquet
 from scenes.conversion.source_frames import SourceFrames
 from scenes.errors import InputError
@@ -41,7 +40,7 @@ def result_columns(results: Results, frames: SourceFrames) -> dict[str, Any]:
             columns[name] += [value] * len(boxes)
     boxes = Boxes3D.concatenate(parts)
     identities = [""] * len(boxes) if boxes.track_id is None else boxes.track_id.tolist()
-    names = [DETECTION_CLASSES[label] for label in boxes.label.tolist()]
+    names = [results.taxonomy.names[label] for label in boxes.label.tolist()]
     numbers = np.column_stack(
         [boxes.center_m, boxes.size_wlh_m, boxes.rotation, boxes.yaw_rad if len(boxes) else [], boxes.velocity_mps]
     )
@@ -122,20 +121,22 @@ def write_deepen(results: Results, frames: SourceFrames, folder: Path) -> tuple[
         labels = [
             label
             for index, frame in enumerate(scene.frames)
-            for label in _deepen_labels(index, frame, results.boxes[frame.token], number_of)
+            for label in _deepen_labels(index, frame, results.boxes[frame.token], results.taxonomy.names, number_of)
         ]
         texts[folder / f"{scene.name}.json"] = msgspec.json.encode({"labels": labels}).decode()
     _write_texts(texts)
     return ()
 
 
-def _deepen_labels(index: int, frame: Frame, boxes: Boxes3D, number_of: dict[str, int]) -> Sequence[Mapping[str, Any]]:
+def _deepen_labels(
+    index: int, frame: Frame, boxes: Boxes3D, names: Sequence[str], number_of: dict[str, int]
+) -> Sequence[Mapping[str, Any]]:
     in_ego = boxes.transform(invert_pose(frame.global_from_ego))
     identities = [] if in_ego.track_id is None else in_ego.track_id.tolist()
     rows: FloatArray = np.column_stack([in_ego.center_m, in_ego.size_wlh_m, in_ego.rotation, in_ego.score])
     labels = []
     for identity, label, row in zip(identities, in_ego.label.tolist(), rows.tolist(), strict=True):
-        name = DETECTION_CLASSES[label]
+        name = names[label]
         box = dict(zip(("cx", "cy", "cz", "w", "l", "h"), row, strict=False))
         labels.append(
             {

@@ -27,13 +27,14 @@ from scenes.conversion.lens import COEFFICIENTS, DistortionModel, Lens
 from scenes.conversion.point_files import SUFFIXES as POINT_SUFFIXES
 from scenes.conversion.point_files import read_point_file
 from scenes.conversion.pose_track import PoseTrack
-from scenes.conversion.text_files import Record, read_records, read_text, unknown_name
+from scenes.conversion.text_files import Record, read_records, read_text
 from scenes.conversion.video_frames import SUFFIXES as VIDEO_SUFFIXES
 from scenes.conversion.video_frames import VideoFrames
-from scenes.errors import InputError
+from scenes.errors import InputError, unknown_name
 from scenes.geometry import FloatArray, pose_matrix, rotation_from_yaw
 from scenes.image_size import image_size_px
 from scenes.table_rows import Quaternion, Vector
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 CALIBRATION: Final = "calibration.yaml"
 EGO: Final = "ego.csv"
@@ -54,6 +55,15 @@ CATEGORIES: Final = {
     **{category: category for category in CLASS_OF_CATEGORY},
 }
 """What a box in boxes.csv can be: one of the ten classes, or of nuScenes' categories."""
+
+
+def categories_of(taxonomy: Taxonomy) -> Mapping[str, str]:
+    """What a box in boxes.csv can be, a class or a category, and the category that is written for it."""
+    if taxonomy == NUSCENES:
+        return CATEGORIES
+    listed = {category: category for class_ in taxonomy.classes for category in class_.categories}
+    return {name: taxonomy.classes[label].categories[0] for name, label in taxonomy.label_of.items()} | listed
+
 
 CAMERA_AXES: Final = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """(3, 3) orientation of a camera that looks straight ahead: its x to the right, y down, z ahead."""
@@ -121,10 +131,11 @@ class FolderSource:
     path: Path
     format: str = "folder"
     version: str = "v1.0-folder"
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def categories(self) -> Mapping[str, str]:
-        return CATEGORIES
+        return categories_of(self.taxonomy)
 
     def drives(self) -> list[str]:
         """The folder itself, by its name, or the folders in it that hold a calibration."""
@@ -138,13 +149,15 @@ class FolderSource:
         return names
 
     def read(self, name: str) -> Drive:
-        return _RecordingReader(self.path if (self.path / CALIBRATION).is_file() else self.path / name, name).drive()
+        root = self.path if (self.path / CALIBRATION).is_file() else self.path / name
+        return _RecordingReader(root, name, self.categories).drive()
 
 
 class _RecordingReader:
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, root: Path, name: str, categories: Mapping[str, str]) -> None:
         self._root = root
         self._name = name
+        self._categories = categories
         self._path = root / CALIBRATION
         self._settings = _read_calibration(self._path)
         self._unit = self._settings.time_unit
@@ -280,8 +293,8 @@ class _RecordingReader:
         for record in read_records(path, _BOX_COLUMNS, ("attribute", "points")):
             index = _frame_of(record, times, self._unit)
             type_ = record.text("class")
-            if type_ not in CATEGORIES:
-                raise InputError(f"{record.where}, class: {unknown_name(type_, list(CATEGORIES))}")
+            if type_ not in self._categories:
+                raise InputError(f"{record.where}, class: {unknown_name(type_, list(self._categories))}")
             attribute = record.text("attribute")
             if attribute not in ("", *ATTRIBUTES):
                 raise InputError(f"{record.where}, attribute: {unknown_name(attribute, ATTRIBUTES)}")

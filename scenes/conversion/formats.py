@@ -9,6 +9,7 @@ from typing import Final
 
 from scenes.conversion.drive import Source
 from scenes.errors import InputError
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 _SOURCES: Final = {
     "kitti": ("scenes.conversion.kitti", "KittiSource"),
@@ -25,12 +26,13 @@ _SOURCES: Final = {
 FORMATS: Final = tuple(_SOURCES)
 
 
-def open_source(format_: str, path: Path) -> Source:
+def open_source(format_: str, path: Path, taxonomy: Taxonomy = NUSCENES) -> Source:
     """The source in a folder.
 
     Args:
         format_: one of `FORMATS`.
         path: the folder, or the file of a format of one file.
+        taxonomy: the classes that the data root will have.
 
     Raises:
         InputError: there is no such folder.
@@ -38,5 +40,5 @@ def open_source(format_: str, path: Path) -> Source:
     if not path.exists():
         raise InputError(f"{path}: no such folder")
     module, name = _SOURCES[format_]
-    make: Callable[[Path], Source] = getattr(import_module(module), name)
-    return make(path)
+    make: Callable[..., Source] = getattr(import_module(module), name)
+    return make(path, taxonomy=taxonomy)

@@ -11,20 +11,35 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from scenes.boxes import Boxes3D
-from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS
+from scenes.conversion.drive import category_of_type
 from scenes.conversion.source_frames import SourceFrames
 from scenes.geometry import FloatArray
 from scenes.result_format import MAX_BOXES_PER_SAMPLE
 from scenes.results import Results
+from scenes.taxonomy import ObjectClass, Taxonomy
 
 META = {"use_camera": False, "use_lidar": True, "use_radar": False, "use_map": False, "use_external": False}
 """What is said of detections whose file says nothing."""
 
 
-def label_of_type(source_type: str, categories: Mapping[str, str]) -> int | None:
-    """The label of a source's type; None for one that has no nuScenes class."""
-    name = CLASS_OF_CATEGORY.get(categories.get(source_type, ""))
-    return None if name is None else LABEL_OF_CLASS[name]
+def label_of_type(source_type: str, format_: str, categories: Mapping[str, str], taxonomy: Taxonomy) -> int | None:
+    """The label of a source's type; None for one that has no class. Arguments as for `category_of_type`."""
+    label = taxonomy.label_of_category(category_of_type(source_type, format_, categories, taxonomy))
+    return label if label >= 0 else None
+
+
+def type_of_class(class_: ObjectClass, format_: str, type_of_name: Mapping[str, str]) -> str | None:
+    """The source's type that results of a class are written as; None where there is none.
+
+    It is that of the class's first category of the format, such as `kitti.Van`; without one the name decides.
+
+    Args:
+        class_: a class.
+        format_: the source's format.
+        type_of_name: the types of classes by name, for nuScenes' classes.
+    """
+    own = [category for category in class_.categories if category.startswith(f"{format_}.")]
+    return own[0].removeprefix(f"{format_}.") if own else type_of_name.get(class_.name)
 
 
 def probability_of_logit(logit: ArrayLike) -> FloatArray:
@@ -103,7 +118,7 @@ def found_results(boxes: Mapping[str, Boxes3D], frames: SourceFrames, left_out: 
             of_frame = of_frame.select(best_of(of_frame.score, MAX_BOXES_PER_SAMPLE))
         complete[frame.token] = of_frame
     notes = tuple(f"{count} {what} left out" for what, count in left_out.items() if count)
-    return Found(Results(complete, META), notes)
+    return Found(Results(complete, META, frames.taxonomy), notes)
 
 
 def best_of(score: FloatArray, count: int) -> NDArray[np.int64]:

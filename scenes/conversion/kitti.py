@@ -18,10 +18,11 @@ from scipy.spatial.transform import Rotation
 
 from scenes.conversion.contents import Absent, Content, ImageFile, PointArray, PointFile
 from scenes.conversion.drive import LIDAR_CHANNEL, BoxColumns, Drive, DriveFrame, Labels, Recording, Sensor
-from scenes.conversion.text_files import Line, read_lines, unknown_name
-from scenes.errors import InputError
+from scenes.conversion.text_files import Line, read_lines
+from scenes.errors import InputError, unknown_name
 from scenes.geometry import FloatArray, invert_pose
 from scenes.image_size import image_size_px
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 CATEGORIES: Final = {
     "Car": "vehicle.car",
@@ -75,6 +76,7 @@ class KittiSource:
     path: Path
     format: str = "kitti"
     version: str = "v1.0-kitti"
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def categories(self) -> Mapping[str, str]:

@@ -17,25 +17,29 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from scenes.boxes import Boxes3D
-from scenes.classes import LABEL_OF_CLASS
-from scenes.conversion.found_boxes import Found, FrameBoxes, found_results, label_of_type, probability_of_logit
+from scenes.conversion.found_boxes import (
+    Found,
+    FrameBoxes,
+    found_results,
+    label_of_type,
+    probability_of_logit,
+    type_of_class,
+)
 from scenes.conversion.kitti import CATEGORIES, center_from_bottom, rotation_from_ry
 from scenes.conversion.source_frames import SourceFrames
-from scenes.conversion.text_files import Line, read_text, unknown_name
-from scenes.errors import InputError
+from scenes.conversion.text_files import Line, read_text
+from scenes.errors import InputError, unknown_name
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, invert_pose
 from scenes.projected_boxes import projected_boxes
 from scenes.results import Results
 from scenes.scene import Camera, Frame, Scene
+from scenes.taxonomy import Taxonomy
 
 ScoreUnit = Literal["logit", "probability"]
 
 _TYPE_OF_CODE: Final = {"1": "Pedestrian", "2": "Car", "3": "Cyclist"}
-TYPE_OF_LABEL: Final = {
-    LABEL_OF_CLASS[name]: type_
-    for name, type_ in {"car": "Car", "truck": "Truck", "pedestrian": "Pedestrian", "bicycle": "Cyclist"}.items()
-}
+_TYPE_OF_NAME: Final = {"car": "Car", "truck": "Truck", "pedestrian": "Pedestrian", "bicycle": "Cyclist"}
 _UNLABELLED: Final = ("Tram", "Misc", "DontCare")
 _COMMA_FIELDS: Final = 15
 _SPACE_FIELDS: Final = 17
@@ -69,7 +73,7 @@ def read_kitti_lines(folders: Sequence[Path], frames: SourceFrames, scores: Scor
         boxes = {name: FrameBoxes() for name in by_name}
         for path in paths:
             for line in _lines(path):
-                _add(line, boxes, scores, left_out)
+                _add(line, boxes, scores, frames.taxonomy, left_out)
         for name, frame in by_name.items():
             found[frame.token] = boxes[name].boxes(frames.global_from_labels(scene, frame))
     return found_results(found, frames, left_out)
@@ -81,7 +85,9 @@ def _lines(path: Path) -> Iterable[Line]:
             yield Line(path, number, text.split(",") if "," in text else text.split())
 
 
-def _add(line: Line, boxes: Mapping[str, FrameBoxes], scores: ScoreUnit, left_out: Counter[str]) -> None:
+def _add(
+    line: Line, boxes: Mapping[str, FrameBoxes], scores: ScoreUnit, taxonomy: Taxonomy, left_out: Counter[str]
+) -> None:
     """Add the box of a line to its frame.
 
     Raises:
@@ -104,7 +110,7 @@ def _add(line: Line, boxes: Mapping[str, FrameBoxes], scores: ScoreUnit, left_ou
     score = line.number_at(6 if with_commas else 16, "score")
     if scores == "probability" and not 0 <= score <= 1:
         raise InputError(f"{line.where}, score: {score} is no probability; are these logits?")
-    label = label_of_type(type_, CATEGORIES)
+    label = label_of_type(type_, "kitti", CATEGORIES, taxonomy)
     of_frame = boxes.get(str(frame))
     if label is None:
         left_out[f"boxes of type {type_}"] += 1
@@ -136,6 +142,7 @@ def write_kitti_lines(results: Results, frames: SourceFrames, folder: Path, scor
         InputError: the image size of a camera is not known, or the data root does not know KITTI's frames.
     """
     left_out: Counter[str] = Counter()
+    type_of_label = types_of_labels(frames.taxonomy)
     texts: list[str] = []
     for scene in frames.scenes:
         number_of: dict[str, int] = {}
@@ -144,7 +151,14 @@ def write_kitti_lines(results: Results, frames: SourceFrames, folder: Path, scor
             boxes = results.boxes[frame.token]
             camera = label_camera(scene, frame)
             lines += _frame_lines(
-                name, boxes, camera, frames.global_from_labels(scene, frame), scores, number_of, left_out
+                name,
+                boxes,
+                camera,
+                frames.global_from_labels(scene, frame),
+                scores,
+                number_of,
+                left_out,
+                type_of_label,
             )
         texts.append("".join(f"{line}\n" for line in lines))
     paths = [folder / f"{scene.name}.txt" for scene in frames.scenes]
@@ -152,6 +166,11 @@ def write_kitti_lines(results: Results, frames: SourceFrames, folder: Path, scor
         for temporary, text in zip(temporaries, texts, strict=True):
             temporary.write_text(text, encoding="utf-8")
     return tuple(f"{count} {what} left out" for what, count in left_out.items() if count)
+
+
+def types_of_labels(taxonomy: Taxonomy) -> list[str | None]:
+    """KITTI's type for results of each label; None for classes that it does not have."""
+    return [type_of_class(class_, "kitti", _TYPE_OF_NAME) for class_ in taxonomy.classes]
 
 
 def label_camera(scene: Scene, frame: Frame) -> Camera:
@@ -174,8 +193,9 @@ def _frame_lines(
     scores: ScoreUnit,
     number_of: dict[str, int],
     left_out: Counter[str],
+    type_of_label: Sequence[str | None],
 ) -> list[str]:
-    known = np.array([label in TYPE_OF_LABEL for label in boxes.label.tolist()], dtype=np.bool_)
+    known = np.array([type_of_label[label] is not None for label in boxes.label.tolist()], dtype=np.bool_)
     left_out["boxes of classes that KITTI does not have"] += int((~known).sum())
     boxes = boxes.select(known)
     seen, edges_px, _, _ = projected_boxes(boxes, camera)
@@ -190,7 +210,7 @@ def _frame_lines(
     for identity, label, row in zip(identities, boxes.label.tolist(), numbers.tolist(), strict=True):
         track = "" if identity is None else f" {number_of.setdefault(identity, len(number_of))}"
         fields = " ".join(f"{value:.6f}" for value in row)
-        lines.append(f"{name}{track} {TYPE_OF_LABEL[label]} -1 -1 {fields}")
+        lines.append(f"{name}{track} {type_of_label[label]} -1 -1 {fields}")
     return lines
 
 

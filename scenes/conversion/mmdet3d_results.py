@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.boxes import Boxes3D
-from scenes.classes import DETECTION_CLASSES
 from scenes.conversion.found_boxes import Found, found_results
 from scenes.conversion.safe_pickle import Held, read_pickle
 from scenes.conversion.source_frames import SourceFrames
@@ -59,7 +58,8 @@ def read_mmdet3d_results(path: Path, frames: SourceFrames, samples: Path | None)
         if token not in frame_of:
             left_out["results of samples that are not of the split"] += 1
         else:
-            found[token] = _boxes(result, f"{path}: result {index}").transform(_global_from_lidar(frame_of[token]))
+            boxes = _boxes(result, f"{path}: result {index}", len(frames.taxonomy))
+            found[token] = boxes.transform(_global_from_lidar(frame_of[token]))
     return found_results(found, frames, left_out)
 
 
@@ -68,8 +68,8 @@ def _global_from_lidar(frame: Frame) -> FloatArray:
     return frame.global_from_ego if frame.ego_from_lidar is None else frame.global_from_ego @ frame.ego_from_lidar
 
 
-def _boxes(result: Any, where: str) -> Boxes3D:
-    """The boxes of a result in the lidar's frame."""
+def _boxes(result: Any, where: str, n_classes: int) -> Boxes3D:
+    """The boxes of a result in the lidar's frame; labels count the classes of the data root."""
     for name in _NESTED:
         if isinstance(result, Mapping) and name in result:
             result = result[name]
@@ -88,10 +88,8 @@ def _boxes(result: Any, where: str) -> Boxes3D:
     if len(rows) and rows.shape[1] not in _WIDTHS:
         raise InputError(f"{where}, boxes_3d: {rows.shape[1]} values a box, expected 7 or 9")
     rows = rows.reshape(len(rows), -1) if len(rows) else np.zeros((0, 9))
-    if (rows[:, 3:6] <= 0).any() or ((labels < 0) | (labels >= len(DETECTION_CLASSES))).any():
-        raise InputError(
-            f"{where}: a box without size, or a label that is none of the {len(DETECTION_CLASSES)} classes"
-        )
+    if (rows[:, 3:6] <= 0).any() or ((labels < 0) | (labels >= n_classes)).any():
+        raise InputError(f"{where}: a box without size, or a label that is none of the {n_classes} classes")
     velocity = rows[:, 7:9] if rows.shape[1] == 9 else np.full((len(rows), 2), np.nan)
     return Boxes3D(
         center_m=rows[:, :3] + 0.5 * rows[:, 5:6] * [0.0, 0.0, 1.0],

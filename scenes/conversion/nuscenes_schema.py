@@ -25,6 +25,7 @@ from scenes.conversion.point_files import read_point_file
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray, pose_matrix
 from scenes.table_rows import Quaternion, Vector
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 CATEGORIES: Final = {
     **CATEGORY_OF_CLASS,
@@ -148,6 +149,7 @@ class NuscenesSchemaSource:
     path: Path
     format: str = "nuscenes-schema"
     version: str = "v1.0-converted"
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def categories(self) -> Mapping[str, str]:

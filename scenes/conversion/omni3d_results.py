@@ -57,7 +57,7 @@ def read_omni3d_results(results: Path, data_set: Path, frames: SourceFrames) -> 
     known = read_coco(data_set, _DataSet, 'expected an object with "images" and "categories"')
     rows = read_coco(results, list[_Result], "expected a list of boxes with center_cam, dimensions and pose")
     images = by_id(known.images, data_set, "images")
-    label_of = labels_of_categories(known.categories, data_set)
+    label_of = labels_of_categories(known.categories, data_set, frames.taxonomy)
     cameras = cameras_of_images(images, data_set, frames.scenes)
     left_out: Counter[str] = Counter()
     boxes: defaultdict[CocoId, FrameBoxes] = defaultdict(FrameBoxes)

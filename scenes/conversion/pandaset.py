@@ -22,6 +22,7 @@ from scenes.errors import InputError
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, rotation_from_yaw
 from scenes.image_size import image_size_px
 from scenes.json_text import read_json
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 CATEGORIES: Final = {
     "Car": "vehicle.car",
@@ -102,6 +103,7 @@ class PandasetSource:
     path: Path
     format: str = "pandaset"
     version: str = "v1.0-pandaset"
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def categories(self) -> Mapping[str, str]:

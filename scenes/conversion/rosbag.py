@@ -24,6 +24,7 @@ from scenes.conversion.lens import COEFFICIENTS, DistortionModel, Lens
 from scenes.conversion.transform_tree import TransformTree
 from scenes.errors import InputError
 from scenes.geometry import FloatArray, pose_matrix
+from scenes.taxonomy import NUSCENES, Taxonomy
 
 _IMAGES: Final = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
 _CAMERA_INFO: Final = "sensor_msgs/msg/CameraInfo"
@@ -49,6 +50,7 @@ class RosbagSource:
     path: Path
     format: str = "rosbag"
     version: str = "v1.0-rosbag"
+    taxonomy: Taxonomy = NUSCENES
 
     @property
     def categories(self) -> Mapping[str, str]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from scenes.conversion.drive_tables import LABEL_FRAME_TABLE
 from scenes.errors import InputError
 from scenes.geometry import FloatArray, pose_matrix
-from scenes.scene import Frame, Scene
+from scenes.scene import Frame, Scene, taxonomy_of
 from scenes.table_rows import Quaternion, Row, Vector, read_table
 from scenes.tables import read_scenes
+from scenes.taxonomy import Taxonomy
 
 
 class _SampleRow(Row):
@@ -40,6 +42,11 @@ class SourceFrames:
     name_of: dict[str, str]
     ego_from_labels: dict[str, FloatArray]
     folder: Path
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The classes of the data root."""
+        return taxonomy_of(self.scenes)
 
     def frames(self) -> Iterator[tuple[Scene, Frame]]:
         """Every key frame with its scene."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from scenes.errors import InputError, shown
+from scenes.errors import InputError, shown, unknown_name
 from scenes.json_text import LARGEST_NUMBER
 
 
@@ -95,13 +94,6 @@ def read_lines(path: Path, separator: str | None = None) -> Iterator[Line]:
     for number, text in enumerate(read_text(path).splitlines(), start=1):
         if text.strip():
             yield Line(path, number, [field.strip() for field in text.split(separator)])
-
-
-def unknown_name(name: str, known: Sequence[str]) -> str:
-    """What a message says of a name that is none of the known ones: with the nearest, or all."""
-    nearest = get_close_matches(name.lower(), [one.lower() for one in known], n=3, cutoff=0.5)
-    offered = [one for one in known if one.lower() in nearest] or list(known)
-    return f"{shown(name)} is none of the known ones ({', '.join(offered)})"
 
 
 @dataclass(frozen=True)

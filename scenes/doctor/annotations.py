@@ -10,6 +10,7 @@ import numpy as np
 from scenes.doctor.data_root import DataRoot
 from scenes.doctor.ego_motion import box_example
 from scenes.doctor.findings import Example, Finding, Severity
+from scenes.taxonomy import Taxonomy
 
 _FEW_BOXES: Final = 5
 
@@ -76,7 +77,11 @@ def check_categories(root: DataRoot) -> Iterator[Finding]:
             Severity.ERROR,
             len(boxes.tokens),
             len(boxes.tokens),
-            "no annotation has a category that belongs to one of the ten classes",
+            f"no annotation has a category that belongs to one of the classes of {root.taxonomy}",
             box_example(root, 0, f"categories {names}"),
-            "Name categories as nuScenes does, such as vehicle.car and human.pedestrian.adult.",
+            f"Name categories as the classes do, such as {' and '.join(_some_categories(root.taxonomy))}.",
         )
+
+
+def _some_categories(taxonomy: Taxonomy) -> list[str]:
+    return [class_.categories[0] for class_ in taxonomy.classes[:2]]

@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from scenes.classes import DETECTION_CLASSES, LABEL_OF_CLASS
 from scenes.doctor.data_root import BoolArray, DataRoot, IntArray
 from scenes.doctor.ego_motion import box_example
 from scenes.doctor.findings import Example, Finding, Severity
 from scenes.geometry import FloatArray
+from scenes.taxonomy import NUSCENES, ObjectClass, Taxonomy
 
 TYPICAL_WLH_M: Final = {
     "car": (1.95, 4.62, 1.73),
@@ -43,6 +43,12 @@ _LIMITS_WLH_M: Final = {
 """Least and most of each side: from the smallest that is built, or born, to what roads admit, load included."""
 
 _LONGER_THAN_WIDE: Final = ("car", "truck", "bus", "motorcycle", "bicycle")
+_CLEARLY_LONGER: Final = 1.5
+"""A class of one's own is longer than wide if its typical length is so many times its width."""
+_SPREAD: Final = 3.0
+"""A class of one's own has sides of its typical ones divided or multiplied by this."""
+_ANY_WLH_M: Final = ((0.0, np.inf),) * 3
+_UNKNOWN_WLH_M: Final = (np.nan, np.nan, np.nan)
 _WIDER: Final = 1.2
 _FEWEST: Final = 5
 """So many boxes make a median of a class."""
@@ -62,21 +68,49 @@ class Reading(NamedTuple):
     scale: float
 
 
-def better_reading(size: FloatArray, label: IntArray) -> Reading | None:
+def typical_wlh_m(taxonomy: Taxonomy) -> FloatArray:
+    """(C, 3) what boxes of each class measure: as it states, else as nuScenes' class of its name does, or NaN."""
+    return np.array(
+        [class_.size_wlh_m or TYPICAL_WLH_M.get(class_.name, _UNKNOWN_WLH_M) for class_ in taxonomy.classes]
+    )
+
+
+def labels_longer_than_wide(taxonomy: Taxonomy) -> list[int]:
+    """The labels of the classes whose boxes are longer than wide."""
+    return [label for label, class_ in enumerate(taxonomy.classes) if _is_longer(class_)]
+
+
+def _is_longer(class_: ObjectClass) -> bool:
+    if class_.size_wlh_m is None:
+        return class_.name in _LONGER_THAN_WIDE
+    width, length, _ = class_.size_wlh_m
+    return not class_.thin and not class_.round and length >= _CLEARLY_LONGER * width
+
+
+def _limits_wlh_m(class_: ObjectClass) -> tuple[tuple[float, float], ...]:
+    if class_.size_wlh_m is None:
+        return _LIMITS_WLH_M.get(class_.name, _ANY_WLH_M)
+    return tuple((side / _SPREAD, side * _SPREAD) for side in class_.size_wlh_m)
+
+
+def better_reading(size: FloatArray, label: IntArray, taxonomy: Taxonomy = NUSCENES) -> Reading | None:
     """How sizes were meant, if not as width, length, height in metres.
 
     Args:
         size: (N, 3) as written.
-        label: (N,) classes; negative ones are left out.
+        label: (N,) classes; negative ones, and classes of no known size, are left out.
+        taxonomy: the classes.
 
     Returns:
         the reading under which the classes' median sizes are typical; None where that is the right one, or none is.
     """
-    labels = [one for one in np.unique(label).tolist() if one >= 0 and (label == one).sum() >= _FEWEST]
+    typical_of = typical_wlh_m(taxonomy)
+    known = [one for one in np.unique(label).tolist() if one >= 0 and not np.isnan(typical_of[one]).any()]
+    labels = [one for one in known if (label == one).sum() >= _FEWEST]
     if not labels:
         return None
     median = np.log([np.median(size[label == one], axis=0) for one in labels])
-    typical = np.log([TYPICAL_WLH_M[DETECTION_CLASSES[one]] for one in labels])
+    typical = np.log(typical_of[labels])
 
     def unlikeness(reading: Reading) -> float:
         places = [reading.order.index(side) for side in _AS_IT_SHOULD_BE]
@@ -89,9 +123,9 @@ def better_reading(size: FloatArray, label: IntArray) -> Reading | None:
     return best if unlike > _UNLIKE and unlikeness(best) < 0.5 * unlike else None
 
 
-def outside_limits(size: FloatArray, label: IntArray) -> BoolArray:
+def outside_limits(size: FloatArray, label: IntArray, taxonomy: Taxonomy = NUSCENES) -> BoolArray:
     """(N,) which boxes have a side that nothing of their class has."""
-    limits = np.array([_LIMITS_WLH_M[name] for name in DETECTION_CLASSES])[np.maximum(label, 0)]
+    limits = np.array([_limits_wlh_m(class_) for class_ in taxonomy.classes])[np.maximum(label, 0)]
     outside: BoolArray = (label >= 0) & ((size < limits[..., 0]) | (size > limits[..., 1])).any(axis=1)
     return outside
 
@@ -116,16 +150,16 @@ def check_sizes(root: DataRoot) -> Iterator[Finding]:
     boxes = root.boxes
     rows = np.flatnonzero(boxes.usable & (boxes.label >= 0))
     size, label = boxes.size_wlh_m[rows], boxes.label[rows]
-    reading = better_reading(size, label)
+    reading = better_reading(size, label, root.taxonomy)
     if reading is not None:
         text = f"size {boxes.size_wlh_m[rows[0]].tolist()}"
         yield reading_finding(reading, "sample_annotation.json", len(rows), box_example(root, int(rows[0]), text))
         return
-    longer = np.isin(label, [LABEL_OF_CLASS[name] for name in _LONGER_THAN_WIDE])
+    longer = np.isin(label, labels_longer_than_wide(root.taxonomy))
     wider = longer & (size[:, 0] > _WIDER * size[:, 1])
-    outside = np.flatnonzero(outside_limits(size, label) & ~wider)
+    outside = np.flatnonzero(outside_limits(size, label, root.taxonomy) & ~wider)
     if len(outside):
-        typical = np.array([TYPICAL_WLH_M[DETECTION_CLASSES[one]] for one in label[outside]])
+        typical = typical_wlh_m(root.taxonomy)[label[outside]]
         worst = int(rows[outside[np.argmax(np.abs(np.log(size[outside] / typical)).max(axis=1))]])
         yield Finding(
             "size-out-of-class",

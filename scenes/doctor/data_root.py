@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.boxes import Boxes3D
-from scenes.classes import CLASS_OF_CATEGORY, LABEL_OF_CLASS, NO_CLASS
+from scenes.classes import NO_CLASS
 from scenes.doctor.findings import Finding
 from scenes.doctor.raw_tables import LooseT, RawTable, read_raw_table
 from scenes.doctor.rows import (
@@ -31,11 +31,13 @@ from scenes.doctor.time_units import tick_s
 from scenes.errors import InputError
 from scenes.geometry import FloatArray, pose_matrices, pose_matrix
 from scenes.scene import Camera
+from scenes.taxonomy import read_taxonomy
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 _STATIC_CATEGORIES: Final = ("movable_object.barrier", "movable_object.trafficcone", "static_object.")
+"""Of those that belong to no class."""
 _STATIC_ATTRIBUTES: Final = ("vehicle.parked",)
 _NOWHERE: Final = -1
 
@@ -126,7 +128,7 @@ class AnnotatedBoxes:
         tokens, instances, categories: of each box; `instances` holds instance tokens.
         sample: (N,) index into the samples.
         label: (N,) class, `NO_CLASS` for those of none.
-        is_static: (N,) barriers, cones, racks, and whatever an attribute calls parked.
+        is_static: (N,) boxes of static classes (barriers, cones), racks, and whatever an attribute calls parked.
         center_m: (N, 3), size_wlh_m: (N, 3), rotation: (N, 4), as the table states them, global.
         usable: (N,) whether all numbers are finite, the size positive and the quaternion not zero.
         points: (N,) lidar and radar points; -1 where the table does not state them.
@@ -179,13 +181,14 @@ class DataRoot:
 
     Attributes:
         path, version: where it is.
+        taxonomy: its classes.
         scenes, samples_table, sensors, calibrations_table, data_table, poses_table, instances, annotations_table,
             logs, categories, attributes: the raw tables.
         samples, recordings, calibrations, poses, boxes: their rows joined and in columns.
         findings: what reading found.
 
     Raises:
-        InputError: no such folder, or no table in it.
+        InputError: no such folder, no table in it, or classes that cannot be used.
     """
 
     def __init__(self, path: Path, version: str) -> None:
@@ -198,6 +201,7 @@ class DataRoot:
             raise InputError(f"{self.folder}: no such folder of tables")
         if not any(self.folder.glob("*.json")):
             raise InputError(f"{self.folder}: holds no table")
+        self.taxonomy = read_taxonomy(path)
         self.findings: list[Finding] = []
         self.scenes = self._read("scene", LooseScene)
         self.logs = self._read("log", LooseLog)
@@ -347,7 +351,7 @@ class DataRoot:
             instances=np.array([row.instance_token for row in rows], dtype=np.str_),
             categories=np.array(categories, dtype=np.str_),
             sample=np.array([self.sample_index[row.sample_token] for row in rows], dtype=np.int64),
-            label=np.array([_label(category) for category in categories], dtype=np.int64),
+            label=np.array([self._label(category) for category in categories], dtype=np.int64),
             is_static=np.array(
                 [self._is_static(row, name) for row, name in zip(rows, categories, strict=True)], dtype=np.bool_
             ),
@@ -366,7 +370,12 @@ class DataRoot:
     def _is_static(self, row: LooseAnnotation, category: str) -> bool:
         attributes = (self.attributes.get(token) for token in row.attribute_tokens)
         parked = any(attribute is not None and attribute.name in _STATIC_ATTRIBUTES for attribute in attributes)
-        return parked or category.startswith(_STATIC_CATEGORIES)
+        label = self._label(category)
+        is_static = label >= 0 and self.taxonomy.classes[label].static
+        return parked or is_static or (label < 0 and category.startswith(_STATIC_CATEGORIES))
+
+    def _label(self, category: str) -> int:
+        return max(self.taxonomy.label_of_category(category), NO_CLASS)
 
 
 def is_inside(filename: str) -> bool:
@@ -420,7 +429,3 @@ def _points(row: LooseAnnotation) -> int:
     if row.num_lidar_pts is None and row.num_radar_pts is None:
         return -1
     return min(max(row.num_lidar_pts or 0, 0) + max(row.num_radar_pts or 0, 0), 2**31)
-
-
-def _label(category: str) -> int:
-    return LABEL_OF_CLASS[CLASS_OF_CATEGORY[category]] if category in CLASS_OF_CATEGORY else NO_CLASS

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from scenes.classes import LABEL_OF_CLASS
+from scenes.classes import NO_CLASS
 from scenes.doctor.class_sizes import better_reading
 from scenes.doctor.data_root import BoolArray, DataRoot, IntArray
 from scenes.doctor.ego_motion import box_example
@@ -47,7 +47,7 @@ class _Pairs(NamedTuple):
 def check_ground(root: DataRoot) -> Iterator[Finding]:
     """All that neighbours within a frame tell of heights and places."""
     boxes = root.boxes
-    if better_reading(boxes.size_wlh_m[boxes.usable], boxes.label[boxes.usable]) is not None:
+    if better_reading(boxes.size_wlh_m[boxes.usable], boxes.label[boxes.usable], root.taxonomy) is not None:
         return  # heights are not what they are taken for, and that is told already
     bottom = boxes.center_m[:, 2] - 0.5 * boxes.size_wlh_m[:, 2]
     pairs = _neighbours(root)
@@ -168,7 +168,7 @@ def _same_places(root: DataRoot, pairs: _Pairs) -> Iterator[Finding]:
     width = np.minimum(boxes.size_wlh_m[:, 0], boxes.size_wlh_m[:, 1])
     near = pairs.distance_m < _SAME_PLACE * np.minimum(width[pairs.first], width[pairs.second])
     alike = near & (boxes.categories[pairs.first] == boxes.categories[pairs.second])
-    alike &= (boxes.label[pairs.first] != LABEL_OF_CLASS["pedestrian"]) | _like_twins(root, pairs)
+    alike &= (boxes.label[pairs.first] != root.taxonomy.label_of.get("pedestrian", NO_CLASS)) | _like_twins(root, pairs)
     alike &= np.abs(boxes.center_m[pairs.first, 2] - boxes.center_m[pairs.second, 2]) < width[pairs.first]
     frames: dict[str, set[int]] = {}
     for instance, sample in zip(boxes.instances.tolist(), boxes.sample.tolist(), strict=True):

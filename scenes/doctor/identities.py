@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from scenes.classes import DETECTION_CLASSES
+from scenes.doctor.class_sizes import labels_longer_than_wide
 from scenes.doctor.data_root import DataRoot, IntArray
 from scenes.doctor.ego_motion import box_example, deviations_m
 from scenes.doctor.findings import Finding, Severity
@@ -74,7 +74,7 @@ def check_identity_jumps(root: DataRoot) -> Iterator[Finding]:
         length = float(boxes.size_wlh_m[rows].max())
         total += len(elapsed)
         moved = np.linalg.norm(np.diff(place, axis=0), axis=1)
-        too_fast = moved > length + _fastest_mps(int(boxes.label[rows[0]])) * elapsed
+        too_fast = moved > length + _fastest_mps(root, int(boxes.label[rows[0]])) * elapsed
         jumps += [
             (int(rows[at + 1]), float(moved[at]), f"moved by {moved[at]:.1f} m in {elapsed[at]:.2f} s")
             for at in np.flatnonzero(too_fast).tolist()
@@ -146,7 +146,8 @@ def check_lasting_identities(root: DataRoot) -> Iterator[Finding]:
 def check_box_headings(root: DataRoot) -> Iterator[Finding]:
     """Vehicles that drive where they do not face."""
     boxes, samples = root.boxes, root.samples
-    wanted = [label for label, name in enumerate(DETECTION_CLASSES) if name in _VEHICLES]
+    named = root.taxonomy.label_of
+    wanted = {*labels_longer_than_wide(root.taxonomy), *(named[name] for name in _VEHICLES if name in named)}
     start, end = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for rows in _within_scenes(root):
         if boxes.label[rows[0]] in wanted:
@@ -187,5 +188,9 @@ def _within_scenes(root: DataRoot) -> Iterator[IntArray]:
                 yield part
 
 
-def _fastest_mps(label: int) -> float:
-    return _FASTEST_MPS.get(DETECTION_CLASSES[label] if label >= 0 else "", _FASTEST_VEHICLE_MPS)
+def _fastest_mps(root: DataRoot, label: int) -> float:
+    if label < 0:
+        return _FASTEST_VEHICLE_MPS
+    class_ = root.taxonomy.classes[label]
+    named = _FASTEST_MPS.get(class_.name, _FASTEST_VEHICLE_MPS)
+    return named if class_.max_speed_mps is None else class_.max_speed_mps

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.boxes import Boxes3D
-from scenes.classes import LABEL_OF_CLASS, NO_CLASS
+from scenes.classes import NO_CLASS
 from scenes.doctor.class_sizes import better_reading, reading_finding
 from scenes.doctor.data_root import DataRoot, IntArray
 from scenes.doctor.findings import Example, Finding, Severity
@@ -20,6 +20,7 @@ from scenes.errors import InputError
 from scenes.geometry import FloatArray, transform_points
 from scenes.json_text import is_number, read_json
 from scenes.results import read_detections, read_tracks
+from scenes.taxonomy import Taxonomy
 
 _MATCH_M: Final = 2.0
 """The official metrics match boxes of which the centres are nearer."""
@@ -56,7 +57,7 @@ def check_results(root: DataRoot, path: Path) -> Iterator[Finding]:
     Raises:
         InputError: there is no such file, or it holds no object of results at all.
     """
-    columns, refused = _read(path)
+    columns, refused = _read(path, root.taxonomy)
     if refused:
         yield Finding(
             "results-refused",
@@ -70,27 +71,27 @@ def check_results(root: DataRoot, path: Path) -> Iterator[Finding]:
     yield from _samples(root, columns)
     yield from _scores(columns)
     yield from _other_frame(root, columns)
-    reading = better_reading(columns.size_wlh_m, columns.label)
+    reading = better_reading(columns.size_wlh_m, columns.label, root.taxonomy)
     if reading is not None:
         text = f"size {columns.size_wlh_m[0].tolist()}"
         yield reading_finding(reading, "results", len(columns.label), _example(columns, 0, text))
     yield from _track_ids(columns)
 
 
-def _read(path: Path) -> tuple[_Columns, str]:
+def _read(path: Path, taxonomy: Taxonomy) -> tuple[_Columns, str]:
     """The boxes of a file, and why the readers refuse it, "" if they do not."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     with path.open("rb") as file:
         tracks = b'"tracking_name"' in file.read(2**20)
     try:
-        return _from_results((read_tracks if tracks else read_detections)(path).boxes), ""
+        return _from_results((read_tracks if tracks else read_detections)(path, taxonomy).boxes), ""
     except InputError as error:
         content = read_json(path)
         results = content.get("results") if isinstance(content, dict) else None
         if not isinstance(results, dict):
             raise
-        return _from_rows(results), str(error)
+        return _from_rows(results, taxonomy), str(error)
 
 
 def _from_results(results: Mapping[str, Boxes3D]) -> _Columns:
@@ -119,10 +120,10 @@ class _Row(NamedTuple):
     track_id: str
 
 
-def _from_rows(results: Mapping[str, Any]) -> _Columns:
+def _from_rows(results: Mapping[str, Any], taxonomy: Taxonomy) -> _Columns:
     """Of a file that is refused the boxes with numbers for place, size and score."""
     listed = ((index, box) for index, boxes in enumerate(results.values()) if isinstance(boxes, list) for box in boxes)
-    rows = [row for index, box in listed if (row := _row(index, box)) is not None]
+    rows = [row for index, box in listed if (row := _row(index, box, taxonomy)) is not None]
     return _Columns(
         samples=list(results),
         sample=np.array([row.sample for row in rows], dtype=np.int64),
@@ -134,7 +135,7 @@ def _from_rows(results: Mapping[str, Any]) -> _Columns:
     )
 
 
-def _row(index: int, box: Any) -> _Row | None:
+def _row(index: int, box: Any, taxonomy: Taxonomy) -> _Row | None:
     key = next((key for key in _WORDS if isinstance(box, dict) and isinstance(box.get(key), str)), None)
     if key is None:
         return None
@@ -142,7 +143,7 @@ def _row(index: int, box: Any) -> _Row | None:
     center, size = box.get("translation"), box.get("size")
     if not (is_number(score) and _is_vector(center) and _is_vector(size) and min(size) > 0):
         return None
-    return _Row(index, LABEL_OF_CLASS.get(box[key], NO_CLASS), float(score), center, size, str(identity or ""))
+    return _Row(index, taxonomy.label_of.get(box[key], NO_CLASS), float(score), center, size, str(identity or ""))
 
 
 def _is_vector(value: Any) -> bool:

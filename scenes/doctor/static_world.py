@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from scenes.classes import LABEL_OF_CLASS
 from scenes.doctor.data_root import DataRoot, IntArray
 from scenes.doctor.ego_motion import box_example
 from scenes.doctor.findings import Finding, Severity
@@ -79,7 +78,8 @@ def _everything(root: DataRoot, steps: _Steps) -> Iterator[Finding]:
             what = "hardly anything annotated stands still, and much does when boxes are taken to be in ego coordinates"
             yield _finding(root, "static-world-moves", Severity.ERROR, steps, at, len(drives), len(drives), what)
     # Where the vehicle stands, people may all walk; of ten vehicles one waits or is parked.
-    vehicle = np.isin(root.boxes.label[steps.before], [LABEL_OF_CLASS[name] for name in _FOUR_WHEELED])
+    named = root.taxonomy.label_of
+    vehicle = np.isin(root.boxes.label[steps.before], [named[name] for name in _FOUR_WHEELED if name in named])
     for scene in np.unique(steps.scene).tolist():
         of_scene = np.flatnonzero((steps.scene == scene) & vehicle)
         instances = np.unique(root.boxes.instances[steps.before[of_scene]])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from detection.frames import FrameBatch
 from detection.global_boxes import global_boxes
 from detection.models.box_coder import Detections
-from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, InputError
+from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, InputError, ObjectClass, Taxonomy
 from scenes.geometry import pose_matrix
 
 
@@ -103,5 +103,17 @@ def test_classes_in_another_order() -> None:
     found = _found([[0.0] * 9, [0.0] * 9], [0, 1])
     (boxes,) = global_boxes([found], _frame(np.eye(4)), ("pedestrian", "car"))
     assert [DETECTION_CLASSES[label] for label in boxes.label] == ["car", "pedestrian"]
-    with pytest.raises(InputError, match="class 'tram' cannot be written: nuScenes has car, truck"):
+    with pytest.raises(InputError, match="nuScenes: class 'tram' is none of the known ones"):
         global_boxes([found], _frame(np.eye(4)), ("car", "tram"))
+
+
+def test_classes_of_ones_own() -> None:
+    """Labels count the taxonomy's classes, and attributes are those that a class can have."""
+    walker = ObjectClass("walker", 60.0, ("walker",), attributes=("pedestrian.standing", "pedestrian.moving"))
+    taxonomy = Taxonomy((ObjectClass("car", 80.0, ("car",)), walker))
+    found = _found([[0] * 7 + [2.0, 0.0], [0] * 9, [0] * 7 + [2.0, 0.0], [0] * 9], [0, 0, 1, 1])
+    (boxes,) = global_boxes([found], _frame(np.eye(4)), ("walker", "car"), taxonomy)
+    assert boxes.label.tolist() == [0, 0, 1, 1]
+    assert boxes.attribute.tolist() == ["", "", "pedestrian.standing", "pedestrian.moving"]
+    with pytest.raises(InputError, match="class 'cart' is none of the known ones \\(car\\)"):
+        global_boxes([found], _frame(np.eye(4)), ("cart",), taxonomy)

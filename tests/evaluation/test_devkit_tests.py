@@ -22,7 +22,7 @@ from evaluation.engine.box_table import BoxTable
 from evaluation.engine.track_table import TrackTable, build_tracks, number_tracks
 from evaluation.engine.tracked_scenes import EvaluatedTracks, TrackedScenes, tracked_class
 from evaluation.tracking import class_curves
-from scenes import LABEL_OF_CLASS, Boxes3D
+from scenes import LABEL_OF_CLASS, NUSCENES, Boxes3D
 
 pytest.importorskip("nuscenes")
 
@@ -126,7 +126,7 @@ def accumulate_adapter(gt_boxes, pred_boxes, class_name, dist_fcn, dist_th) -> D
     label = LABEL_OF_CLASS[class_name]
     annotated, predicted = (table.select(table.boxes.label == label) for table in (annotated, predicted))
     order = np.argsort(predicted.boxes.score, kind="stable")[::-1]
-    class_ = ClassDetections(class_name, annotated, predicted, order)
+    class_ = ClassDetections(NUSCENES.classes[label], annotated, predicted, order)
     return DetectionMetricData(**precision_recall_curves(class_, match_detections(class_, [dist_th])[0]))
 
 

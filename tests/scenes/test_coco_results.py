@@ -161,7 +161,7 @@ TWICE = [image(1, "CAM_BACK/001.jpg"), image(2, "samples/CAM_BACK/001.jpg")]
         (
             [found(9, [0, 0, 5, 5])],
             {"categories": [{"id": 4, "name": "zebra"}]},
-            "key categories: none is a class of this project ('zebra' ...)",
+            "key categories: none is a class of nuScenes ('zebra' ...)",
         ),
         ([found(9, [0, 0, 5, 5])], {"categories": [CATEGORIES[0]] * 2}, "categories[1], key id: 3 is there twice"),
     ],

@@ -60,7 +60,7 @@ def test_tools_configs_and_weights_travel(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("tools", "configs"):
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".py", ".sh"):
+            if path.suffix in (".py", ".sh", ".json"):
                 assert f"streamtrack/{path.relative_to(ROOT)}" in held
     assert "detection/weights/repdetr3d_city_r18.safetensors" in held
     assert any(name.startswith("visualization/page/") for name in held)

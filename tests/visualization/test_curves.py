@@ -18,7 +18,6 @@ from scenes import TRACKING_CLASSES, InputError
 from visualization.curves import (
     _draw_logged,
     _moving_mean,
-    detection_keys,
     read_details,
     read_training_log,
     speed_summary,
@@ -139,7 +138,7 @@ def test_pictures_of_the_evaluation(shared, tmp_path):
         name: read_details(expected / name / "tracks_polymot.metrics_details.json") for name in ("fastbev", "cc3dt")
     }
     write_tracking_curves(tracks, tmp_path / "tracking.png")
-    boxes = {"fastbev": read_details(expected / "fastbev" / "detections.metrics_details.json", detection_keys())}
+    boxes = {"fastbev": read_details(expected / "fastbev" / "detections.metrics_details.json", "detection")}
     write_detection_curves(boxes, tmp_path / "detection.png")
     for name in ("tracking", "detection"):
         assert cv2.imread(str(tmp_path / f"{name}.png")).std() > 5
@@ -149,7 +148,7 @@ def test_classes_without_a_curve_are_named_and_have_no_panel(shared, tmp_path):
     """Mini_val has no trailer; its details hold no number of one."""
     expected = shared / "expected" / "fastbev"
     write_tracking_curves({"a": read_details(expected / "tracks_polymot.metrics_details.json")}, tmp_path / "a.svg")
-    details = read_details(expected / "detections.metrics_details.json", detection_keys())
+    details = read_details(expected / "detections.metrics_details.json", "detection")
     write_detection_curves({"a": details}, tmp_path / "b.svg")
     tracking, detection = ((tmp_path / name).read_text() for name in ("a.svg", "b.svg"))
     assert "<!-- without annotations: trailer -->" in tracking
@@ -184,8 +183,19 @@ def test_the_tool_names_a_single_run_by_its_folder(shared, tmp_path, folder):
 
 def test_details_of_the_other_task_are_refused(shared):
     path = shared / "expected" / "fastbev" / "detections.metrics_details.json"
-    with pytest.raises(InputError, match="no curves of 'bicycle'"):
+    with pytest.raises(InputError, match="no curves of the tracking evaluation"):
         read_details(path)
+
+
+def test_classes_are_those_of_the_file(tmp_path):
+    nothing = {key: [0.5] * 40 for key in ("motar", "mota", "recall_hypo")}
+    write_tracking_curves({"a": {"forklift": nothing}}, tmp_path / "a.svg")
+    assert "<!-- forklift -->" in (tmp_path / "a.svg").read_text()
+    found = {key: [0.5] * 101 for key in ("recall", "precision")}
+    write_detection_curves({"a": {"pallet:0.5": found, "pallet:2.0": found}}, tmp_path / "b.svg")
+    assert "<!-- pallet, 2 m -->" in (tmp_path / "b.svg").read_text()
+    with pytest.raises(InputError, match="one and two are runs of different classes: 'car' is in one of them"):
+        write_tracking_curves({"one": {"car": nothing}, "two": {"forklift": nothing}}, tmp_path / "c.svg")
 
 
 def test_the_tool_names_runs_by_what_differs(work_dir, tmp_path):

@@ -2,7 +2,6 @@
 // Needs scene.js, drawing.js, timeline.js and inspector.js.
 
 const TAIL_S = 4;
-const DEFAULT_RANGE_M = 40;
 const PREFETCHED_FRAMES = 8;
 
 function styleOf(item, fromAbove) {
@@ -75,7 +74,7 @@ function drawBirdsEye() {
   const target = prepareCanvas(canvas);
   if (!target) return;
   const { context, width, height } = target;
-  const scale = (state.zoom * Math.min(width, height)) / (2 * DEFAULT_RANGE_M);
+  const scale = (state.zoom * Math.min(width, height)) / (2 * data.view_range);
   const view = birdsEyeView(scene.frames[state.frame].ego, width, height, scale, state.pan);
   drawGround(context, view);
   if (state.layers.tails) drawTails(context, view);

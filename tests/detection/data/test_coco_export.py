@@ -20,7 +20,7 @@ from detection.data.infos import CATEGORY_NAMES_2D, read_infos
 from detection.data.loading import batches, build_loader
 from detection.images2d.annotations import read_instances
 from detection.metrics.coco import evaluate_coco, write_coco_results
-from scenes import DETECTION_CLASSES, read_scenes
+from scenes import DETECTION_CLASSES, Taxonomy, read_scenes
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
 from scenes.coco_results import read_coco_boxes
 
@@ -107,8 +107,8 @@ def test_a_fault_in_the_last_file_leaves_every_old_one(
         (tmp_path / name).write_bytes(name.encode())
     written = []
 
-    def second_fails(infos: list, dataroot: Path) -> dict:
-        written.append(coco_instances(infos, dataroot))
+    def second_fails(infos: list, dataroot: Path, taxonomy: Taxonomy) -> dict:
+        written.append(coco_instances(infos, dataroot, taxonomy))
         if len(written) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return written[-1]

@@ -63,7 +63,7 @@ def expected(truth: tuple, guess: tuple, class_name: str) -> dict[str, float]:
 def test_errors_are_those_of_their_definitions(pairs: tuple[list, list], class_name: str, norm: float) -> None:
     count = min(map(len, pairs))
     truth, guess = (of[:count] for of in pairs)
-    found = detection_errors(boxes(truth), boxes(guess, norm), class_name)
+    found = detection_errors(boxes(truth), boxes(guess, norm), thin=class_name == "barrier")
     for index in range(count):
         for name, value in expected(truth[index], guess[index], class_name).items():
             assert found[name][index] == pytest.approx(value, abs=1e-6, nan_ok=True), name
@@ -74,16 +74,16 @@ def test_errors_are_those_of_their_definitions(pairs: tuple[list, list], class_n
 def test_without_attributes_there_is_none_to_get_right(pairs: tuple[list, list]) -> None:
     count = min(map(len, pairs))
     truth, guess = (of[:count] for of in pairs)
-    undefined = detection_errors(boxes(truth, named=False), boxes(guess), "car")["attr_err"]
+    undefined = detection_errors(boxes(truth, named=False), boxes(guess), thin=False)["attr_err"]
     assert undefined.shape == (count,) and np.isnan(undefined).all()
     named = np.array([bool(row[4]) for row in truth])
-    errors = detection_errors(boxes(truth), boxes(guess, named=False), "car")["attr_err"]
+    errors = detection_errors(boxes(truth), boxes(guess, named=False), thin=False)["attr_err"]
     assert np.array_equal(errors, np.where(named, 1.0, np.nan), equal_nan=True)
 
 
 def test_a_zero_quaternion_looks_ahead() -> None:
     row = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 0.5, (0.0, 0.0), "")
-    assert detection_errors(boxes([row]), boxes([row], norm=0.0), "car")["orient_err"] == pytest.approx([0.5])
+    assert detection_errors(boxes([row]), boxes([row], norm=0.0), thin=False)["orient_err"] == pytest.approx([0.5])
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from evaluation.engine.tracked_scenes import (
     prepare_tracks,
     tracked_class,
 )
-from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, Annotations, Boxes3D, Frame, InputError, Scene
+from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, NUSCENES, Annotations, Boxes3D, Frame, InputError, Scene
 from scenes.geometry import pose_matrix, rotation_from_yaw
 
 RANGE_M = {"car": 50.0, "truck": 50.0, "bicycle": 40.0, "motorcycle": 40.0, "pedestrian": 40.0, "barrier": 0.0}
@@ -540,11 +540,15 @@ def test_the_nearest_of_several_boxes_is_taken(places: tuple[float, ...]) -> Non
 
 def test_ranges_of_the_classes() -> None:
     """Classes that are not tracked have none."""
-    assert range_of_label_m(TRACKING_CONFIG).dtype == range_of_label_m(DETECTION_CONFIG).dtype == np.float64
-    for name, range_m in zip(DETECTION_CLASSES, range_of_label_m(TRACKING_CONFIG), strict=True):
+    assert (
+        range_of_label_m(TRACKING_CONFIG, NUSCENES).dtype
+        == range_of_label_m(DETECTION_CONFIG, NUSCENES).dtype
+        == np.float64
+    )
+    for name, range_m in zip(DETECTION_CLASSES, range_of_label_m(TRACKING_CONFIG, NUSCENES), strict=True):
         assert range_m == TRACKING_CONFIG["class_range"].get(name, 0.0)
     in_file_order = [DETECTION_CONFIG["class_range"][name] for name in DETECTION_CLASSES]
-    assert range_of_label_m(DETECTION_CONFIG).tolist() == in_file_order
+    assert range_of_label_m(DETECTION_CONFIG, NUSCENES).tolist() == in_file_order
 
 
 def test_no_scenes_no_tracks() -> None:
