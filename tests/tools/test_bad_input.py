@@ -397,7 +397,7 @@ CASES = [
     (VISUALIZE + "rerun --detections {long_score}", "a whole number has thousands of digits"),
     ("analyze_logs.py tracking {deep} --out {out}/curves.png", "nested too deeply"),
     ("analyze_logs.py detection {deep} --out {out}/curves.png", "nested too deeply"),
-    ("analyze_logs.py detection {no_results} --out {out}/curves.png", "no curves of 'car:0.5'"),
+    ("analyze_logs.py detection {no_results} --out {out}/curves.png", "'meta': no curves of the detection evaluation"),
     (
         "analyze_logs.py tracking {details_without_curves} --out {out}/curves.png",
         "no curve 'recall_hypo' of",

@@ -28,7 +28,7 @@ WAITS = {
     "Focal-PETR": (1, 3, 0),
     "StreamPETR": (1, 3, 0),
     "RepDETR3D": (1, 3, 0),
-    "RepDETR3D proposals": (2, 11, 0),
+    "RepDETR3D proposals": (2, 3, 0),
     "RayDN": (1, 5, 0),
     "perspective": (1, 8, 0),
     "dynamic": (2, 4, 0),
