@@ -113,6 +113,8 @@ class ScoreScale:
         mean: FloatArray = log_odds / sum(weight.sum() for weight in weights)
         return mean
 
+    # The numbers of both readings were chosen on four detectors together, see docs/tracking.md, "What a score means".
+
     def _as_places(self) -> _Reading:
         place = (np.cumsum(self.count) - 0.5 * self.count) / self.count.sum()
         even = np.clip(1.0 - _EVEN_RANK * self.frames / self.count.sum(), 0.05, 0.98)
