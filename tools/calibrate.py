@@ -1,4 +1,7 @@
-"""Learn from a recording, without annotations, what a detector's scores mean, for `streamtrack track --calibration`."""
+"""Learn from a recording, without annotations, what a detector's scores mean and how its boxes err.
+
+`streamtrack track --calibration` starts from there.
+"""
 
 import argparse
 from pathlib import Path
@@ -7,8 +10,8 @@ from rich.table import Table
 
 from scenes import InputError, read_scenes, read_split_detections, read_taxonomy
 from scenes.command import run_command, table_console
-from tracking import TrackerConfig, learn_scores, load_tracker_config
-from tracking.calibration import described, write_calibration
+from tracking import TrackerConfig, calibrate, load_tracker_config
+from tracking.calibration import described, described_errors, write_calibration
 
 
 def main() -> None:
@@ -30,10 +33,11 @@ def main() -> None:
     detections = read_split_detections(arguments.detections, scenes, *root)
     if arguments.out.resolve() == arguments.detections.resolve():
         raise InputError(f"{arguments.out}: would overwrite the detections")
-    scale = learn_scores(detections, scenes, config)
+    calibration = calibrate(detections, scenes, config)
+    scale = calibration.score_scale
     if not scale.frames:
         raise InputError(f"{arguments.detections}: no boxes to learn from what scores mean")
-    write_calibration(arguments.out, scale)
+    write_calibration(arguments.out, calibration)
     header, *rows = described(scale)
     table = Table(title=f"{scale.count.sum():,.0f} boxes of {scale.frames:,} frames")
     for title in header:
@@ -41,6 +45,8 @@ def main() -> None:
     for row in rows:
         table.add_row(*row)
     table_console().print(table)
+    if config.learn_noise:
+        print(*described_errors(calibration.box_errors, config.noise), sep="\n")
     print(f"-> {arguments.out}")
 
 

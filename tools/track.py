@@ -60,7 +60,7 @@ def main() -> None:
         config,
         arguments.workers,
         offline=arguments.offline,
-        score_scale=read_calibration(arguments.calibration) if arguments.calibration else None,
+        calibration=read_calibration(arguments.calibration) if arguments.calibration else None,
         camera_evidence=camera_boxes,
     )
     write_tracks(arguments.out, tracks)

@@ -1,9 +1,10 @@
-"""What has been learned of a detector's scores as a file, and in words."""
+"""What has been learned of a detector: together, as a file, and in words."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,21 +13,40 @@ import numpy as np
 from scenes import InputError
 from scenes.files import write_atomically
 from scenes.json_text import is_number, read_json
+from tracking.box_errors import N_BINS, N_SUMS, BoxErrors
+from tracking.config import MeasurementNoise
 from tracking.score_scale import ScoreScale, probability
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _COLUMNS: Final = ("score", "count", "judged", "followed")
+_COUNTS: Final = {"windows": N_BINS, "velocities": N_SUMS}
+_SHOWN_RANGE_M: Final = 30
+_WORTHLESS_MPS: Final = 8.0
 _SHOWN_SHARES: Final = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
 
 
-def write_calibration(path: Path, scale: ScoreScale) -> None:
+@dataclass(frozen=True)
+class Calibration:
+    """What is known of a detector, learned from its boxes.
+
+    Attributes:
+        score_scale: what its scores mean. box_errors: how far its boxes err.
+    """
+
+    score_scale: ScoreScale = field(default_factory=ScoreScale.unknown)
+    box_errors: BoxErrors = field(default_factory=BoxErrors.unknown)
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
     """Write a file for `read_calibration`, whole or not at all."""
+    scale, errors = calibration.score_scale, calibration.box_errors
     columns = {name: getattr(scale, name).tolist() for name in _COLUMNS}
-    content = {"calibration_version": _VERSION, "frames": scale.frames, **columns}
+    counts = {name: getattr(errors, name).tolist() for name in _COUNTS}
+    content = {"calibration_version": _VERSION, "frames": scale.frames, **columns, **counts}
     write_atomically(path, json.dumps(content).encode())
 
 
-def read_calibration(path: Path) -> ScoreScale:
+def read_calibration(path: Path) -> Calibration:
     """What `write_calibration` wrote.
 
     Raises:
@@ -45,7 +65,13 @@ def read_calibration(path: Path) -> ScoreScale:
         raise InputError(f"{path}: score is not ascending")
     if min(columns[name].min() for name in _COLUMNS[1:]) < 0.0 or columns["count"].sum() <= 0.0:
         raise InputError(f"{path}: {', '.join(_COLUMNS[1:])} are numbers of boxes, not negative")
-    return ScoreScale(**columns, frames=frames)
+    counts = {name: _column(content.get(name), name, path) for name in _COUNTS}
+    for name, length in _COUNTS.items():
+        if len(counts[name]) != length:
+            raise InputError(f"{path}: {name} has {len(counts[name])} numbers, expected {length}")
+    if min(counts["windows"].min(), counts["velocities"][0]) < 0.0:
+        raise InputError(f"{path}: windows and the first of velocities are numbers of boxes, not negative")
+    return Calibration(ScoreScale(**columns, frames=frames), BoxErrors(**counts))
 
 
 def _column(value: Any, name: str, path: Path) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -67,3 +93,22 @@ def described(scale: ScoreScale) -> Iterator[tuple[str, ...]]:
         followed = f"{scale.followed[near].sum() / judged:.2f}" if judged else "-"
         true = float(probability(scale.of(np.array([score])))[0])
         yield f"{score:.3g}", f"{share:.0%}", followed, f"{true:.2f}"
+
+
+def described_errors(errors: BoxErrors, assumed: MeasurementNoise) -> Iterator[str]:
+    """Lines for people: how far boxes err, at which distance, and what their velocities are worth."""
+    scale, seen = errors.place_scale, errors.windows.sum()
+    along, across = (
+        scale * (near + _SHOWN_RANGE_M * farther)
+        for near, farther in ((assumed.along_m, assumed.along_per_m), (assumed.across_m, assumed.across_per_m))
+    )
+    yield (
+        f"places {_SHOWN_RANGE_M} m away err by {along:.2f} m along the ray and {across:.2f} m across "
+        f"({scale:.2f} of what is assumed, from {seen:,.0f} windows of three boxes)"
+    )
+    if not errors.velocities[0]:
+        yield "velocities: none reported"
+        return
+    velocity_mps = errors.velocity_mps(assumed.velocity_mps)
+    worth = "" if velocity_mps < _WORTHLESS_MPS else ": as good as none"
+    yield f"velocities err by {velocity_mps:.1f} m/s{worth}"

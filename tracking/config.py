@@ -161,6 +161,7 @@ class TrackerConfig(_CheckedSettings):
     Attributes:
         classes: settings by class; boxes of other classes are left out.
         noise: what the detector's boxes are assumed to err.
+        learn_noise: whether it is learned how far places and velocities really err (`tracking.box_errors`).
         camera_evidence: what the boxes of a 2D detector do, where the tracker is given some.
         suppress_duplicates: leave out boxes that see again what a better box of their class stands for.
         duplicate_reach: how far a body reaches for that, as a multiple of its own footprint.
@@ -193,6 +194,7 @@ class TrackerConfig(_CheckedSettings):
 
     classes: Mapping[str, ClassConfig] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
     noise: MeasurementNoise = field(default_factory=MeasurementNoise)
+    learn_noise: bool = True
     camera_evidence: CameraEvidenceConfig = field(default_factory=CameraEvidenceConfig)
     suppress_duplicates: bool = True
     duplicate_reach: float = 1.0

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from scenes import Boxes3D
 from scenes.geometry import FloatArray
+from tracking.box_errors import BoxErrors
+from tracking.calibration import Calibration
 from tracking.class_table import ClassTable
 from tracking.config import MeasurementNoise, TrackerConfig
 from tracking.duplicates import duplicates
 from tracking.motion import MEASUREMENT_SIZE
-from tracking.score_scale import ScoreScale, probability
+from tracking.score_scale import probability
 
 _logger = logging.getLogger(__name__)
 
@@ -52,14 +54,14 @@ class Measured:
 
 
 def measure(
-    boxes: Boxes3D, config: TrackerConfig, table: ClassTable, scale: ScoreScale, sensor_xy_m: FloatArray
+    boxes: Boxes3D, config: TrackerConfig, table: ClassTable, calibration: Calibration, sensor_xy_m: FloatArray
 ) -> Measured:
     """Measurements of the boxes that can be tracked.
 
     Args:
         boxes: in global coordinates.
         config: settings. table: its class settings.
-        scale: what the boxes' scores mean.
+        calibration: what the boxes' scores mean, and how they err.
         sensor_xy_m: (2,) where the viewing rays start.
     """
     whole = _whole(boxes)
@@ -71,7 +73,9 @@ def measure(
     if config.suppress_duplicates:
         single = np.flatnonzero(~_duplicates(boxes, place_cov, config))
         source, boxes, place_cov = source[single], boxes.select(single), place_cov[single]
-    return measured_boxes(source, boxes, scale.of(boxes.score), config, table, place_cov)
+    return measured_boxes(
+        source, boxes, calibration.score_scale.of(boxes.score), config, table, calibration.box_errors, place_cov
+    )
 
 
 def measured_boxes(
@@ -80,6 +84,7 @@ def measured_boxes(
     log_odds: FloatArray,
     config: TrackerConfig,
     table: ClassTable,
+    errors: BoxErrors,
     place_cov: FloatArray,
 ) -> Measured:
     """Boxes as measurements, all of them, in their order.
@@ -87,14 +92,18 @@ def measured_boxes(
     Args:
         source: (B,) see `Measured`. boxes: usable ones, in global coordinates. log_odds: (B,) of being true.
         config: settings. table: its class settings.
-        place_cov: (B, 2, 2) how uncertain their places are, see `ray_covariance`.
+        errors: how the detector's boxes err.
+        place_cov: (B, 2, 2) how uncertain their places are assumed to be, see `ray_covariance`.
     """
     noise = config.noise
     velocity, has_velocity = believable_velocity(boxes, table)
+    velocity_mps = errors.velocity_mps(noise.velocity_mps)
+    # What errs by far more than speeds differ tells nothing of them.
+    has_velocity &= velocity_mps <= _WORTHLESS_SPREADS * table.speed_mps[boxes.label]
     planar_cov = np.zeros((len(boxes), MEASUREMENT_SIZE, MEASUREMENT_SIZE))
-    planar_cov[:, :2, :2] = place_cov
+    planar_cov[:, :2, :2] = errors.place_scale**2 * place_cov
     planar_cov[:, 2, 2] = noise.yaw_rad**2
-    planar_cov[:, 3, 3] = planar_cov[:, 4, 4] = noise.velocity_mps**2
+    planar_cov[:, 3, 3] = planar_cov[:, 4, 4] = velocity_mps**2
     return Measured(
         source=source,
         boxes=boxes,
@@ -105,6 +114,10 @@ def measured_boxes(
         body=np.column_stack([boxes.center_m[:, 2], boxes.size_wlh_m]),
         body_var=np.column_stack([np.full(len(boxes), noise.height_m**2), (noise.size_share * boxes.size_wlh_m) ** 2]),
     )
+
+
+_WORTHLESS_SPREADS = 2.0
+"""Velocities whose error is so many times the spread of speeds in their class are as good as unknown."""
 
 
 def ray_covariance(xy_m: FloatArray, noise: MeasurementNoise, sensor_xy_m: FloatArray) -> FloatArray:

@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scenes import Boxes3D
 from scenes.geometry import FloatArray, rotation_from_yaw
 from tracking.association import IndexArray, assign_optimal
+from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras, camera_support
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
@@ -25,7 +26,6 @@ from tracking.filtering import observe, rows_by_model
 from tracking.lifetime import evidence_score
 from tracking.measurement import Measured, measured_boxes, ray_covariance
 from tracking.motion import STATE_SIZE, kalman_predict, solve_positive
-from tracking.score_scale import ScoreScale
 from tracking.smoothing import Spans, smooth
 from tracking.tracker import Tracker
 from tracking.tracks import BODY_SIZE
@@ -48,6 +48,7 @@ class _Drive:
     cameras: Sequence[SeenCameras]
     config: TrackerConfig
     table: ClassTable
+    calibration: Calibration
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def track_offline(
     timestamps_us: Sequence[int],
     global_from_ego: Sequence[FloatArray],
     config: TrackerConfig,
-    scale: ScoreScale,
+    calibration: Calibration,
     cameras: Sequence[SeenCameras],
 ) -> list[Boxes3D]:
     """Track one drive, looking at all of it.
@@ -109,7 +110,7 @@ def track_offline(
     Args:
         boxes: F frames of detections in global coordinates.
         timestamps_us: F times. global_from_ego: F (4, 4) poses.
-        config: settings. scale: what scores mean.
+        config: settings. calibration: what scores mean, and how boxes err.
         cameras: F times the images that a 2D detector has looked at, with its boxes.
 
     Returns:
@@ -117,14 +118,14 @@ def track_offline(
     """
     if not boxes:
         return []
-    tracker = Tracker(config, scale)
+    tracker = Tracker(config, calibration)
     frames = zip(boxes, timestamps_us, global_from_ego, cameras, strict=True)
     histories = _histories(tracker, frames)
     if not len(histories.track):
         return [Boxes3D.empty().replace(track_id=np.zeros(0, np.str_)) for _ in boxes]
     sensor_xy_m = np.array([np.asarray(pose, dtype=np.float64)[:2, 3] for pose in global_from_ego])
     times_s = _running_time_s(timestamps_us)
-    drive = _Drive(boxes, times_s, sensor_xy_m, cameras, config, ClassTable.from_config(config))
+    drive = _Drive(boxes, times_s, sensor_xy_m, cameras, config, ClassTable.from_config(config), tracker.calibration)
     histories = _linked(histories, _smoothed(histories, drive), drive)
     paths = _smoothed(histories, drive)
     score = _whole_track_score(histories, paths, drive)
@@ -192,7 +193,8 @@ def _measured(histories: _Histories, rows: slice, drive: _Drive) -> Measured:
     back[order] = np.arange(len(order))
     boxes = Boxes3D.concatenate(parts).select(back)
     place_cov = ray_covariance(boxes.center_m[:, :2], drive.config.noise, drive.sensor_xy_m[frame])
-    return measured_boxes(source, boxes, histories.log_odds[rows], drive.config, drive.table, place_cov)
+    errors = drive.calibration.box_errors
+    return measured_boxes(source, boxes, histories.log_odds[rows], drive.config, drive.table, errors, place_cov)
 
 
 def _linked(histories: _Histories, paths: _Paths, drive: _Drive) -> _Histories:

@@ -12,12 +12,13 @@ from scenes import Boxes3D, Frame, InputError, Results, Scene, shared_taxonomy
 from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.geometry import FloatArray
 from scenes.processes import run_jobs
+from tracking.box_errors import BoxErrors
+from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.offline import track_offline
 from tracking.persistence import learn_from_drives
-from tracking.score_scale import ScoreScale
 from tracking.tracker import Tracker
 
 _SMALLEST_PARALLEL_RUN = 650
@@ -42,7 +43,7 @@ def track_results(
     workers: int = 1,
     *,
     offline: bool = False,
-    score_scale: ScoreScale | None = None,
+    calibration: Calibration | None = None,
     camera_evidence: CameraBoxes | None = None,
 ) -> Results:
     """Track all scenes of a detection file.
@@ -53,8 +54,8 @@ def track_results(
         config: the tracker's settings, for the classes of the scenes; None for the defaults.
         workers: processes.
         offline: look at each drive as a whole (`tracking.offline`); not causal.
-        score_scale: what the detector's scores mean, from another recording of the same detector (`learn_scores`).
-            Without one each drive learns it from its frames so far; offline it is learned from all detections.
+        calibration: what is known of the detector, from another recording of it (`calibrate`). Without one each drive
+            learns it from its frames so far; offline it is learned from all detections.
         camera_evidence: boxes of a 2D detector in the cameras of `scenes`, which keep tracks alive; None for none.
 
     Returns:
@@ -71,12 +72,12 @@ def track_results(
             f"tracker settings for the classes of {config.taxonomy}, for detections with those of {taxonomy}"
         )
     drives = [_drive(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
-    if offline and score_scale is None:
-        score_scale = learn_scores(detections, scenes, config)
+    if offline and calibration is None:
+        calibration = calibrate(detections, scenes, config)
     frames = sum(len(drive.tokens) for drive in drives)
     tracked: dict[str, Boxes3D] = {}
     offset = 0
-    track_drive = partial(_track_drive, config=config, scale=score_scale, offline=offline)
+    track_drive = partial(_track_drive, config=config, calibration=calibration, offline=offline)
     workers = workers if frames >= _SMALLEST_PARALLEL_RUN else 1
     outputs_of_drives = run_jobs(track_drive, [(drive,) for drive in drives], workers)
     for drive, outputs in zip(drives, outputs_of_drives, strict=True):
@@ -87,17 +88,24 @@ def track_results(
     return replace(detections, boxes=tracked)
 
 
-def learn_scores(detections: Results, scenes: Sequence[Scene], config: TrackerConfig | None = None) -> ScoreScale:
-    """What a detector's scores mean, from all of its boxes in some scenes, without annotations.
+def calibrate(detections: Results, scenes: Sequence[Scene], config: TrackerConfig | None = None) -> Calibration:
+    """What all boxes of a detector in some scenes tell of it, without annotations.
 
     Args:
         detections: boxes of every frame of `scenes`.
         scenes: the drives. config: the tracker's settings.
     """
-    drives = ([(detections.boxes[frame.token], frame.timestamp_us) for frame in scene.frames] for scene in scenes)
-    return learn_from_drives(
-        drives, ClassTable.from_config(config or TrackerConfig.of(shared_taxonomy(detections, scenes)))
-    )
+    config = config or TrackerConfig.of(shared_taxonomy(detections, scenes))
+    drives = [_drive(scene, detections.boxes, {}) for scene in scenes]
+    frames = (zip(drive.boxes, drive.timestamps_us, strict=True) for drive in drives)
+    score_scale = learn_from_drives(frames, ClassTable.from_config(config))
+    box_errors = BoxErrors.unknown()
+    for drive in drives:
+        tracker = Tracker(config, Calibration(score_scale, box_errors))
+        for frame in zip(drive.boxes, drive.timestamps_us, drive.global_from_ego, strict=True):
+            tracker.assign(*frame)
+        box_errors = tracker.calibration.box_errors
+    return Calibration(score_scale, box_errors)
 
 
 def _drive(scene: Scene, boxes: Mapping[str, Boxes3D], camera_boxes: CameraBoxes) -> _Drive:
@@ -114,11 +122,13 @@ def _seen_cameras(frame: Frame, boxes: Mapping[str, Boxes2D]) -> SeenCameras:
     return [(camera, boxes[camera.name]) for camera in frame.cameras if camera.name in boxes]
 
 
-def _track_drive(drive: _Drive, config: TrackerConfig, scale: ScoreScale | None, offline: bool) -> list[Boxes3D]:
+def _track_drive(drive: _Drive, config: TrackerConfig, calibration: Calibration | None, offline: bool) -> list[Boxes3D]:
     if offline:
-        assert scale is not None  # `track_results` learns one
-        return track_offline(drive.boxes, drive.timestamps_us, drive.global_from_ego, config, scale, drive.cameras)
-    tracker = Tracker(config, scale)
+        assert calibration is not None  # `track_results` learns one
+        return track_offline(
+            drive.boxes, drive.timestamps_us, drive.global_from_ego, config, calibration, drive.cameras
+        )
+    tracker = Tracker(config, calibration)
     frames = zip(drive.boxes, drive.timestamps_us, drive.global_from_ego, drive.cameras, strict=True)
     return [tracker.step(*frame) for frame in frames]
 

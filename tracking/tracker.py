@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from scenes import NO_QUERY, Boxes3D, InputError
 from scenes.geometry import FloatArray, rotation_from_yaw
 from tracking.association import IndexArray
+from tracking.box_errors import BoxErrors, windows
+from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras, camera_support
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
@@ -26,13 +28,12 @@ from tracking.filtering import correct, observe, predict, start_states
 from tracking.lifetime import KEY_FRAME_S, evidence_score, survivors, unsupported_s
 from tracking.measurement import Measured, measure
 from tracking.persistence import ScoreLearner
-from tracking.score_scale import ScoreScale
 from tracking.stages import associate
 from tracking.tracks import Tracks
 
 _logger = logging.getLogger(__name__)
 
-_STATE_VERSION = 4
+_STATE_VERSION = 5
 
 _LONGEST_GAP_S = 10.0
 """No track lives through a longer time without a frame."""
@@ -60,17 +61,19 @@ class Tracker:
 
     Args:
         config: settings; the defaults fit any detector.
-        score_scale: what the detector's scores mean, from another recording of the same detector; without one it is
-            learned from the frames that this tracker has seen.
+        calibration: what is known of the detector from another recording. Without one what scores mean is learned from
+            the frames that this tracker has seen; how boxes err is, with one too, which is where it starts.
 
     Identities count from 1 and are unique among all frames that this tracker has seen.
     """
 
-    def __init__(self, config: TrackerConfig | None = None, score_scale: ScoreScale | None = None) -> None:
+    def __init__(self, config: TrackerConfig | None = None, calibration: Calibration | None = None) -> None:
         self._config = config or TrackerConfig()
         self._table = ClassTable.from_config(self._config)
-        self._learner = ScoreLearner(self._table, score_scale)
-        self._learns_scale = score_scale is None
+        known = calibration or Calibration()
+        self._learner = ScoreLearner(self._table, known.score_scale)
+        self._box_errors = known.box_errors if self._config.learn_noise else BoxErrors.unknown()
+        self._learns_scores = calibration is None
         self._tracks = Tracks.none()
         self._now_us = 0
         self._started = False
@@ -101,14 +104,16 @@ class Tracker:
         """The first half of `step`: update all tracks with the boxes of one frame, and tell which went where."""
         elapsed_s = self._advance_clock(timestamp_us)
         sensor_xy_m = np.asarray(ego, dtype=np.float64)[:2, 3]
-        if self._learns_scale:
+        if self._learns_scores:
             self._learner.see(boxes, timestamp_us)
-        measured = measure(boxes, self._config, self._table, self._learner.scale, sensor_xy_m)
+        measured = measure(boxes, self._config, self._table, self.calibration, sensor_xy_m)
         last_xy_m = self._tracks.mean[:, :2].copy()
         predict(self._tracks, self._table, elapsed_s)
         rows, columns = associate(self._tracks, measured, self._table, self._config, last_xy_m, timestamp_us, elapsed_s)
         number = np.zeros(len(measured), dtype=np.int64)
         number[columns] = self._tracks.number[rows]
+        if self._config.learn_noise:
+            self._learn_errors(rows, columns, measured)
         self._continue_tracks(rows, columns, measured, elapsed_s)
         born = np.flatnonzero((number == 0) & self._may_start(measured))
         number[born] = np.arange(self._next_number, self._next_number + len(born))
@@ -136,6 +141,11 @@ class Tracker:
             track_id=tracks.number.astype(np.str_),
         )
 
+    @property
+    def calibration(self) -> Calibration:
+        """What is known of the detector so far."""
+        return Calibration(self._learner.scale, self._box_errors)
+
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything that the tracker remembers, as arrays that `np.savez` writes and `Tracker.from_state` reads."""
         return {
@@ -143,8 +153,9 @@ class Tracker:
             "now_us": np.array(self._now_us),
             "started": np.array(self._started),
             "next_number": np.array(self._next_number),
-            "scale.learns": np.array(self._learns_scale),
+            "learns_scores": np.array(self._learns_scores),
             **self._learner.state(),
+            **{f"errors.{field.name}": getattr(self._box_errors, field.name).copy() for field in fields(BoxErrors)},
             **{f"tracks.{name}": column.copy() for name, column in self._tracks.columns().items()},
         }
 
@@ -175,7 +186,11 @@ class Tracker:
             raise InputError("tracker state: the columns of the tracks differ in length")
         tracker._tracks = Tracks.from_columns(columns)
         tracker._learner.load_state(state)
-        tracker._learns_scale = bool(state["scale.learns"])
+        tracker._learns_scores = bool(state["learns_scores"])
+        errors = {field.name: np.array(state[f"errors.{field.name}"]) for field in fields(BoxErrors)}
+        if any(len(counts) != len(getattr(tracker._box_errors, name)) for name, counts in errors.items()):
+            raise InputError("tracker state: the errors of boxes are counted in other bins")
+        tracker._box_errors = BoxErrors(**errors)
         tracker._now_us, tracker._started = int(state["now_us"]), bool(state["started"])
         tracker._next_number = int(state["next_number"])
         return tracker
@@ -192,11 +207,25 @@ class Tracker:
             self._tracks.seen_us += elapsed_us
             self._tracks.born_us += elapsed_us
             self._tracks.supported_us += elapsed_us
+            self._tracks.box_us += elapsed_us
         if elapsed_us * 1e-6 > _LONGEST_GAP_S:
             _logger.warning("a gap of %.1f s before %d us: all tracks end", elapsed_us * 1e-6, timestamp_us)
             self._tracks = Tracks.none()
         self._now_us, self._started = timestamp_us, True
         return max(elapsed_us, 0) * 1e-6
+
+    def _learn_errors(self, rows: IndexArray, columns: IndexArray, measured: Measured) -> None:
+        """Learn from tracks `rows` that boxes `columns` continue how boxes err."""
+        times_us, xy_m = self._tracks.box_us[rows], self._tracks.box_xy_m[rows]
+        scale = self._box_errors.place_scale
+        seen = windows(
+            np.column_stack([times_us, np.full(len(rows), self._now_us)]),
+            np.concatenate([xy_m, measured.planar[columns, None, :2]], axis=1),
+            self._tracks.box_velocity_mps[rows],
+            measured.planar_cov[columns, :2, :2] / scale**2,
+            measured.probability[columns],
+        )
+        self._box_errors = self._box_errors.with_windows(seen)
 
     def _continue_tracks(self, rows: IndexArray, columns: IndexArray, measured: Measured, elapsed_s: float) -> None:
         tracks = self._tracks
@@ -209,6 +238,9 @@ class Tracker:
         tracks.hits[rows] += 1
         tracks.score[rows] = measured.boxes.score[columns]
         tracks.evidence[rows] += measured.log_odds[columns]
+        tracks.box_us[rows] = np.column_stack([tracks.box_us[rows, 1], np.full(len(rows), self._now_us)])
+        tracks.box_xy_m[rows] = np.stack([tracks.box_xy_m[rows, 1], measured.planar[columns, :2]], axis=1)
+        tracks.box_velocity_mps[rows] = measured.planar[columns, 3:]
         if measured.boxes.query_id is not None:
             tracks.query_id[rows] = measured.boxes.query_id[columns]
 
@@ -242,6 +274,9 @@ class Tracker:
                 observed_s=np.zeros(count),
                 missed_s=np.zeros(count),
                 score=boxes.score,
+                box_us=np.full((count, 2), self._now_us),
+                box_xy_m=np.repeat(measured.planar[columns, None, :2], 2, axis=1),
+                box_velocity_mps=measured.planar[columns, 3:],
                 support=np.zeros(count),
             )
         )

@@ -34,6 +34,8 @@ class Tracks:
         evidence: (T,) sum of the boxes' log odds of being true.
         observed_s, missed_s: (T,) time with and without boxes since birth.
         score: (T,) the last box's score.
+        box_us: (T, 2) times of the last box but one and of the last; both the same while there is one.
+        box_xy_m: (T, 2, 2) their places. box_velocity_mps: (T, 2) what the last one reported, 0 where nothing.
         support: (T,) score of the 2D boxes that spoke for it, averaged over its life; 0 while none does.
     """
 
@@ -53,6 +55,9 @@ class Tracks:
     observed_s: FloatArray
     missed_s: FloatArray
     score: FloatArray
+    box_us: NDArray[np.int64]
+    box_xy_m: FloatArray
+    box_velocity_mps: FloatArray
     support: FloatArray
 
     def __len__(self) -> int:
@@ -64,7 +69,8 @@ class Tracks:
         columns: dict[str, NDArray[Any]] = {}
         shapes = {"mean": (0, STATE_SIZE), "cov": (0, STATE_SIZE, STATE_SIZE)}
         shapes |= {"body": (0, BODY_SIZE), "body_var": (0, BODY_SIZE)}
-        integers = {"number", "label", "query_id", "born_us", "seen_us", "supported_us", "hits"}
+        shapes |= {"box_us": (0, 2), "box_xy_m": (0, 2, 2), "box_velocity_mps": (0, 2)}
+        integers = {"number", "label", "query_id", "born_us", "seen_us", "supported_us", "hits", "box_us"}
         for field in fields(cls):
             dtype = np.int64 if field.name in integers else np.float64
             columns[field.name] = np.zeros(shapes.get(field.name, (0,)), dtype=dtype)

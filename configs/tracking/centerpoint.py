@@ -19,6 +19,7 @@ tracker = dict(
     suppress_duplicates=False,
     birth_probability=0.0,
     track_score="detection",
+    learn_noise=False,
     newborn_unseen_s=1000.0,
     report_unseen_s=0.0,
     every_class=dict(

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from scenes import InputError
-from tracking import ScoreScale, read_calibration, write_calibration
-from tracking.calibration import described
+from tracking import BoxErrors, Calibration, MeasurementNoise, ScoreScale, read_calibration, write_calibration
+from tracking.box_errors import N_BINS, N_SUMS
+from tracking.calibration import described, described_errors
 
 
 @pytest.fixture
@@ -17,13 +18,34 @@ def scale() -> ScoreScale:
     return ScoreScale.unknown().with_frame(score).with_outcome(score, (score > 0.4).astype(np.float64))
 
 
-def test_a_file_holds_all_that_was_learned(scale: ScoreScale, tmp_path: Path) -> None:
+@pytest.fixture
+def errors() -> BoxErrors:
+    rng = np.random.default_rng(0)
+    return BoxErrors(rng.uniform(0.0, 9.0, N_BINS), rng.uniform(1.0, 9.0, N_SUMS))
+
+
+def test_a_file_holds_all_that_was_learned(scale: ScoreScale, errors: BoxErrors, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "detector.json"
-    write_calibration(path, scale)
+    write_calibration(path, Calibration(scale, errors))
     again = read_calibration(path)
-    assert again.frames == scale.frames == 1
+    assert again.score_scale.frames == scale.frames == 1
     for name in ("score", "count", "judged", "followed"):
-        assert np.array_equal(getattr(again, name), getattr(scale, name))
+        assert np.array_equal(getattr(again.score_scale, name), getattr(scale, name))
+    for name in ("windows", "velocities"):
+        assert np.array_equal(getattr(again.box_errors, name), getattr(errors, name))
+
+
+def test_people_read_how_boxes_err() -> None:
+    """Before anything is seen as assumed; a detector whose velocities are all next to nothing is named one."""
+    noise = MeasurementNoise(along_m=1.0, along_per_m=0.1, across_m=0.5, across_per_m=0.0, velocity_mps=1.5)
+    places, velocities = described_errors(BoxErrors.unknown(), noise)
+    assert places.startswith("places 30 m away err by 4.00 m along the ray and 0.50 m across (1.00 of")
+    assert velocities == "velocities: none reported"
+    sums = np.array([500.0, 9000.0, 0.0, 0.0, 1.0])
+    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), sums), noise)
+    assert velocities.startswith("velocities err by ") and velocities.endswith(": as good as none")
+    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), np.add(sums, [0.0, 0.0, 0.0, 9000.0, 9000.0])), noise)
+    assert velocities == "velocities err by 0.2 m/s"
 
 
 def test_people_read_what_scores_mean(scale: ScoreScale) -> None:
@@ -41,7 +63,7 @@ def test_people_read_what_scores_mean(scale: ScoreScale) -> None:
     ("change", "message"),
     [
         (lambda content: content.pop("calibration_version"), "not a calibration"),
-        (lambda content: content.update(calibration_version=2), "not a calibration"),
+        (lambda content: content.update(calibration_version=1), "not a calibration"),
         (lambda content: content.pop("score"), "score is not a list of numbers"),
         (lambda content: content.update(count=["a"]), "count is not a list of numbers"),
         (lambda content: content["judged"].append(float("nan")), "judged is not a list of numbers"),
@@ -50,12 +72,16 @@ def test_people_read_what_scores_mean(scale: ScoreScale) -> None:
         (lambda content: content["score"].reverse(), "score is not ascending"),
         (lambda content: content["count"].__setitem__(0, -1.0), "numbers of boxes, not negative"),
         (lambda content: content.update(frames=0), "frames is 0"),
+        (lambda content: content.pop("windows"), "windows is not a list of numbers"),
+        (lambda content: content["velocities"].pop(), "velocities has 4 numbers, expected 5"),
+        (lambda content: content["windows"].__setitem__(0, -1.0), "numbers of boxes, not negative"),
+        (lambda content: content["velocities"].__setitem__(0, -1.0), "numbers of boxes, not negative"),
         (lambda content: content.update(frames=True), "frames is True"),
     ],
 )
 def test_what_is_no_calibration_is_refused(scale: ScoreScale, tmp_path: Path, change, message: str) -> None:
     path = tmp_path / "detector.json"
-    write_calibration(path, scale)
+    write_calibration(path, Calibration(scale))
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))

@@ -16,7 +16,7 @@ from scenes.city.simulated_camera_detector import simulate_camera_boxes
 from scenes.city.simulated_detector import simulate_detections
 from scenes.geometry import pose_matrix, rotation_from_yaw
 from scenes.projected_boxes import projected_boxes
-from tracking import CameraEvidenceConfig, ScoreScale, Tracker, TrackerConfig, track_results
+from tracking import Calibration, CameraEvidenceConfig, Tracker, TrackerConfig, track_results
 from tracking.camera_evidence import SeenCameras, camera_support
 
 CONFIG = CameraEvidenceConfig(least_iou=0.4, least_score=0.3)
@@ -137,7 +137,7 @@ def test_a_score_rises_by_what_the_cameras_say(boxes_at) -> None:
     scores = []
     for weight in (0.0, 1.0, 2.0):
         config = TrackerConfig(camera_evidence=CameraEvidenceConfig(score_log_odds=weight), evidence_time_s=2.0)
-        tracker = Tracker(config, ScoreScale.unknown())
+        tracker = Tracker(config, Calibration())
         scores.append(
             [float(tracker.step(car, index * KEY_FRAME_US, EGO, [looked(car)]).score[0]) for index in range(4)]
         )
@@ -150,7 +150,7 @@ def test_a_score_rises_by_what_the_cameras_say(boxes_at) -> None:
 def test_a_score_rises_by_the_share_of_the_life_that_was_seen(boxes_at) -> None:
     car = boxes_at([(20.0, 0.0)])
     config = TrackerConfig(camera_evidence=CameraEvidenceConfig(score_log_odds=1.0), evidence_time_s=2.0)
-    tracker = Tracker(config, ScoreScale.unknown())
+    tracker = Tracker(config, Calibration())
     seen_by, boxes = looked(car)
     nothing = [(seen_by, boxes.select(np.zeros(0, np.int64)))]
     for index, cameras in enumerate([[(seen_by, boxes)], nothing, nothing, [(seen_by, boxes)]]):

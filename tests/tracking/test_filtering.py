@@ -6,13 +6,13 @@ from filterpy.kalman import KalmanFilter
 
 from scenes import LABEL_OF_CLASS
 from scenes.geometry import rotation_from_yaw
+from tracking.calibration import Calibration
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.config_file import tracker_config_from_dict
 from tracking.filtering import BODY_DRIFT_VAR_PER_S, correct, predict, start_states
 from tracking.measurement import Measured, measure
 from tracking.motion import MOTION_MODELS, kalman_predict
-from tracking.score_scale import ScoreScale
 from tracking.tracks import Tracks
 
 CAR, BUS, WALKER = (LABEL_OF_CLASS[name] for name in ("car", "bus", "pedestrian"))
@@ -52,7 +52,7 @@ def boxes_near(tracks: Tracks, boxes_at, config: TrackerConfig, seed: int = 1, *
     }
     boxes = boxes_at(tracks.mean[:, :2] + rng.normal(0.0, 1.0, (count, 2)), **{**given, **columns})
     table = ClassTable.from_config(config)
-    return measure(boxes, config, table, ScoreScale.unknown(), SENSOR_XY_M)
+    return measure(boxes, config, table, Calibration(), SENSOR_XY_M)
 
 
 def copied(tracks: Tracks) -> Tracks:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from scenes import LABEL_OF_CLASS, Boxes3D
 from scenes.geometry import rotation_from_yaw
+from tracking.calibration import Calibration
 from tracking.class_table import ClassTable
 from tracking.config import ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.measurement import Measured, measure, ray_covariance
@@ -27,7 +28,7 @@ CONFIG = TrackerConfig(noise=NOISE, suppress_duplicates=False)
 
 
 def measured(boxes: Boxes3D, config: TrackerConfig = CONFIG) -> Measured:
-    return measure(boxes, config, ClassTable.from_config(config), scale_of(boxes), SENSOR_XY_M)
+    return measure(boxes, config, ClassTable.from_config(config), Calibration(scale_of(boxes)), SENSOR_XY_M)
 
 
 def scale_of(boxes: Boxes3D) -> ScoreScale:

@@ -8,7 +8,7 @@ from evaluation.tracking import tracking_metrics
 from scenes import Boxes3D, read_detections, read_scenes, select_samples
 from scenes.city.simulated_detector import simulate_detections
 from scenes.geometry import invert_pose, pose_matrix, rotation_from_yaw
-from tracking import ScoreScale, TrackerConfig, offline, track_results, tracker_config_from_dict
+from tracking import Calibration, TrackerConfig, offline, track_results, tracker_config_from_dict
 from tracking.offline import track_offline
 
 EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
@@ -25,7 +25,7 @@ def track(
     egos = [EGO @ pose_matrix([STEP_M * index, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]) for index in range(len(frames))]
     with np.errstate(invalid="ignore"):  # some velocities are infinite
         seen = [boxes.transform(EGO) for boxes in frames]
-    tracked = track_offline(seen, times_us, egos, config or TrackerConfig(), ScoreScale.unknown(), [()] * len(frames))
+    tracked = track_offline(seen, times_us, egos, config or TrackerConfig(), Calibration(), [()] * len(frames))
     return [boxes.transform(invert_pose(EGO)) for boxes in tracked]
 
 

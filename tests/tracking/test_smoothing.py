@@ -7,7 +7,7 @@ from filterpy.kalman import KalmanFilter
 
 from scenes import Boxes3D
 from scenes.geometry import rotation_from_yaw
-from tracking import TrackerConfig, tracker_config_from_dict
+from tracking import BoxErrors, TrackerConfig, tracker_config_from_dict
 from tracking.class_table import ClassTable
 from tracking.measurement import Measured, measured_boxes, ray_covariance
 from tracking.smoothing import smooth
@@ -17,9 +17,9 @@ MOTIONS = ("constant_velocity", "constant_turn_rate", "bicycle")
 
 
 def as_measured(boxes: Boxes3D, config: TrackerConfig) -> Measured:
-    count = len(boxes)
+    count, table = len(boxes), ClassTable.from_config(config)
     place_cov = ray_covariance(boxes.center_m[:, :2], config.noise, np.zeros(2))
-    return measured_boxes(np.arange(count), boxes, np.zeros(count), config, ClassTable.from_config(config), place_cov)
+    return measured_boxes(np.arange(count), boxes, np.zeros(count), config, table, BoxErrors.unknown(), place_cov)
 
 
 def measured_track(boxes_at, config: TrackerConfig, seed: int = 0, n_frames: int = 12) -> Measured:

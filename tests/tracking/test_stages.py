@@ -5,10 +5,10 @@ import pytest
 
 from scenes import LABEL_OF_CLASS, Boxes3D
 from scenes.geometry import rotation_from_yaw
+from tracking.calibration import Calibration
 from tracking.class_table import ClassTable
 from tracking.config import ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.measurement import measure
-from tracking.score_scale import ScoreScale
 from tracking.stages import associate
 from tracking.tracks import Tracks
 
@@ -50,7 +50,7 @@ def partners(
 ) -> list[tuple[float, float] | None]:
     """For each track the place of its box, None without one."""
     table = ClassTable.from_config(config)
-    measured = measure(boxes, config, table, ScoreScale.unknown(), SENSOR_XY_M)
+    measured = measure(boxes, config, table, Calibration(), SENSOR_XY_M)
     last_xy_m = tracks.mean[:, :2] if last_xy_m is None else last_xy_m
     rows, columns = associate(tracks, measured, table, config, last_xy_m, NOW_US, GAP_S)
     assert len(set(rows.tolist())) == len(rows) == len(columns) == len(set(columns.tolist()))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, NO_QUERY, TRACKING_CLASSES, Boxes3D, InputError
 from scenes.geometry import pose_matrix, rotation_from_yaw
-from tracking import ScoreScale, Tracker, TrackerConfig, tracker_config_from_dict
+from tracking import Calibration, ScoreScale, Tracker, TrackerConfig, tracker_config_from_dict
 
 KEY_FRAME_US = 500_000
 START_US = 1_500_000_000_000_000
@@ -282,9 +282,9 @@ def test_an_ego_that_jumps_moves_no_track(boxes_at) -> None:
 
 
 @pytest.fixture
-def scale(boxes_at) -> ScoreScale:
+def known(boxes_at) -> Calibration:
     """Of a detector that gave 81 boxes in a frame, with scores from 0 to 1."""
-    return ScoreScale.unknown().with_frame(np.linspace(0.0, 1.0, 81))
+    return Calibration(ScoreScale.unknown().with_frame(np.linspace(0.0, 1.0, 81)))
 
 
 def remembered(tracker: Tracker) -> dict[str, list]:
@@ -292,9 +292,9 @@ def remembered(tracker: Tracker) -> dict[str, list]:
     return {name.removeprefix("tracks."): column.tolist() for name, column in tracker.state().items()}
 
 
-def test_what_is_remembered_of_a_track_frame_by_frame(boxes_at, scale) -> None:
+def test_what_is_remembered_of_a_track_frame_by_frame(boxes_at, known) -> None:
     """One car is seen, missed and seen again; another appears in the second frame."""
-    tracker = Tracker(TrackerConfig(suppress_duplicates=False), scale)
+    tracker = Tracker(TrackerConfig(suppress_duplicates=False), known)
     first, second = (0.0, 5.0), (0.0, 40.0)
     step_us = 400_000
     names = {"query_id": np.array([7])}
@@ -319,14 +319,14 @@ def test_what_is_remembered_of_a_track_frame_by_frame(boxes_at, scale) -> None:
     assert found["observed_s"] == pytest.approx([0.8, 0.8])
     assert found["missed_s"] == pytest.approx([0.4, 0.0])
     assert found["support"] == [0.0, 0.0]
-    log_odds = [scale.of(np.array(scores)).sum() for scores in ((0.8, 0.6, 0.75), (0.9, 0.5, 0.7))]
+    log_odds = [known.score_scale.of(np.array(scores)).sum() for scores in ((0.8, 0.6, 0.75), (0.9, 0.5, 0.7))]
     assert found["evidence"] == pytest.approx(log_odds)
 
 
-def test_scores_of_evidence_follow_from_what_is_remembered(boxes_at, scale) -> None:
-    tracker = Tracker(TrackerConfig(evidence_time_s=2.0), scale)
+def test_scores_of_evidence_follow_from_what_is_remembered(boxes_at, known) -> None:
+    tracker = Tracker(TrackerConfig(evidence_time_s=2.0), known)
     scores = np.array([0.8, 0.6, 0.9])
-    log_odds = scale.of(scores)
+    log_odds = known.score_scale.of(scores)
     for seen, score in enumerate(scores):
         boxes = boxes_at([(0.0, 5.0)], score=np.array([score]))
         output = tracker.step(boxes, START_US + seen * KEY_FRAME_US, EGO)
@@ -372,15 +372,15 @@ def test_assigned_boxes_name_the_track_that_each_went_to(boxes_at) -> None:
     assert tracker.report().track_id.tolist() == ["2", "3"]
 
 
-def test_improbable_boxes_start_no_track(boxes_at, scale) -> None:
+def test_improbable_boxes_start_no_track(boxes_at, known) -> None:
     for score, born in ((0.35, 1), (0.2, 0)):
-        probability = 1.0 / (1.0 + np.exp(-scale.of(np.array([score]))[0]))
+        probability = 1.0 / (1.0 + np.exp(-known.score_scale.of(np.array([score]))[0]))
         assert (probability >= 0.3) == bool(born)
-        tracker = Tracker(TrackerConfig(birth_probability=0.3), scale)
+        tracker = Tracker(TrackerConfig(birth_probability=0.3), known)
         assert len(tracker.step(boxes_at([(0.0, 5.0)], score=np.array([score])), START_US, EGO)) == born
     box = boxes_at([(0.0, 5.0)], score=np.array([0.35]))
-    least = Tracker(score_scale=scale).assign(box, START_US, EGO).measured.probability[0]
-    assert len(Tracker(TrackerConfig(birth_probability=least), scale).step(box, START_US, EGO)) == 1
+    least = Tracker(calibration=known).assign(box, START_US, EGO).measured.probability[0]
+    assert len(Tracker(TrackerConfig(birth_probability=least), known).step(box, START_US, EGO)) == 1
 
 
 @st.composite

@@ -1,0 +1,160 @@
+"""How much a detector's boxes err, learned from boxes that follow one another, without annotations.
+
+Three boxes in a row of one track are a window. Objects hardly change their speed within it, so the middle box should
+lie on the line between the others: how far it does not, measured by what `MeasurementNoise` assumes of such boxes,
+tells how much larger or smaller the errors of places are than assumed. And the line's own velocity tells how much of it
+is in the velocities that the detector reports: some report next to nothing, and no filter must believe them.
+
+Outliers, such as windows of two objects, must not count: the median window does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenes.geometry import FloatArray
+from tracking.association import mahalanobis_distance
+
+LONGEST_WINDOW_S: Final = 2.5
+"""Within a longer time objects change their speed."""
+
+_LASTING: Final = 3.0
+"""A box errs much like the one before it, and only what differs shows inside a window: whole errors are as many times
+larger. Chosen on five detectors together, see docs/tracking.md, "How boxes err"."""
+_LEAST_SCALE, _LARGEST_SCALE = 0.1, 1.5
+_PRIOR_WINDOWS: Final = 20.0
+_PRIOR_SPEED_MPS: Final = 2.0
+_PRIOR_PAIRS: Final = 10.0
+_MOST_WINDOWS: Final = 5000.0
+"""What was seen longer ago fades."""
+
+_EDGES: Final = np.linspace(-8.0, 3.0, 111)
+"""Windows are counted by the logarithm of half their squared distance; what lies beyond goes into the outer bins."""
+N_BINS: Final = len(_EDGES) + 1
+N_SUMS: Final = 5
+
+
+@dataclass(frozen=True)
+class Windows:
+    """W windows of three boxes.
+
+    Attributes:
+        squared: (W,) half the squared distance of the middle box from the line between the others, in standard
+            deviations as assumed.
+        moved_mps: (W, 2) velocity along that line.
+        moved_var: (W,) variance of each component of it, as assumed.
+        told_mps: (W, 2) velocity that the middle box reports. tells: (W,) whether it does.
+        weight: (W,) how probably the window is one of an object.
+    """
+
+    squared: FloatArray
+    moved_mps: FloatArray
+    moved_var: FloatArray
+    told_mps: FloatArray
+    tells: NDArray[np.bool_]
+    weight: FloatArray
+
+
+def windows(
+    times_us: NDArray[np.int64], xy_m: FloatArray, told_mps: FloatArray, assumed_cov: FloatArray, weight: FloatArray
+) -> Windows:
+    """The windows of consecutive boxes that are short enough and in which time runs on.
+
+    Args:
+        times_us: (V, 3) of three boxes of a track. xy_m: (V, 3, 2) their places.
+        told_mps: (V, 2) the velocity that the middle one reports, 0 where none.
+        assumed_cov: (V, 2, 2) covariance of the places of such boxes, as assumed.
+        weight: (V,) how probably they are boxes of an object.
+    """
+    elapsed_us = np.diff(times_us, axis=1)
+    total_s = 1e-6 * elapsed_us.sum(axis=1)
+    picked = np.flatnonzero((elapsed_us > 0).all(axis=1) & (total_s <= LONGEST_WINDOW_S))
+    elapsed_us, total_s, xy_m, told_mps = elapsed_us[picked], total_s[picked], xy_m[picked], told_mps[picked]
+    assumed_cov = assumed_cov[picked]
+    late = 1e-6 * elapsed_us[:, 0] / total_s
+    offset_m = xy_m[:, 1] - (1.0 - late[:, None]) * xy_m[:, 0] - late[:, None] * xy_m[:, 2]
+    spread = 1.0 + (1.0 - late) ** 2 + late**2
+    distance = mahalanobis_distance(offset_m, spread[:, None, None] * assumed_cov)
+    return Windows(
+        squared=0.5 * distance**2,
+        moved_mps=(xy_m[:, 2] - xy_m[:, 0]) / total_s[:, None],
+        moved_var=(assumed_cov[:, 0, 0] + assumed_cov[:, 1, 1]) / total_s**2,
+        told_mps=told_mps,
+        tells=(told_mps != 0.0).any(axis=1),
+        weight=weight[picked],
+    )
+
+
+@dataclass(frozen=True)
+class BoxErrors:
+    """What the windows seen so far tell.
+
+    Attributes:
+        windows: (N_BINS,) how many there were, by distance.
+        velocities: (N_SUMS,) of the windows whose middle box reports a velocity: how many there were; sums of the
+            squares of what they moved by, of its assumed variances, of its products with what was told, and of the
+            squares of what was told.
+    """
+
+    windows: FloatArray
+    velocities: FloatArray
+
+    @classmethod
+    def unknown(cls) -> BoxErrors:
+        """Nothing seen yet."""
+        return cls(np.zeros(N_BINS), np.zeros(N_SUMS))
+
+    def with_windows(self, seen: Windows) -> BoxErrors:
+        """What is known when some more windows have been seen."""
+        if not len(seen.squared):
+            return self
+        bins = np.searchsorted(_EDGES, np.log(np.maximum(seen.squared, 1e-12)))
+        counted = self.windows + np.bincount(bins, seen.weight, N_BINS)
+        told = np.flatnonzero(seen.tells)
+        moved_mps, told_mps, weight = seen.moved_mps[told], seen.told_mps[told], seen.weight[told]
+        products = ((moved_mps * moved_mps), (moved_mps * told_mps), (told_mps * told_mps))
+        squares, both, told_squares = (weight @ product.sum(axis=1) for product in products)
+        variances = 2.0 * weight @ seen.moved_var[told]
+        sums = self.velocities + np.array([weight.sum(), squares, variances, both, told_squares])
+        fading = min(1.0, _MOST_WINDOWS / counted.sum())
+        return BoxErrors(counted * fading, sums * fading)
+
+    @cached_property
+    def place_scale(self) -> float:
+        """How many times larger than assumed the standard deviations of places are."""
+        ratio = np.exp(0.5 * (_median(_PRIOR + self.windows) - _PRIOR_MEDIAN))
+        return float(np.clip(ratio, _LEAST_SCALE, _LARGEST_SCALE))
+
+    def velocity_mps(self, assumed_mps: float) -> float:
+        """Standard deviation of what reported velocities are wrong by, given what is assumed before anything is seen;
+        large where they do not rise with the movement."""
+        pairs, moved, variances, both, told = self.velocities
+        known = 2.0 * _PRIOR_PAIRS * _PRIOR_SPEED_MPS**2
+        # What places err, from box to box, is no movement.
+        moved = max(moved - (self.place_scale / _LASTING) ** 2 * variances, 0.0) + known
+        both += known
+        slope = max(both / moved, 1e-3)
+        left = max(told + known + 2.0 * _PRIOR_PAIRS * assumed_mps**2 - slope * both, 0.0)
+        error_mps = np.sqrt(left / (2.0 * (pairs + _PRIOR_PAIRS))) / slope
+        return float(max(error_mps, _LEAST_SCALE * assumed_mps))
+
+
+def _prior() -> FloatArray:
+    """Counts of windows as many as `_PRIOR_WINDOWS`, whose boxes err as assumed."""
+    below = 1.0 - np.exp(-np.exp(_EDGES) * _LASTING**2)
+    return _PRIOR_WINDOWS * np.diff(below, prepend=0.0, append=1.0)
+
+
+def _median(counts: FloatArray) -> float:
+    """Logarithm of half the squared distance that half of the windows stay below."""
+    below = np.cumsum(counts)
+    return float(np.interp(0.5 * below[-1], below[:-1], _EDGES))
+
+
+_PRIOR: Final = _prior()
+_PRIOR_MEDIAN: Final = _median(_PRIOR)
