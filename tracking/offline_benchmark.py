@@ -21,6 +21,7 @@ from scenes import LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D
 from scenes.command import table_console
 from scenes.geometry import rotation_from_yaw
 from scenes.processes import worker_pool
+from tracking.calibration import Calibration
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.offline import track_offline
@@ -58,7 +59,7 @@ def measured_run(n_frames: int, hertz: float, in_sight: int) -> tuple[int, int, 
     times_us = [round(1e6 * frame / hertz) for frame in range(n_frames)]
     scale = learn_from_drives([zip(drive, times_us, strict=True)], ClassTable.from_config(TrackerConfig()))
     started_s = time.perf_counter()
-    tracked = track_offline(drive, times_us, [np.eye(4)] * n_frames, TrackerConfig(), scale, [()] * n_frames)
+    tracked = track_offline(drive, times_us, [np.eye(4)] * n_frames, TrackerConfig(), Calibration(scale), [()] * n_frames)
     seconds = time.perf_counter() - started_s
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     identities = {identity for boxes in tracked if boxes.track_id is not None for identity in boxes.track_id.tolist()}

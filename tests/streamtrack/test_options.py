@@ -13,6 +13,7 @@ READ_A_SPLIT = {
     "calibrate",
     "camera_evidence",
     "compare_methods",
+    "consistency",
     "evaluate",
     "test",
     "track",

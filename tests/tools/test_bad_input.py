@@ -292,6 +292,7 @@ BAD: dict[str, Callable[[Files, Path], Path]] = {
 _CITY = f"--dataroot {{city}} --version {VERSION} --split {VAL_SPLIT}"
 TRACK = f"track.py {{detections}} {_CITY} --out {{out}}/result.json"
 CALIBRATE = f"calibrate.py {{detections}} {_CITY} --out {{out}}/detector.json"
+CONSISTENCY = f"consistency.py {{detections}} {_CITY}"
 TUNE = f"tune_tracker.py {{detections}} {_CITY} --out {{out}} --trials 1 --held-out 0 --workers 1"
 SENSITIVITY = f"tracker_sensitivity.py {{detections}} {_CITY} --workers 1"
 METHODS = f"compare_methods.py plain={{detections}} {_CITY} --workers 1"
@@ -339,7 +340,7 @@ CASES = [
     # Tables.
     *(
         (command.replace("{city}", f"{{{bad}}}"), message)
-        for command in (TRACK, CALIBRATE, CREATE, TRACKING)
+        for command in (TRACK, CALIBRATE, CONSISTENCY, CREATE, TRACKING)
         for bad, message in (
             ("late", "key timestamp: Expected `int` <= 9007199254740992"),
             ("negative", "key timestamp: Expected `int` >= 0"),

@@ -292,7 +292,7 @@ def test_scores_can_be_learned_from_another_recording(small_root: Path, run, ref
     root = ("--dataroot", small_root, "--version", "v1.0-small", "--split", "all")
     code, printed, err = run("calibrate.py", other, *root, "--out", learned)
     assert code == 0, err
-    assert "276 boxes of 3 frames" in printed and "probably true" in printed
+    assert "276 boxes of 3 frames" in printed and "probably true" in printed and "places 30 m away err by" in printed
     scores = []
     for more in ((), ("--calibration", learned)):
         done = track(small_root, path, out, *more)

@@ -1,0 +1,48 @@
+"""Show how far the tracker's own uncertainty can be trusted: normalised innovations and errors, class by class."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from scenes import read_scenes, read_split_detections, read_taxonomy
+from scenes.command import run_command, table_console
+from tracking import TrackerConfig, load_tracker_config
+from tracking.consistency import KINDS, Consistency, consistency
+
+
+def main() -> None:
+    """Parse the command line, track, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("detections", type=Path, help="detection result file, nuScenes submission format")
+    parser.add_argument("--dataroot", type=Path, required=True, help="nuScenes data root; images are not needed")
+    parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
+    parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
+    parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
+    arguments = parser.parse_args()
+    taxonomy = read_taxonomy(arguments.dataroot)
+    config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
+    root = (arguments.dataroot, arguments.version, arguments.split)
+    scenes = read_scenes(*root, cameras=False)
+    found = consistency(read_split_detections(arguments.detections, scenes, *root), scenes, config)
+    table = Table(title="mean squared distance by dimension (bounds of a consistent filter); above 1 overconfident")
+    for title in ("class", *KINDS):
+        table.add_column(title, justify="right" if title in KINDS else "left")
+    for name, kinds in found.items():
+        if any(len(kind.squared) for kind in kinds.values()):
+            table.add_row(name, *(_cell(kinds[kind]) for kind in KINDS))
+    together = {kind: Consistency(np.concatenate([kinds[kind].squared for kinds in found.values()])) for kind in KINDS}
+    table.add_row("all", *(_cell(together[kind]) for kind in KINDS))
+    table_console().print(table)
+
+
+def _cell(kind: Consistency) -> str:
+    if not len(kind.squared):
+        return "-"
+    low, high = kind.bounds
+    return f"{kind.mean:.2f} ({low:.2f}-{high:.2f})"
+
+
+if __name__ == "__main__":
+    run_command(main)
