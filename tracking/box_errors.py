@@ -5,7 +5,8 @@ lie on the line between the others: how far it does not, measured by what `Measu
 tells how much larger or smaller the errors of places are than assumed. And the line's own velocity tells how much of it
 is in the velocities that the detector reports: some report next to nothing, and no filter must believe them.
 
-Outliers, such as windows of two objects, must not count: the median window does.
+Outliers, such as windows of two objects, must not count: the median window does. Nor do objects count that stand still
+before a standing sensor: it sees the same and errs the same again, which tells nothing of how far.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from tracking.association import mahalanobis_distance
 
 LONGEST_WINDOW_S: Final = 2.5
 """Within a longer time objects change their speed."""
+
+_LEAST_SPEED_MPS: Final = 0.5
+"""What moves more slowly, seen from the sensor, looks the same all the time."""
 
 _LASTING: Final = 3.0
 """A box errs much like the one before it, and only what differs shows inside a window: whole errors are as many times
@@ -61,19 +65,27 @@ class Windows:
 
 
 def windows(
-    times_us: NDArray[np.int64], xy_m: FloatArray, told_mps: FloatArray, assumed_cov: FloatArray, weight: FloatArray
+    times_us: NDArray[np.int64],
+    xy_m: FloatArray,
+    told_mps: FloatArray,
+    assumed_cov: FloatArray,
+    weight: FloatArray,
+    sensor_mps: FloatArray,
 ) -> Windows:
-    """The windows of consecutive boxes that are short enough and in which time runs on.
+    """The windows of consecutive boxes that are short enough and in which time runs on and the view changes.
 
     Args:
         times_us: (V, 3) of three boxes of a track. xy_m: (V, 3, 2) their places.
         told_mps: (V, 2) the velocity that the middle one reports, 0 where none.
         assumed_cov: (V, 2, 2) covariance of the places of such boxes, as assumed.
         weight: (V,) how probably they are boxes of an object.
+        sensor_mps: (2,) velocity of the sensor.
     """
     elapsed_us = np.diff(times_us, axis=1)
-    total_s = 1e-6 * elapsed_us.sum(axis=1)
-    picked = np.flatnonzero((elapsed_us > 0).all(axis=1) & (total_s <= LONGEST_WINDOW_S))
+    total_s = 1e-6 * np.maximum(elapsed_us.sum(axis=1), 1)
+    moved_mps = (xy_m[:, 2] - xy_m[:, 0]) / total_s[:, None]
+    changing = ((moved_mps - sensor_mps) ** 2).sum(axis=1) >= _LEAST_SPEED_MPS**2
+    picked = np.flatnonzero((elapsed_us > 0).all(axis=1) & (total_s <= LONGEST_WINDOW_S) & changing)
     elapsed_us, total_s, xy_m, told_mps = elapsed_us[picked], total_s[picked], xy_m[picked], told_mps[picked]
     assumed_cov = assumed_cov[picked]
     late = 1e-6 * elapsed_us[:, 0] / total_s
@@ -82,7 +94,7 @@ def windows(
     distance = mahalanobis_distance(offset_m, spread[:, None, None] * assumed_cov)
     return Windows(
         squared=0.5 * distance**2,
-        moved_mps=(xy_m[:, 2] - xy_m[:, 0]) / total_s[:, None],
+        moved_mps=moved_mps[picked],
         moved_var=(assumed_cov[:, 0, 0] + assumed_cov[:, 1, 1]) / total_s**2,
         told_mps=told_mps,
         tells=(told_mps != 0.0).any(axis=1),

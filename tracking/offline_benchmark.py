@@ -59,7 +59,9 @@ def measured_run(n_frames: int, hertz: float, in_sight: int) -> tuple[int, int, 
     times_us = [round(1e6 * frame / hertz) for frame in range(n_frames)]
     scale = learn_from_drives([zip(drive, times_us, strict=True)], ClassTable.from_config(TrackerConfig()))
     started_s = time.perf_counter()
-    tracked = track_offline(drive, times_us, [np.eye(4)] * n_frames, TrackerConfig(), Calibration(scale), [()] * n_frames)
+    tracked = track_offline(
+        drive, times_us, [np.eye(4)] * n_frames, TrackerConfig(), Calibration(scale), [()] * n_frames
+    )
     seconds = time.perf_counter() - started_s
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     identities = {identity for boxes in tracked if boxes.track_id is not None for identity in boxes.track_id.tolist()}

@@ -76,6 +76,7 @@ class Tracker:
         self._learns_scores = calibration is None
         self._tracks = Tracks.none()
         self._now_us = 0
+        self._sensor_xy_m = np.zeros(2)
         self._started = False
         self._next_number = 1
 
@@ -112,8 +113,9 @@ class Tracker:
         rows, columns = associate(self._tracks, measured, self._table, self._config, last_xy_m, timestamp_us, elapsed_s)
         number = np.zeros(len(measured), dtype=np.int64)
         number[columns] = self._tracks.number[rows]
-        if self._config.learn_noise:
-            self._learn_errors(rows, columns, measured)
+        if self._config.learn_noise and elapsed_s > 0.0:
+            self._learn_errors(rows, columns, measured, (sensor_xy_m - self._sensor_xy_m) / elapsed_s)
+        self._sensor_xy_m = sensor_xy_m
         self._continue_tracks(rows, columns, measured, elapsed_s)
         born = np.flatnonzero((number == 0) & self._may_start(measured))
         number[born] = np.arange(self._next_number, self._next_number + len(born))
@@ -151,6 +153,7 @@ class Tracker:
         return {
             "version": np.array(_STATE_VERSION),
             "now_us": np.array(self._now_us),
+            "sensor_xy_m": self._sensor_xy_m.copy(),
             "started": np.array(self._started),
             "next_number": np.array(self._next_number),
             "learns_scores": np.array(self._learns_scores),
@@ -188,9 +191,12 @@ class Tracker:
         tracker._learner.load_state(state)
         tracker._learns_scores = bool(state["learns_scores"])
         errors = {field.name: np.array(state[f"errors.{field.name}"]) for field in fields(BoxErrors)}
-        if any(len(counts) != len(getattr(tracker._box_errors, name)) for name, counts in errors.items()):
-            raise InputError("tracker state: the errors of boxes are counted in other bins")
+        fixed = {f"errors.{name}": counts for name, counts in errors.items()} | {"sensor_xy_m": state["sensor_xy_m"]}
+        for name, column in fixed.items():
+            if len(column) != len(expected[name]):
+                raise InputError(f"tracker state: '{name}' has {len(column)} numbers, expected {len(expected[name])}")
         tracker._box_errors = BoxErrors(**errors)
+        tracker._sensor_xy_m = np.array(state["sensor_xy_m"])
         tracker._now_us, tracker._started = int(state["now_us"]), bool(state["started"])
         tracker._next_number = int(state["next_number"])
         return tracker
@@ -214,7 +220,7 @@ class Tracker:
         self._now_us, self._started = timestamp_us, True
         return max(elapsed_us, 0) * 1e-6
 
-    def _learn_errors(self, rows: IndexArray, columns: IndexArray, measured: Measured) -> None:
+    def _learn_errors(self, rows: IndexArray, columns: IndexArray, measured: Measured, sensor_mps: FloatArray) -> None:
         """Learn from tracks `rows` that boxes `columns` continue how boxes err."""
         times_us, xy_m = self._tracks.box_us[rows], self._tracks.box_xy_m[rows]
         scale = self._box_errors.place_scale
@@ -224,6 +230,7 @@ class Tracker:
             self._tracks.box_velocity_mps[rows],
             measured.planar_cov[columns, :2, :2] / scale**2,
             measured.probability[columns],
+            sensor_mps,
         )
         self._box_errors = self._box_errors.with_windows(seen)
 

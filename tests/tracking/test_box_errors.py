@@ -11,6 +11,7 @@ from tracking.box_errors import LONGEST_WINDOW_S, Windows, windows
 
 ASSUMED_COV = np.array([[0.5, 0.2], [0.2, 0.3]])
 KEY_FRAME_US = 500_000
+EGO_MPS = np.array([3.0, -9.0])
 WALKER = 8
 
 
@@ -31,7 +32,7 @@ def windows_of(
     xy_m += scale * rng.multivariate_normal(np.zeros(2), ASSUMED_COV, (count, 3))
     xy_m[rng.random(count) < lost, 2] += [30.0, -40.0]
     told = velocity_share * velocity + rng.normal(0.0, velocity_std, (count, 2))
-    return windows(times_us, xy_m, told, np.tile(ASSUMED_COV, (count, 1, 1)), np.ones(count))
+    return windows(times_us, xy_m, told, np.tile(ASSUMED_COV, (count, 1, 1)), np.ones(count), EGO_MPS)
 
 
 @pytest.mark.parametrize("scale", [0.05, 0.1, 0.2, 0.4])
@@ -54,7 +55,9 @@ def test_before_anything_is_seen_boxes_err_as_assumed(assumed_mps: float) -> Non
     unknown = BoxErrors.unknown()
     assert unknown.place_scale == 1.0
     assert unknown.velocity_mps(assumed_mps) == pytest.approx(assumed_mps, rel=1e-9)
-    none = windows(np.zeros((0, 3), np.int64), np.zeros((0, 3, 2)), np.zeros((0, 2)), np.zeros((0, 2, 2)), np.zeros(0))
+    none = windows(
+        np.zeros((0, 3), np.int64), np.zeros((0, 3, 2)), np.zeros((0, 2)), np.zeros((0, 2, 2)), np.zeros(0), EGO_MPS
+    )
     assert unknown.with_windows(none) is unknown
 
 
@@ -87,9 +90,22 @@ def test_a_few_windows_hardly_change_what_is_assumed() -> None:
 def test_windows_need_three_times_that_run_on() -> None:
     second = 1_000_000
     times_us = np.array([[0, 1, 2], [0, 0, 1], [0, 1, 1], [2, 1, 3], [0, 1, 9]]) * second // 2
-    seen = windows(times_us, np.zeros((5, 3, 2)), np.zeros((5, 2)), np.tile(np.eye(2), (5, 1, 1)), np.arange(1.0, 6.0))
+    seen = windows(
+        times_us, np.zeros((5, 3, 2)), np.zeros((5, 2)), np.tile(np.eye(2), (5, 1, 1)), np.arange(1.0, 6.0), EGO_MPS
+    )
     assert seen.weight.tolist() == [1.0] and LONGEST_WINDOW_S < 4.5
     assert not seen.tells.any(), "a velocity of exactly zero is none"
+
+
+def test_what_stands_before_a_standing_sensor_tells_nothing() -> None:
+    """However the two move: it is the view that has to change."""
+    times_us = np.array([[0, 1, 2]] * 3) * KEY_FRAME_US
+    velocity = np.array([[0.0, 0.0], [3.0, -9.0], [3.0, -8.4]])
+    xy_m = 0.5 * np.arange(3)[:, None] * velocity[:, None]
+    one = np.ones(3)
+    for sensor_mps, counted in ((np.zeros(2), [1, 2]), (EGO_MPS, [0, 2])):
+        seen = windows(times_us, xy_m, np.zeros((3, 2)), np.tile(np.eye(2), (3, 1, 1)), one, sensor_mps)
+        np.testing.assert_allclose(seen.moved_mps, velocity[counted])
 
 
 @given(split=st.integers(0, 300))
