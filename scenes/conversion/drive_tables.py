@@ -127,7 +127,8 @@ class _DriveWriter:
         chosen = choose_key_frames(frame_times, key_frames_hz)
         frames = [drive.frames[index] for index in chosen.tolist()]
         tables: Tables = {name: [] for name in TABLES}
-        tables["attribute"], tables["visibility"] = attribute_rows(self._naming.version), visibility_rows()
+        tables["attribute"] = attribute_rows(self._naming.version, self._naming.taxonomy.attributes)
+        tables["visibility"] = visibility_rows()
         tables["sample"] = self._samples(frames)
         tables["scene"], tables["log"] = [self._scene(frames)], [self._log(frames)]
         points = self._write_sensors(frames, tables)

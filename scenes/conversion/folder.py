@@ -18,7 +18,7 @@ import yaml
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from scenes.classes import ATTRIBUTES, CLASS_OF_CATEGORY
+from scenes.classes import CLASS_OF_CATEGORY
 from scenes.conversion.clock import Unit, time_in_exif, time_in_name, timestamp_us
 from scenes.conversion.contents import Content, DecodedImage, ImageFile, PointFile, path_below
 from scenes.conversion.drive import LIDAR_CHANNEL, BoxColumns, Drive, DriveFrame, Labels, Recording, Sensor
@@ -150,14 +150,15 @@ class FolderSource:
 
     def read(self, name: str) -> Drive:
         root = self.path if (self.path / CALIBRATION).is_file() else self.path / name
-        return _RecordingReader(root, name, self.categories).drive()
+        return _RecordingReader(root, name, self.categories, self.taxonomy.attributes).drive()
 
 
 class _RecordingReader:
-    def __init__(self, root: Path, name: str, categories: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, name: str, categories: Mapping[str, str], attributes: Sequence[str]) -> None:
         self._root = root
         self._name = name
         self._categories = categories
+        self._attributes = attributes
         self._path = root / CALIBRATION
         self._settings = _read_calibration(self._path)
         self._unit = self._settings.time_unit
@@ -296,8 +297,8 @@ class _RecordingReader:
             if type_ not in self._categories:
                 raise InputError(f"{record.where}, class: {unknown_name(type_, list(self._categories))}")
             attribute = record.text("attribute")
-            if attribute not in ("", *ATTRIBUTES):
-                raise InputError(f"{record.where}, attribute: {unknown_name(attribute, ATTRIBUTES)}")
+            if attribute not in ("", *self._attributes):
+                raise InputError(f"{record.where}, attribute: {unknown_name(attribute, self._attributes)}")
             size = [record.number(name) for name in ("width", "length", "height")]
             if min(size) <= 0:
                 raise InputError(f"{record.where}: a box of width, length, height {size}")

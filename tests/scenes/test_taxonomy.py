@@ -117,6 +117,10 @@ def test_a_class_with_a_parent_counts_as_it(tmp_path: Path) -> None:
         ([{**PERSON, "categories": []}], ": class 0 'person', key categories: expected at least one"),
         ([{**PERSON, "categories": "worker"}], ": class 0 'person', key categories: expected a list of names"),
         ([{**PERSON, "attributes": ["vehicle.movin"]}], ": class 0 'person', key attributes: 'vehicle.movin' is none"),
+        (
+            [{**PERSON, "attributes": ["on fire"]}],
+            ": class 0 'person', key attributes: expected letters, digits and _ . -",
+        ),
         ([{**PERSON, "size_wlh_m": [1, 2]}], ": class 0 'person', key size_wlh_m: expected width, length and height"),
         ([{**PERSON, "size_wlh_m": [1, 2, -1]}], ": class 0 'person', key size_wlh_m: expected width"),
         ([{**PERSON, "color": "red"}], ": class 0 'person', key color: expected #rrggbb, got 'red'"),
@@ -208,6 +212,26 @@ def test_classes_that_a_user_names(tmp_path: Path) -> None:
     assert taxonomy.labels(["pallet", "person"]).tolist() == [2, 0]
     with pytest.raises(InputError, match=r"classes.json: class 'forklit' is none of the known ones \(forklift\)"):
         taxonomy.labels(["forklit"])
+
+
+def test_attributes_of_one_s_own_are_those_of_result_files(tmp_path: Path) -> None:
+    taxonomy = read_classes(written(tmp_path, [PERSON, {**PALLET, "attributes": ["pallet.laden", "pallet.empty"]}]))
+    assert taxonomy.attributes == (*NUSCENES.attributes, "pallet.laden", "pallet.empty")
+    boxes = Boxes3D(
+        center_m=np.zeros((1, 3)),
+        size_wlh_m=np.ones((1, 3)),
+        rotation=np.array([[1.0, 0, 0, 0]]),
+        velocity_mps=np.zeros((1, 2)),
+        label=np.array([1]),
+        score=np.ones(1),
+        attribute=np.array(["pallet.laden"]),
+    )
+    path = tmp_path / "boxes.json"
+    write_detections(path, Results({"frame": boxes}, taxonomy=taxonomy))
+    assert read_detections(path, taxonomy).boxes["frame"].attribute.tolist() == ["pallet.laden"]
+    path.write_text(path.read_text().replace("pallet.laden", "pallet.lost"))
+    with pytest.raises(InputError, match=r"box 0, key attribute_name: unknown attribute .pallet\.lost."):
+        read_detections(path, taxonomy)
 
 
 @pytest.mark.parametrize(("name", "count"), [("kitti", 8), ("argoverse2", 26), ("truckscenes", 12)])
