@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scenes import DETECTION_CLASSES, Scene, read_scenes
+from scenes import DETECTION_CLASSES, Frame, Scene, read_scenes
 from scenes.conversion.contents import PointFile
 from scenes.conversion.data_root import convert
 from scenes.conversion.formats import open_source
 from scenes.conversion.kitti import KittiSource, read_calibration
 from scenes.conversion.points_in_boxes import count_points
+from scenes.conversion.safe_pickle import frame_columns, read_pickle
 from scenes.doctor import DataRoot, examine
 from scenes.geometry import invert_pose, pose_matrix, transform_points
 from scenes.projected_boxes import projected_boxes
@@ -232,9 +233,32 @@ def test_pandaset_frame(shared: Path, tmp_path: Path) -> None:
     # Parked cars stand along their street, which the ego drives: front or back, not across.
     ego_yaw = np.arctan2(frame.global_from_ego[1, 0], frame.global_from_ego[0, 0])
     assert np.median(np.abs(np.cos(boxes.yaw_rad[boxes.label == 0] - ego_yaw))) > 0.95
+    _check_pandaset_pixels(frame, shared / "pandaset" / "001")
     front = next(camera for camera in frame.cameras if camera.name == "front_camera")
     assert front.ego_from_camera[:3, 2] @ [1, 0, 0] > 0.99 and front.image_path.is_file()
     assert set(boxes.attribute.tolist()) > {"vehicle.parked", "vehicle.moving"}
+
+
+def _check_pandaset_pixels(frame: Frame, sequence: Path) -> None:
+    """Corners lie in the images where PandaSet's own poses and intrinsics put its cuboids, as its kit turns them."""
+    cuboids = frame_columns(read_pickle(sequence / "annotations/cuboids/00.pkl.gz"), sequence)
+    corners = 0.5 * SIGNS[:, None] * np.column_stack([cuboids[f"dimensions.{axis}"] for axis in "yxz"])
+    turn = cuboids["yaw"] + np.pi / 2  # a cuboid's length lies along its y
+    ahead, left = np.array([np.cos(turn), np.sin(turn)]).T, np.array([-np.sin(turn), np.cos(turn)]).T
+    ground = corners[..., :1] * ahead + corners[..., 1:2] * left
+    centers = np.column_stack([cuboids[f"position.{axis}"] for axis in "xyz"])
+    world = np.concatenate([ground, corners[..., 2:]], axis=2) + centers
+    for camera in frame.cameras:
+        folder = sequence / "camera" / camera.name
+        lens, pose = (json.loads((folder / name).read_text()) for name in ("intrinsics.json", "poses.json"))
+        place, turned = pose[0]["position"], pose[0]["heading"]
+        world_from_camera = pose_matrix([place[axis] for axis in "xyz"], [turned[axis] for axis in "wxyz"])
+        seen = transform_points(invert_pose(world_from_camera), world.reshape(-1, 3))
+        expected = seen[:, :2] / seen[:, 2:] * [lens["fx"], lens["fy"]] + [lens["cx"], lens["cy"]]
+        pixels, depth = camera.project(frame.annotations.boxes.corners().reshape(-1, 3))
+        visible = (depth > 1) & (np.abs(pixels) < 5000).all(axis=1)
+        distance = np.linalg.norm(pixels[visible][:, None] - expected[seen[:, 2] > 1][None], axis=2).min(axis=1)
+        assert visible.sum() > 100 and distance.max() < 1e-6
 
 
 def test_nuscenes_converted_is_nuscenes(mini_val: Path, tmp_path: Path) -> None:

@@ -164,6 +164,17 @@ def test_a_bag_is_the_drive(kind: str, encoding: str, by: str, world, tmp_path: 
     assert len(points) == 57
 
 
+@pytest.mark.parametrize("kind", ["bag", "mcap"])
+def test_the_devkit_opens_it(kind: str, world, tmp_path: Path) -> None:
+    nuscenes = pytest.importorskip("nuscenes")
+    path = _write(world, tmp_path / ("drive.bag" if kind == "bag" else "drive"), kind)
+    convert(open_source("rosbag", path), tmp_path / "root")
+    kit = nuscenes.NuScenes("v1.0-rosbag", str(tmp_path / "root"), verbose=False)
+    assert len(kit.sample) == world.frames and kit.sample_annotation == []
+    path, boxes, intrinsic = kit.get_sample_data(kit.sample[2]["data"]["sensing_front"])
+    assert Path(path).is_file() and boxes == [] and np.allclose(intrinsic, np.reshape(INTRINSIC, (3, 3)))
+
+
 def test_a_lone_mcap_file_is_a_bag(world, tmp_path: Path) -> None:
     folder = _write(world, tmp_path / "drive", "mcap")
     (path,) = folder.glob("*.mcap")
