@@ -200,6 +200,10 @@ def test_real_frames_with_all_their_classes(run: Run, shared: Path, tmp_path: Pa
     evaluated = {name for name, count in metrics["gt"].items() if count == count}
     assert evaluated == found and len(metrics["gt"]) == len(taxonomy.tracked_names)
     assert min(metrics["amota"][name] for name in names) > 0.5
+    pages = ["--scene", scenes[0].name, "--workers", 1, "--out", tmp_path / "pages"]
+    assert run("visualize.py", tmp_path / "tracks.json", *where, *pages, "--format", "html")[0] == 0
+    assert run("visualize.py", tmp_path / "tracks.json", *where, *pages, "--format", "png", "--annotations")[0] == 0
+    assert {path.suffix for path in (tmp_path / "pages").iterdir()} == {".html", ".png"}
 
 
 def test_results_come_in_and_go_out_as_their_own_types(shared: Path, run: Run, tmp_path: Path) -> None:
