@@ -449,6 +449,19 @@ def write_source(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def drive_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The made-up drive in a format, written once: to be copied, not changed."""
+    written: dict[str, Path] = {}
+
+    def folder_of(format_: str) -> Path:
+        if format_ not in written:
+            written[format_] = WRITERS[format_](tmp_path_factory.mktemp(format_) / "source", WORLD)
+        return written[format_]
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
 def write_dialect() -> Callable[[Path, str], Path]:
     """Writes the made-up drive in nuScenes' tables as Lyft, T4 or TruckScenes have them."""
     dialects = {"lyft": LYFT, "t4": T4, "truckscenes": TRUCKSCENES}
