@@ -92,7 +92,7 @@ def class_priors(taxonomy: Taxonomy) -> ClassPriors:
         ),
         is_person=np.array([kind == "pedestrian" for kind in kinds]),
         attributes=[
-            tuple(name for name in prior.attributes if name in class_.attributes) or ("",)
+            tuple(name for name in prior.attributes if name in class_.attributes) or class_.attributes or ("",)
             for prior, class_ in zip(priors, taxonomy.classes, strict=True)
         ],
     )

@@ -250,3 +250,13 @@ def test_the_shipped_classes_are_all_of_their_data_sets() -> None:
     assert all(class_.categories == (f"argoverse2.{class_.name}",) for class_ in argoverse2.classes)
     truckscenes = read_classes(CONFIGS / "truckscenes.json")
     assert {class_.range_m for class_ in truckscenes.classes} == {75.0, 150.0}
+
+
+def test_trucks_are_judged_as_by_their_kit() -> None:
+    """truckscenes-devkit 1.2.0, `eval/detection/algo.py` and `evaluate.py`: which errors of which class are left out."""
+    classes = read_classes(CONFIGS / "truckscenes.json").classes
+    assert {one.name for one in classes if one.thin} == {"barrier", "traffic_sign"}
+    assert {one.name for one in classes if one.round} == {"traffic_cone"}
+    assert {one.name for one in classes if one.static} == {"barrier", "traffic_cone", "traffic_sign"}
+    assert {one.name for one in classes if not one.attributes} == {"animal", "barrier", "traffic_cone"}
+    assert {one.name for one in classes if one.range_m == 150.0} == {"car", "truck", "bus", "trailer", "other_vehicle"}
