@@ -253,7 +253,7 @@ def test_the_shipped_classes_are_all_of_their_data_sets() -> None:
 
 
 def test_trucks_are_judged_as_by_their_kit() -> None:
-    """truckscenes-devkit 1.2.0, `eval/detection/algo.py` and `evaluate.py`: which errors of which class are left out."""
+    """Which errors are left out: truckscenes-devkit 1.2.0, `eval/detection/algo.py` and `evaluate.py`."""
     classes = read_classes(CONFIGS / "truckscenes.json").classes
     assert {one.name for one in classes if one.thin} == {"barrier", "traffic_sign"}
     assert {one.name for one in classes if one.round} == {"traffic_cone"}
