@@ -265,6 +265,27 @@ def _unknown_encoding(bag: _Bag) -> None:
     bag.write("/front/image_raw", 0, image)
 
 
+def _cut_image(bag: _Bag) -> None:
+    _info_alone(bag)
+    image = _image(bag, 1_600_000_000_000_000, np.zeros((360, 640, 3), dtype=np.uint8), "jpeg")
+    image.data = image.data[:-100]
+    bag.write("/front/image/compressed", 0, image)
+
+
+def _points_beyond_their_bytes(bag: _Bag) -> None:
+    cloud = _cloud(bag, 1_600_000_000_000_000, np.ones((4, 3)))
+    cloud.fields[1].offset = 4000
+    bag.write("/tf_static", 0, bag.transform(0, "base_link", "lidar", np.eye(4)))
+    bag.write("/top/points", 0, cloud)
+
+
+def _fewer_points(bag: _Bag) -> None:
+    cloud = _cloud(bag, 1_600_000_000_000_000, np.ones((4, 3)))
+    cloud.data = cloud.data[:30]
+    bag.write("/tf_static", 0, bag.transform(0, "base_link", "lidar", np.eye(4)))
+    bag.write("/top/points", 0, cloud)
+
+
 def _unmounted(bag: _Bag) -> None:
     bag.write("/front/camera_info", 0, _camera_info(bag, 1_600_000_000_000_000, []))
     image = _image(bag, 1_600_000_000_000_000, np.zeros((360, 640, 3), dtype=np.uint8), "jpeg")
@@ -282,6 +303,9 @@ def _unmounted(bag: _Bag) -> None:
         (_microseconds_for_seconds, r"the times lie 0\.0001 s apart; are they in other units\?"),
         (_smaller_image, r"compressed, message 0: 320x180 pixels, where the camera has 640x360"),
         (_unknown_encoding, r"encoding 'yuv9' is none of bgr8"),
+        (_cut_image, r"compressed, message 0: the image is cut off"),
+        (_points_beyond_their_bytes, r"/top/points, message 0: fields that no point of 20 bytes has"),
+        (_fewer_points, r"/top/points, message 0: 30 bytes are no 1x5 points"),
         (_unmounted, r"tf: nothing says where 'camera_optical' is mounted"),
     ],
 )
