@@ -6,6 +6,7 @@ the IMU's, and points are in it. Needs the extra `py123d`. Source: py123d 0.7 (`
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,7 @@ class _LogReader:
     def __init__(self, log: Path) -> None:
         from py123d.api.utils.arrow_metadata_utils import parse_log_directory_metadata
 
+        logging.getLogger(_PACKAGE).setLevel(logging.ERROR)  # of what it passes over an error will tell
         self._log = log
         paths = sorted(log.glob("*.arrow"))
         for path in paths:
@@ -119,14 +121,13 @@ class _LogReader:
         self._metadata: Mapping[str, Any] = found.modality_metadatas
         if skipped := [path for path in paths if path.name != "map.arrow" and not self._knows(path)]:
             raise InputError(f"{skipped[0]}: cannot be read by this version of py123d")
-        self._sync = _table(log / _SYNC)
         self._ego = self._read_ego()
 
     def _knows(self, path: Path) -> bool:
         return path.name == _SYNC or path.stem in self._metadata
 
     def drive(self) -> Drive:
-        times_us = self._column(self._sync, "sync.timestamp_us", log_file=_SYNC)
+        times_us = self._times("sync")
         labels = self._labels()
         rows = self._rows_of_frames(_BOXES, len(times_us))
         sensors, left_out = self._lidars(times_us), []
@@ -151,19 +152,17 @@ class _LogReader:
     def _of_kind(self, prefix: str) -> list[tuple[str, Any]]:
         return [(key, metadata) for key, metadata in self._metadata.items() if key.startswith(prefix)]
 
-    def _column(self, table: Any, name: str, log_file: str) -> list[Any]:
-        path = self._log / log_file
-        if name not in table.column_names:
+    def _column(self, key: str, name: str) -> list[Any]:
+        """A column of the table of a modality, or of the table of frames."""
+        path = self._log / f"{key}.arrow"
+        columns = _columns(path)
+        if name not in columns:
             raise InputError(f"{path}: no column {name}")
-        values: list[Any] = table[name].to_pylist()
+        values: list[Any] = _asked(path, lambda: _table(path)[name].to_pylist())
         return values
 
-    def _modality_column(self, key: str, name: str) -> list[Any]:
-        path = self._log / f"{key}.arrow"
-        return self._column(_table(path), f"{key}.{name}", path.name)
-
     def _times(self, key: str) -> list[int]:
-        times = self._modality_column(key, "timestamp_us")
+        times = self._column(key, f"{key}.timestamp_us")
         if None in times:
             raise InputError(f"{self._log / key}.arrow, row {times.index(None)}: no time")
         return times
@@ -175,13 +174,20 @@ class _LogReader:
         times = self._times(_EGO)
         if not times:
             raise InputError(f"{path}: no poses")
-        rows = self._modality_column(_EGO, "imu_se3")
+        rows = self._column(_EGO, f"{_EGO}.imu_se3")
         poses = [_pose(values, f"{path}, row {row}") for row, values in enumerate(rows)]
         return PoseTrack(np.array(times, dtype=np.int64), np.stack(poses), path, "us", _LONGEST_EGO_GAP_US)
 
     def _rows_of_frames(self, key: str, frames: int) -> list[int | None]:
         """The row of each frame in the table of a modality."""
-        return self._column(self._sync, key, _SYNC) if key in self._sync.column_names else [None] * frames
+        if key not in _columns(self._log / _SYNC):
+            return [None] * frames
+        rows: list[int | None] = self._column("sync", key)
+        path = self._log / f"{key}.arrow"
+        count = _table(path).num_rows if key in self._metadata else 0
+        if any(row is not None and not 0 <= row < count for row in rows):
+            raise InputError(f"{path}: {count} rows, fewer than {_SYNC} has of it")
+        return rows
 
     def _labels(self) -> list[Labels]:
         """The labels of each row of the boxes' table."""
@@ -225,7 +231,7 @@ class _LogReader:
         coefficients = metadata.distortion.tolist() if is_distorted else []
         lens = Lens(metadata.intrinsics.camera_matrix, size_px, "pinhole", coefficients if any(coefficients) else [])
         recordings = []
-        poses, data = self._modality_column(key, "camera_to_global_se3"), self._modality_column(key, "data")
+        poses, data = self._column(key, f"{key}.camera_to_global_se3"), self._column(key, f"{key}.data")
         for row, time in enumerate(self._times(key)):
             global_from_ego = (
                 self._ego.at(time, f"an image of {key}")  # py123d may leave the camera's pose to that of the vehicle
@@ -339,6 +345,11 @@ def _table(path: Path) -> Any:
     from py123d.api.utils.arrow_helper import get_lru_cached_arrow_table
 
     return _asked(path, lambda: get_lru_cached_arrow_table(path))
+
+
+def _columns(path: Path) -> list[str]:
+    names: list[str] = _asked(path, lambda: _table(path).column_names)
+    return names
 
 
 def _asked(path: Path, ask: Callable[[], _T], record: str = "") -> _T:

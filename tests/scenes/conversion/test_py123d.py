@@ -244,6 +244,15 @@ CAMERA = "camera.pcam_f0"
 BAD: list[tuple[Callable[[Path], object], str]] = [
     (lambda log: (log / "sync.arrow").unlink(), r"no folder with sync\.arrow in it"),
     (lambda log: (log / "ego_state_se3.arrow").unlink(), r"ego_state_se3\.arrow: missing"),
+    (
+        lambda log: (log / "box_detections_se3.arrow").unlink(),
+        r"box_detections_se3\.arrow: 0 rows, fewer than sync\.arrow",
+    ),
+    (_changed("sync", "sync.timestamp_us", _first(None)), r"sync\.arrow, row 0: no time"),
+    (
+        _changed("sync", "box_detections_se3", _first(99)),
+        r"box_detections_se3\.arrow: 5 rows, fewer than sync\.arrow has",
+    ),
     (_cut("sync.arrow"), r"sync\.arrow: cannot be read \(is it cut off\?\)"),
     (_cut(f"{BOXES}.arrow"), r"box_detections_se3\.arrow: cannot be read \(is it cut off\?\)"),
     (_cut("lidar.lidar_merged.arrow"), r"lidar\.lidar_merged\.arrow: cannot be read"),
