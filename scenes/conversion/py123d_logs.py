@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -92,8 +92,9 @@ class Py123dSource:
             raise InputError(f"{self.path}: no folder with {_SYNC} in it; expected logs that py123d-conversion wrote")
         return names
 
-    @property
+    @cached_property
     def _logs(self) -> dict[str, Path]:
+        """The folders of the logs, by name; large data roots have thousands."""
         found: dict[str, Path] = {}
         for depth in _LOG_FOLDERS:
             for path in sorted(self.path.glob(f"{depth}{_SYNC}")):
@@ -231,20 +232,32 @@ class _LogReader:
         coefficients = metadata.distortion.tolist() if is_distorted else []
         lens = Lens(metadata.intrinsics.camera_matrix, size_px, "pinhole", coefficients if any(coefficients) else [])
         recordings = []
-        poses, data = self._column(key, f"{key}.camera_to_global_se3"), self._column(key, f"{key}.data")
+        poses, data = self._column(key, f"{key}.camera_to_global_se3"), self._images(key)
         for row, time in enumerate(self._times(key)):
             global_from_ego = (
                 self._ego.at(time, f"an image of {key}")  # py123d may leave the camera's pose to that of the vehicle
                 if poses[row] is None
                 else _pose(poses[row], f"{where}, row {row}") @ invert_pose(ego_from_camera)
             )
-            if data[row] is not None:
+            if data[row]:
                 recordings.append(Recording(time, global_from_ego, self._image(key, row, data[row], lens)))
         return Sensor(
             metadata.camera_name, "camera", ego_from_camera, recordings, metadata.intrinsics.camera_matrix, size_px
         )
 
-    def _image(self, key: str, row: int, data: str | bytes | int, lens: Lens) -> Content:
+    def _images(self, key: str) -> list[str | bool | None]:
+        """The path of each image; of images that the log holds itself, which may be gigabytes, whether it does."""
+        import pyarrow
+
+        path, name = self._log / f"{key}.arrow", f"{key}.data"
+        if name not in _columns(path):
+            raise InputError(f"{path}: no column {name}")
+        column = _table(path)[name]
+        named = column if pyarrow.types.is_string(column.type) else column.is_valid()
+        values: list[str | bool | None] = _asked(path, named.to_pylist)
+        return values
+
+    def _image(self, key: str, row: int, data: str | bool | None, lens: Lens) -> Content:
         where = f"{self._log / key}.arrow, row {row}"
         if isinstance(data, str):
             path = path_below(self._sensor_root(), data, where)
