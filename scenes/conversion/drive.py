@@ -233,6 +233,11 @@ def label_boxes(
     return boxes.transform(global_from_labels) if are_orientations(boxes.rotation).all() else boxes
 
 
+def is_orientation(rotation_wxyz: Sequence[float]) -> bool:
+    """Whether a quaternion is of unit length, but for what written digits leave out."""
+    return bool(are_orientations(np.array([rotation_wxyz], dtype=np.float64))[0])
+
+
 def are_orientations(rotation_wxyz: FloatArray) -> NDArray[np.bool_]:
     """(N,) whether (N, 4) quaternions are of unit length, but for what written digits leave out."""
     norms = np.linalg.norm(rotation_wxyz, axis=1)

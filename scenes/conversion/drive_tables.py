@@ -49,6 +49,7 @@ POINTS_WITHOUT_CLOUD: Final = 1
 
 _LONGEST_NAME: Final = 100
 _FARTHEST_M: Final = 1e9
+_MOST_POINTS: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -331,6 +332,9 @@ class _DriveWriter:
             index = int(np.argmax(bad))
             numbers_shown = shown(numbers[index].round(3).tolist())
             raise InputError(f"{where}, object {shown(identities[index])}: no box: {numbers_shown}")
+        for identity, points in zip(identities, labels.num_lidar_pts or (), strict=False):
+            if not 0 <= points <= _MOST_POINTS:
+                raise InputError(f"{where}, object {shown(identity)}: {points} are no number of points")
         counts = Counter(identities)
         if len(counts) < len(identities):
             raise InputError(f"{where}: object {shown(max(counts, key=lambda name: counts[name]))} is there twice")

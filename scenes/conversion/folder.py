@@ -21,7 +21,16 @@ from scipy.spatial.transform import Rotation
 from scenes.classes import CLASS_OF_CATEGORY
 from scenes.conversion.clock import Unit, time_in_exif, time_in_name, timestamp_us
 from scenes.conversion.contents import Content, DecodedImage, ImageFile, PointFile, path_below
-from scenes.conversion.drive import LIDAR_CHANNEL, BoxColumns, Drive, DriveFrame, Labels, Recording, Sensor
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    BoxColumns,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    is_orientation,
+)
 from scenes.conversion.key_frames import check_times, nearest_indices
 from scenes.conversion.lens import COEFFICIENTS, DistortionModel, Lens
 from scenes.conversion.point_files import SUFFIXES as POINT_SUFFIXES
@@ -188,7 +197,7 @@ class _RecordingReader:
         for record in read_records(path, ("time", *_POSE_COLUMNS)):
             times.append(timestamp_us(record.text("time"), self._unit, f"{record.where}, time"))
             numbers = [record.number(name) for name in _POSE_COLUMNS]
-            if abs(np.linalg.norm(numbers[3:]) - 1) > 0.01:
+            if not is_orientation(numbers[3:]):
                 raise InputError(f"{record.where}: no unit quaternion qw, qx, qy, qz: {numbers[3:]}")
             poses.append(pose_matrix(numbers[:3], numbers[3:]))
         if not times:
@@ -352,7 +361,7 @@ def _mounting(settings: _Mounted, axes: FloatArray, where: str) -> FloatArray:
         return pose
     if any(angles):
         raise InputError(f"{where}: both a rotation and angles")
-    if abs(np.linalg.norm(settings.rotation) - 1) > 0.01:
+    if not is_orientation(settings.rotation):
         raise InputError(f"{where}: no unit quaternion w, x, y, z: {list(settings.rotation)}")
     return pose_matrix(settings.translation, settings.rotation)
 

@@ -17,7 +17,16 @@ import msgspec
 import numpy as np
 
 from scenes.conversion.contents import Absent, Content, ImageFile, PlainFile, PointFile, path_below
-from scenes.conversion.drive import LIDAR_CHANNEL, BoxColumns, Drive, DriveFrame, Labels, Recording, Sensor
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    BoxColumns,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    is_orientation,
+)
 from scenes.conversion.drive_tables import POINTS_WITHOUT_CLOUD
 from scenes.conversion.folder import CATEGORIES as CATEGORY_OF_CLASS
 from scenes.conversion.point_files import read_point_file
@@ -345,7 +354,7 @@ class _Tables:
         return Sensor(channel, kind, mounting, recordings, intrinsic, size_px if all(size_px) else None)  # type: ignore[arg-type]
 
     def _pose(self, row: _PoseRow, table: str) -> FloatArray:
-        if abs(np.linalg.norm(row.rotation) - 1) > 0.01:
+        if not is_orientation(row.rotation):
             raise InputError(f"{self._folder / table}.json: row {shown(row.token)}: no unit quaternion")
         return pose_matrix(row.translation, row.rotation)
 

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.conversion.contents import ImageFile, PointArray, PointFile
-from scenes.conversion.drive import LIDAR_CHANNEL, Drive, DriveFrame, Labels, Recording, Sensor, label_boxes
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    is_orientation,
+    label_boxes,
+)
 from scenes.conversion.safe_pickle import frame_columns, read_pickle
 from scenes.errors import InputError
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, rotation_from_yaw
@@ -84,7 +93,7 @@ class _Pose(msgspec.Struct):
     def matrix(self, where: str) -> FloatArray:
         turn = self.heading
         quaternion = (turn.w, turn.x, turn.y, turn.z)
-        if abs(np.linalg.norm(quaternion) - 1) > 0.01:
+        if not is_orientation(quaternion):
             raise InputError(f"{where}: no unit quaternion: {quaternion}")
         return pose_matrix((self.position.x, self.position.y, self.position.z), quaternion)
 

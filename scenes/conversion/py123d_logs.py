@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 
 from scenes.conversion.argoverse2 import CATEGORIES as ARGOVERSE2_CATEGORIES
 from scenes.conversion.contents import Absent, Content, DecodedImage, ImageFile, PointArray, PointCloud, path_below
-from scenes.conversion.drive import LIDAR_CHANNEL, BoxColumns, Drive, DriveFrame, Labels, Recording, Sensor
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    BoxColumns,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    is_orientation,
+)
 from scenes.conversion.folder import CATEGORIES as CATEGORY_OF_CLASS
 from scenes.conversion.lens import Lens
 from scenes.conversion.pandaset import CATEGORIES as PANDASET_CATEGORIES
@@ -345,7 +354,7 @@ def _labels(found: Any, where: str) -> Labels:
 
 def _place_and_turn(values: Sequence[float] | None, where: str) -> tuple[Sequence[float], Sequence[float]]:
     """x, y, z and the quaternion w, x, y, z of a pose."""
-    if values is None or not abs(np.linalg.norm(values[3:7]) - 1) < 0.01:
+    if values is None or not is_orientation(values[3:7]):
         raise InputError(f"{where}: no pose with a unit quaternion: {values}")
     return values[:3], values[3:7]
 

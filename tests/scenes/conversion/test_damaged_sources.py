@@ -131,3 +131,26 @@ def test_mountings_are_numbers(write_source: Callable[[str], Path], tmp_path: Pa
     calibration.write_text(json.dumps(content))
     with pytest.raises(InputError, match="LIDAR_TOP: the mounting holds what is no number, or is too large"):
         convert(open_source("ddad", source), tmp_path / "root")
+
+
+def test_points_are_counted_by_numbers_that_readers_take(write_source: Callable[[str], Path], tmp_path: Path) -> None:
+    """Found by the first test, too."""
+    source = write_source("ddad")
+    path = source / "000001" / "bounding_box_3d" / "2.json"
+    content = json.loads(path.read_text())
+    for count in (-1, 10**12):
+        content["annotations"][1]["num_points"] = count
+        path.write_text(json.dumps(content))
+        with pytest.raises(InputError, match=f"frame 2, object '71': {count} are no number of points"):
+            convert(open_source("ddad", source), tmp_path / "root")
+
+
+def test_poses_have_orientations(write_source: Callable[[str], Path], tmp_path: Path) -> None:
+    """Found by the first test, too: no number is neither near one nor far from it."""
+    source = write_source("ddad")
+    path = source / "000001" / "scene_1.json"
+    content = json.loads(path.read_text())
+    content["data"][1]["datum"]["image"]["pose"]["rotation"]["qw"] = float("nan")
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"scene_1\.json: datum c0: no unit quaternion"):
+        convert(open_source("ddad", source), tmp_path / "root")
