@@ -94,14 +94,18 @@ class TopicMessages:
         """The decoded message of a number.
 
         Raises:
-            InputError: there is none, or the bag cannot be read.
+            InputError: there is none, or it or the bag cannot be read.
         """
         if self._messages is None or index < self._next:
             self._messages, self._next = self._read(), 0
         for number, read in self._messages:
             self._next = number + 1
             if number == index:
-                return read()
+                try:
+                    return read()
+                except Exception as error:  # what the readers of broken messages raise is their own
+                    reason = " ".join(str(error).split())
+                    raise InputError(f"{self.where}, message {index}: cannot be decoded: {reason}") from None
         raise InputError(f"{self.where}: no message {index}")
 
     def _read(self) -> Iterator[tuple[int, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -279,6 +280,18 @@ def _points_beyond_their_bytes(bag: _Bag) -> None:
     bag.write("/top/points", 0, cloud)
 
 
+def _undecodable_points(bag: _Bag) -> None:
+    cloud = _cloud(bag, 1_600_000_000_000_000, np.ones((4, 3)))
+    bag.write("/tf_static", 0, bag.transform(0, "base_link", "lidar", np.eye(4)))
+    encode = bag.store.serialize_cdr
+    harmed = bytes(encode(cloud, cloud.__msgtype__)).replace(b"intensity", b"intens\xbe\xbey")
+    bag.store = SimpleNamespace(serialize_cdr=lambda *_: harmed)
+    bag.connections["/top/points"] = bag.writer.add_connection(
+        "/top/points", cloud.__msgtype__, typestore=get_typestore(Stores.ROS2_HUMBLE)
+    )
+    bag.write("/top/points", 0, cloud)
+
+
 def _fewer_points(bag: _Bag) -> None:
     cloud = _cloud(bag, 1_600_000_000_000_000, np.ones((4, 3)))
     cloud.data = cloud.data[:30]
@@ -305,6 +318,7 @@ def _unmounted(bag: _Bag) -> None:
         (_unknown_encoding, r"encoding 'yuv9' is none of bgr8"),
         (_cut_image, r"compressed, message 0: the image is cut off"),
         (_points_beyond_their_bytes, r"/top/points, message 0: fields that no point of 20 bytes has"),
+        (_undecodable_points, r"/top/points, message 0: cannot be decoded: .*utf-8"),
         (_fewer_points, r"/top/points, message 0: 30 bytes are no 1x5 points"),
         (_unmounted, r"tf: nothing says where 'camera_optical' is mounted"),
     ],
