@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 ARGOVERSE2 = ["pyarrow<26"]
 ROSBAG = ["rosbags>=0.11,<0.12"]
+PY123D = ["py123d>=0.7,<0.8"]
 RERUN = ["rerun-sdk>=0.23,<0.24", *ARGOVERSE2]
 DETECTION = ["torch>=2.4", "safetensors>=0.4", "pycocotools>=2.0.6"]
 MMDET3D = ["six", "terminaltables", "trimesh"]  # what mmdet3d imports; itself it comes by `make test-mmdet3d`
@@ -75,6 +76,7 @@ setup(
         "devkit": DEVKIT,
         "docs": DOCS,
         "mmdet3d": [*DETECTION, *MMDET3D],
+        "py123d": PY123D,
         "rerun": RERUN,
         "rosbag": ROSBAG,
         "tune": TUNE,

@@ -24,6 +24,7 @@ _UNLIMITED: Final = 10_000
 _EXTRAS: Final[Mapping[str, str]] = {
     "nuscenes": "devkit",
     "optuna": "tune",
+    "py123d": "py123d",
     "pyarrow": "argoverse2",
     "pycocotools": "detection",
     "rerun": "rerun",

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, Final
 
-from scenes.classes import ATTRIBUTES
 from scenes.table_rows import TABLE_NAMES
 
 Row = dict[str, Any]
@@ -37,9 +36,9 @@ def merge_tables(parts: Iterable[Tables]) -> Tables:
     return {name: merged[name] for name in TABLE_NAMES}
 
 
-def attribute_rows(seed: object) -> list[Row]:
-    """nuScenes' attributes."""
-    return [{"token": token_of(seed, "attribute", name), "name": name, "description": ""} for name in ATTRIBUTES]
+def attribute_rows(seed: object, names: Iterable[str]) -> list[Row]:
+    """The attributes of these names."""
+    return [{"token": token_of(seed, "attribute", name), "name": name, "description": ""} for name in names]
 
 
 def visibility_rows() -> list[Row]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 from scenes.boxes import NO_QUERY
-from scenes.classes import ATTRIBUTES
 from scenes.errors import InputError, nearest_names, shown
 from scenes.json_text import decode_json, is_number
 from scenes.taxonomy import Taxonomy
@@ -53,12 +53,20 @@ def find_fault(content: bytes, format_: ResultFormat, taxonomy: Taxonomy) -> str
     for key in ("meta", "results"):
         if not isinstance(data.get(key), dict):
             return f"key '{key}': " + ("expected an object" if key in data else "missing")
-    known = format_.classes(taxonomy)
-    faults = (_sample_fault(token, boxes, format_, known) for token, boxes in data["results"].items())
+    names = _Names(format_.classes(taxonomy), {"", *taxonomy.attributes})
+    faults = (_sample_fault(token, boxes, format_, names) for token, boxes in data["results"].items())
     return next((fault for fault in faults if fault), None)
 
 
-def _sample_fault(token: str, boxes: Any, format_: ResultFormat, known: Sequence[str]) -> str | None:
+@dataclass(frozen=True)
+class _Names:
+    """What classes and attributes of a file may be called."""
+
+    classes: Sequence[str]
+    attributes: AbstractSet[str]
+
+
+def _sample_fault(token: str, boxes: Any, format_: ResultFormat, names: _Names) -> str | None:
     if not isinstance(boxes, list):
         return f"sample '{token}': expected a list of boxes, got {shown(boxes)}"
     if len(boxes) > MAX_BOXES_PER_SAMPLE:
@@ -66,7 +74,7 @@ def _sample_fault(token: str, boxes: Any, format_: ResultFormat, known: Sequence
     for index, box in enumerate(boxes):
         if not isinstance(box, dict):
             return f"sample '{token}', box {index}: expected an object, got {shown(box)}"
-        fault = next(_type_faults(box, format_), None) or next(_value_faults(token, box, format_, known), None)
+        fault = next(_type_faults(box, format_), None) or next(_value_faults(token, box, format_, names), None)
         if fault:
             key, what = fault
             return f"sample '{token}', box {index}, key {key}: {what}"
@@ -93,14 +101,14 @@ def _type_faults(box: dict[str, Any], format_: ResultFormat) -> Iterator[_Fault]
         yield "query_id", f"expected an integer, got {shown(query_id)}"
 
 
-def _value_faults(token: str, box: dict[str, Any], format_: ResultFormat, known: Sequence[str]) -> Iterator[_Fault]:
+def _value_faults(token: str, box: dict[str, Any], format_: ResultFormat, names: _Names) -> Iterator[_Fault]:
     """Keys of a box of the right types whose values cannot be."""
     if box["sample_token"] != token:
         yield "sample_token", f"{shown(box['sample_token'])} is not the sample under which the box stands"
     name = box[format_.name_key]
-    if name not in known:
-        yield format_.name_key, f"unknown class {shown(name)}, known are {nearest_names(name, known)}"
-    if format_ is DETECTION_FORMAT and box["attribute_name"] not in {"", *ATTRIBUTES}:
+    if name not in names.classes:
+        yield format_.name_key, f"unknown class {shown(name)}, known are {nearest_names(name, names.classes)}"
+    if format_ is DETECTION_FORMAT and box["attribute_name"] not in names.attributes:
         yield "attribute_name", f"unknown attribute {shown(box['attribute_name'])}"
     if min(box["size"]) <= 0:
         yield "size", f"must be positive, got {shown(box['size'])}"

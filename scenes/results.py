@@ -17,7 +17,6 @@ import msgspec
 import numpy as np
 
 from scenes.boxes import NO_QUERY, Boxes3D
-from scenes.classes import ATTRIBUTES
 from scenes.errors import InputError
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray
@@ -235,7 +234,7 @@ def _checked_boxes(samples: Mapping[str, Sequence[_Box]], format_: ResultFormat,
         and (boxes.size_wlh_m > 0).all()
         and (np.abs(np.linalg.norm(boxes.rotation, axis=1) - 1) < UNIT_TOLERANCE).all()
         and all(row.sample_token == token for token, rows in samples.items() for row in rows)
-        and (boxes.attribute is None or {"", *ATTRIBUTES}.issuperset(boxes.attribute.tolist()))
+        and (boxes.attribute is None or {"", *taxonomy.attributes}.issuperset(boxes.attribute.tolist()))
         and (format_ is DETECTION_FORMAT or taxonomy.tracked_labels.issuperset(boxes.label.tolist()))
     )
     if not usable:

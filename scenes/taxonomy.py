@@ -55,7 +55,7 @@ class ObjectClass:
         thin: whether it looks the same from both sides, like a barrier: its heading is known up to half a turn.
         round: whether it has no heading, like a traffic cone.
         static: whether it never moves by itself: velocities are not compared.
-        attributes: nuScenes' attributes that it can have; without any they are not compared.
+        attributes: that it can have, nuScenes' or others; without any they are not compared.
         gate_m, speed_mps, max_speed_mps: what the tracker assumes, see `tracking.ClassConfig`; None for its defaults.
         size_wlh_m: typical width, length, height.
         color: `#rrggbb`; None takes one of the palette.
@@ -119,6 +119,12 @@ class Taxonomy:
         """The names that tracking files may hold: `tracked_names`, and what is merged into them."""
         merged = (name for name, parent in self.merged if parent in self.tracked_names)
         return (*self.tracked_names, *merged)
+
+    @cached_property
+    def attributes(self) -> tuple[str, ...]:
+        """The names that an attribute can have: nuScenes', then those that only these classes have."""
+        listed = (attribute for class_ in self.classes for attribute in class_.attributes)
+        return tuple(dict.fromkeys((*ATTRIBUTES, *listed)))
 
     @cached_property
     def range_m(self) -> FloatArray:
@@ -232,6 +238,8 @@ def read_classes(path: Path) -> Taxonomy:
 _KEYS: Final = (*(field_.name for field_ in fields(ObjectClass)), "parent")
 _KEYS_WITH_PARENT: Final = ("name", "categories", "parent")
 _FLAGS: Final = ("tracked", "thin", "round", "static")
+_NUSCENES_KINDS: Final = frozenset(name.split(".")[0] for name in ATTRIBUTES)
+"""What nuScenes' attributes begin with: nobody else's do."""
 _LARGEST: Final = {
     "range_m": _FARTHEST_M,
     "gate_m": _FARTHEST_M,
@@ -264,8 +272,8 @@ class _Entry:
     def object_class(self, categories: Sequence[str]) -> ObjectClass:
         """The class; `categories` are its own and those that are merged into it."""
         attributes = self._texts("attributes", ())
-        if unknown := [name for name in attributes if name not in ATTRIBUTES]:
-            raise self.error("attributes", unknown_name(unknown[0], ATTRIBUTES))
+        for name in attributes:
+            self._check_attribute(name)
         numbers = {key: self._number(key) for key in _LARGEST}
         if numbers["range_m"] is None:
             raise self.error("range_m", "missing")
@@ -308,6 +316,13 @@ class _Entry:
         if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
             raise self.error(key, f"expected a list of names, got {shown(value)}")
         return tuple(value)
+
+    def _check_attribute(self, name: str) -> None:
+        """Refuse what can be neither nuScenes' nor one's own, such as `traffic_sign.temporary`."""
+        if name not in ATTRIBUTES and name.split(".")[0] in _NUSCENES_KINDS:
+            raise self.error("attributes", unknown_name(name, ATTRIBUTES))
+        if not re.fullmatch(r"\w[\w.-]*", name) or len(name) > _LONGEST_NAME:
+            raise self.error("attributes", f"expected letters, digits and _ . -, got {shown(name)}")
 
     def _number(self, key: str) -> float | None:
         value = self._given.get(key)

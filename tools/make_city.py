@@ -9,6 +9,7 @@ from scenes import InputError
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, make_city
 from scenes.city.mix import MIXES
 from scenes.command import add_workers, progress_bar, run_command
+from scenes.shipped import shipped_path
 
 
 def main() -> None:
@@ -28,6 +29,12 @@ def main() -> None:
         default="natural",
         help="balanced: rare classes often, weather, another rig in every scene (default: %(default)s)",
     )
+    parser.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="classes of the data root in place of nuScenes' ten: docs/classes.md",
+    )
     parser.add_argument("--no-images", action="store_true", help="tables and map masks only")
     add_workers(parser, None, "processes (default: one for each core)")
     arguments = parser.parse_args()
@@ -45,6 +52,7 @@ def main() -> None:
             images=not arguments.no_images,
             workers=arguments.workers,
             mix=arguments.mix,
+            classes=shipped_path(arguments.classes) if arguments.classes else None,
             progress=lambda done: bar.update(task, completed=done),
         )
     print(f"wrote {arguments.out}: version {VERSION}, splits {TRAIN_SPLIT} and {VAL_SPLIT}")

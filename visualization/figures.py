@@ -48,6 +48,11 @@ _WIDTH_IN: Final = 7.2
 """Across a page of two columns."""
 _GAP_IN: Final = 0.03
 _LEGEND_IN: Final = 0.28
+"""Height of a legend of one row."""
+_LEGEND_ROW_IN: Final = 0.13
+_LEGEND_HANDLE_IN: Final = 0.42
+_LETTER_IN: Final = 0.047
+"""Of the legend's letters, on average, at most."""
 _TITLE_IN: Final = 0.2
 _RULES: Final[dict[Any, Any]] = {"svg.hashsalt": "streamtrack", "font.family": "DejaVu Sans", "pdf.fonttype": 42}
 """The same scene gives the same bytes, and text in a PDF stays text."""
@@ -114,37 +119,40 @@ class _FigurePainter:
         # Two rows of 16:9 cells and a square of their common height fill the width.
         cell = (_WIDTH_IN - columns * _GAP_IN) / (columns + 2 * 9 / 16) if cameras else 0.0
         side = 2 * cell * 9 / 16 + _GAP_IN if cameras else 0.5 * _WIDTH_IN
-        figure = Figure(figsize=(_WIDTH_IN if cameras else side, side + _LEGEND_IN))
+        width = _WIDTH_IN if cameras else side
+        legend = _Legend(self._legend_handles([index]), width)
+        figure = Figure(figsize=(width, side + legend.height_in))
         for position, camera in enumerate(cameras):
             row, column = divmod(position, columns)
-            bottom = _LEGEND_IN + (1 - row) * (cell * 9 / 16 + _GAP_IN)
+            bottom = legend.height_in + (1 - row) * (cell * 9 / 16 + _GAP_IN)
             axes, view_px = _add_axes(figure, _Area(column * (cell + _GAP_IN), bottom, cell, cell * 9 / 16))
             self._draw_camera(axes, index, camera.name, view_px)
         left = columns * (cell + _GAP_IN)
-        axes, view_px = _add_axes(figure, _Area(left, _LEGEND_IN, side, side))
+        axes, view_px = _add_axes(figure, _Area(left, legend.height_in, side, side))
         self._draw_birds_eye(axes, index, view_px)
-        self._draw_legend(figure, [index])
+        legend.draw(figure)
         return figure
 
     def strip(self, frames: Sequence[int]) -> Figure:
         """A column a frame: time, front camera, bird's-eye view."""
         cell = (_WIDTH_IN - (len(frames) - 1) * _GAP_IN) / len(frames)
         camera_height = cell * 9 / 16 + _GAP_IN if self._with_cameras else 0.0
-        figure = Figure(figsize=(_WIDTH_IN, _LEGEND_IN + cell + camera_height + _TITLE_IN))
+        legend = _Legend(self._legend_handles(frames), _WIDTH_IN)
+        figure = Figure(figsize=(_WIDTH_IN, legend.height_in + cell + camera_height + _TITLE_IN))
         start_us = self._run.scene.frames[0].timestamp_us
         for column, index in enumerate(frames):
             left = column * (cell + _GAP_IN)
-            axes, view_px = _add_axes(figure, _Area(left, _LEGEND_IN, cell, cell))
+            axes, view_px = _add_axes(figure, _Area(left, legend.height_in, cell, cell))
             self._draw_birds_eye(axes, index, view_px)
             frame = self._run.scene.frames[index]
             if self._with_cameras and frame.cameras:
                 names = [camera.name for camera in frame.cameras]
                 name = "CAM_FRONT" if "CAM_FRONT" in names else names[0]
-                area = _Area(left, _LEGEND_IN + cell + _GAP_IN, cell, cell * 9 / 16)
+                area = _Area(left, legend.height_in + cell + _GAP_IN, cell, cell * 9 / 16)
                 axes, view_px = _add_axes(figure, area)
                 self._draw_camera(axes, index, name, view_px)
             axes.set_title(f"{1e-6 * (frame.timestamp_us - start_us):.1f} s", fontsize=7, color=_INK, pad=2)
-        self._draw_legend(figure, frames)
+        legend.draw(figure)
         return figure
 
     def _draw_camera(self, axes: Axes, index: int, name: str, view_px: tuple[int, int]) -> None:
@@ -221,7 +229,7 @@ class _FigurePainter:
             lines, visible = view.segments(path[:-1], path[1:])
             axes.add_collection(LineCollection(list(lines[visible]), colors=[color / 255.0], lw=1.0, zorder=2.5))
 
-    def _draw_legend(self, figure: Figure, frames: Sequence[int]) -> None:
+    def _legend_handles(self, frames: Sequence[int]) -> list[Any]:
         handles: list[Any] = [
             Line2D([], [], color=_LEGEND_EDGE, lw=0.8, label="edges, with a line towards the front"),
             Line2D([], [], color="#56b4e9", lw=1.2, label=f"path of the last {self._options.tail_s:g} s"),
@@ -240,7 +248,29 @@ class _FigurePainter:
             handles.append(Line2D([], [], color=_ANNOTATION_INK, lw=0.6, ls=_ANNOTATION_DASHES, label=label))
         if self._options.shown:
             handles.append(Line2D([], [], lw=0, label=self._options.shown))
-        figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=6, frameon=False, borderpad=0.2)
+        return handles
+
+
+class _Legend:
+    """What stands below a figure, in as many rows as its width needs."""
+
+    def __init__(self, handles: Sequence[Any], width_in: float) -> None:
+        self._handles = handles
+        labels = [str(handle.get_label()) for handle in handles]
+        fitting = (columns for columns in range(len(labels), 1, -1) if _columns_width_in(labels, columns) <= width_in)
+        self._columns = next(fitting, 1)
+        self.height_in = _LEGEND_IN + (-(-len(labels) // self._columns) - 1) * _LEGEND_ROW_IN
+
+    def draw(self, figure: Figure) -> None:
+        figure.legend(
+            handles=self._handles, loc="lower center", ncols=self._columns, fontsize=6, frameon=False, borderpad=0.2
+        )
+
+
+def _columns_width_in(labels: Sequence[str], columns: int) -> float:
+    """How wide a legend is whose labels fill so many columns one after the other."""
+    parts = np.array_split(np.array([len(label) for label in labels]), columns)
+    return float(sum(_LEGEND_HANDLE_IN + _LETTER_IN * part.max() for part in parts))
 
 
 def _add_axes(figure: Figure, area: _Area) -> tuple[Axes, tuple[int, int]]:

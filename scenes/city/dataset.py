@@ -21,6 +21,7 @@ from scenes.city.town import build_town
 from scenes.errors import InputError
 from scenes.new_rows import Tables, empty_tables, merge_tables, token_of
 from scenes.processes import available_cores, run_jobs
+from scenes.taxonomy import CLASSES_FILE, read_classes
 
 VERSION: Final = "v1.0-city"
 TRAIN_SPLIT: Final = "city_train"
@@ -41,6 +42,7 @@ def make_city(
     images: bool = True,
     workers: int | None = None,
     mix: str = "natural",
+    classes: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Write a synthetic city as a nuScenes-format data root.
@@ -58,14 +60,17 @@ def make_city(
         images: whether to write images and lidar sweeps; the tables are the same without.
         workers: processes; None takes one for each core.
         mix: `natural`, or `balanced`: rare classes often, weather, another rig in every scene; to train on.
+        classes: file of the classes that the data root will have, made of nuScenes' categories; None for its ten.
         progress: called with the number of finished scenes, 0 at the start.
 
     Raises:
-        InputError: `out` is not empty, or an argument is out of range.
+        InputError: `out` is not empty, an argument is out of range, or the classes cannot be used.
     """
     _check(out, train_scenes, val_scenes, frames, image_size, seed, workers)
     if mix not in MIXES:
         raise InputError(f"mix {mix}: expected {' or '.join(MIXES)}")
+    if classes is not None:
+        read_classes(classes)
     width, height = image_size
     count = train_scenes + val_scenes
     with _new_folder(out) as root:
@@ -84,6 +89,8 @@ def make_city(
         names = [job.name for job in jobs]
         splits = {TRAIN_SPLIT: names[:train_scenes], VAL_SPLIT: names[train_scenes:]}
         (root / VERSION / "splits.json").write_bytes(msgspec.json.encode(splits))
+        if classes is not None:
+            shutil.copyfile(classes, root / CLASSES_FILE)
 
 
 def _check(

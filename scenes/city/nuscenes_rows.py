@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from scenes.city.catalog import KINDS
 from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M, CameraMount, lidar_rotation_wxyz
+from scenes.classes import ATTRIBUTES
 from scenes.new_rows import Row, Tables, attribute_rows, empty_tables, token_of, visibility_rows
 
 LIDAR_CHANNEL: Final = "LIDAR_TOP"
@@ -24,7 +25,7 @@ def vocabulary_tables(seed: int, width_px: int, height_px: int) -> Tables:
         {"token": token_of(seed, "category", name), "name": name, "description": "", "index": index}
         for index, name in enumerate(categories, start=1)
     ]
-    tables["attribute"] = attribute_rows(seed)
+    tables["attribute"] = attribute_rows(seed, ATTRIBUTES)
     tables["visibility"] = visibility_rows()
     tables["sensor"] = [
         {"token": token_of(seed, "sensor", channel), "channel": channel, "modality": modality}

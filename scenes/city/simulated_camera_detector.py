@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.boxes2d import Boxes2D, CameraBoxes
-from scenes.city.simulated_detector import CLUTTER_SHARE, CONFUSED_LABEL, digest, sigmoid
+from scenes.city.class_priors import ClassPriors, class_priors
+from scenes.city.simulated_detector import digest, sigmoid
 from scenes.geometry import FloatArray
 from scenes.projected_boxes import projected_boxes
 from scenes.scene import Annotations, Camera, Scene, taxonomy_of
@@ -68,13 +69,13 @@ def simulate_camera_boxes(
 
     Raises:
         ValueError: a frame has no annotations.
-        InputError: the scenes have other classes than nuScenes'.
+        InputError: the scenes have different classes.
     """
-    taxonomy_of(scenes).require_nuscenes("the simulated camera detector")
+    priors = class_priors(taxonomy_of(scenes))
     settings = noise or CameraDetectorNoise()
     boxes: dict[str, dict[str, Boxes2D]] = {}
     for scene in scenes:
-        detector = _SceneDetector(settings, np.random.default_rng([seed, digest(scene.token), 2]))
+        detector = _SceneDetector(settings, priors, np.random.default_rng([seed, digest(scene.token), 2]))
         for frame in scene.frames:
             if frame.annotations is None:
                 raise ValueError(f"sample '{frame.token}' has no annotations to simulate boxes from")
@@ -86,8 +87,9 @@ def simulate_camera_boxes(
 class _SceneDetector:
     """The lasting quality of the objects of a scene; `detect` goes through its images in order."""
 
-    def __init__(self, noise: CameraDetectorNoise, rng: np.random.Generator) -> None:
+    def __init__(self, noise: CameraDetectorNoise, priors: ClassPriors, rng: np.random.Generator) -> None:
         self._noise = noise
+        self._priors = priors
         self._rng = rng
         self._quality: dict[str, float] = {}
 
@@ -115,7 +117,7 @@ class _SceneDetector:
         confused = rng.random(len(label)) < noise.confusion_probability
         boxes = Boxes2D(
             edges_px=self._disturbed(edges[found], hidden[found]),
-            label=np.where(confused, CONFUSED_LABEL[label], label),
+            label=np.where(confused, self._priors.confused_label[label], label),
             score=sigmoid(quality[found] - 1.0 + 0.4 * rng.normal(0.0, 1.0, len(label))),
         )
         return _inside(_joined(boxes, self._clutter(camera)), camera)
@@ -148,7 +150,7 @@ class _SceneDetector:
         middle = rng.uniform(0.0, 1.0, (count, 2)) * (camera.width_px, camera.height_px)
         return Boxes2D(
             edges_px=np.concatenate([middle - half, middle + half], axis=1),
-            label=rng.choice(len(CLUTTER_SHARE), count, p=CLUTTER_SHARE),
+            label=rng.choice(len(self._priors.clutter_share), count, p=self._priors.clutter_share),
             score=sigmoid(rng.normal(_CLUTTER_LOGIT, 0.8, count)),
         )
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.boxes import Boxes3D
-from scenes.classes import DETECTION_CLASSES, LABEL_OF_CLASS
+from scenes.city.class_priors import ClassPriors, class_priors
 from scenes.geometry import FloatArray, rotation_from_yaw
 from scenes.results import Results
 from scenes.scene import Frame, Scene, taxonomy_of
@@ -107,65 +107,21 @@ def simulate_detections(scenes: Sequence[Scene], noise: DetectorNoise | None = N
 
     Raises:
         ValueError: a frame has no annotations.
-        InputError: the scenes have other classes than nuScenes'.
+        InputError: the scenes have different classes.
     """
-    taxonomy_of(scenes).require_nuscenes("the simulated detector")
+    taxonomy = taxonomy_of(scenes)
     settings = noise or DetectorNoise()
     boxes: dict[str, Boxes3D] = {}
     for scene in scenes:
         detector = _SceneDetector(scene, settings, np.random.default_rng([seed, digest(scene.token)]))
         boxes.update((frame.token, detector.detect(frame)) for frame in scene.frames)
-    return Results(boxes)
+    return Results(boxes, taxonomy=taxonomy)
 
 
 def digest(token: str) -> int:
     """A token as a number to seed with."""
     return int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest(), "big")
 
-
-@dataclass(frozen=True)
-class _Prior:
-    """What a detector expects of a class.
-
-    Attributes:
-        size_wlh_m: typical size.
-        difficulty: added to the quality of its objects.
-        clutter: share of the false positives.
-        attributes: those that may be given; the first is usual.
-        confused_with: class that a duplicate may bear instead.
-    """
-
-    size_wlh_m: tuple[float, float, float]
-    difficulty: float
-    clutter: float
-    attributes: tuple[str, ...]
-    confused_with: str
-
-
-_VEHICLE: Final = ("vehicle.parked", "vehicle.moving", "vehicle.stopped")
-_CYCLE: Final = ("cycle.without_rider", "cycle.with_rider")
-_PERSON: Final = ("pedestrian.moving", "pedestrian.standing", "pedestrian.sitting_lying_down")
-_PRIORS: Final = {
-    "car": _Prior((1.95, 4.6, 1.7), 0.4, 0.30, _VEHICLE, "truck"),
-    "truck": _Prior((2.5, 6.9, 2.8), -0.1, 0.09, _VEHICLE, "car"),
-    "construction_vehicle": _Prior((2.7, 6.4, 3.2), -0.9, 0.04, _VEHICLE, "truck"),
-    "bus": _Prior((2.9, 11.0, 3.4), 0.1, 0.03, _VEHICLE, "truck"),
-    "trailer": _Prior((2.9, 12.0, 3.9), -0.6, 0.05, _VEHICLE, "truck"),
-    "barrier": _Prior((2.5, 0.5, 1.0), 0.1, 0.11, ("",), "traffic_cone"),
-    "motorcycle": _Prior((0.8, 2.1, 1.5), -0.2, 0.04, _CYCLE, "bicycle"),
-    "bicycle": _Prior((0.6, 1.7, 1.3), -0.2, 0.05, _CYCLE, "motorcycle"),
-    "pedestrian": _Prior((0.67, 0.73, 1.77), 0.1, 0.19, _PERSON, "pedestrian"),
-    "traffic_cone": _Prior((0.4, 0.4, 1.0), 0.2, 0.10, ("",), "barrier"),
-}
-_PRIOR_OF_LABEL: Final = tuple(_PRIORS[name] for name in DETECTION_CLASSES)
-_DIFFICULTY: Final = np.array([prior.difficulty for prior in _PRIOR_OF_LABEL])
-_CLUTTER: Final = np.array([prior.clutter for prior in _PRIOR_OF_LABEL])
-CLUTTER_SHARE: Final = _CLUTTER / _CLUTTER.sum()
-"""Of false positives, how many bear each class."""
-_TYPICAL_SIZE: Final = np.array([prior.size_wlh_m for prior in _PRIOR_OF_LABEL])
-CONFUSED_LABEL: Final = np.array([LABEL_OF_CLASS[prior.confused_with] for prior in _PRIOR_OF_LABEL])
-"""The class for which each is taken by mistake."""
-_PEDESTRIAN: Final = LABEL_OF_CLASS["pedestrian"]
 
 _FRESH_QUALITY_SPREAD: Final = 0.55
 _QUALITY_MEMORY: Final = 0.8
@@ -215,6 +171,7 @@ class _SceneDetector:
         self._index = {name: index for index, name in enumerate(names)}
         count = len(names)
         self._noise = noise
+        self._priors = class_priors(scene.taxonomy)
         self._rng = rng
         self._range_error = rng.normal(0.0, 1.0, count)
         self._quality = rng.normal(0.0, 1.0, count)
@@ -273,7 +230,7 @@ class _SceneDetector:
         fresh = _FRESH_QUALITY_SPREAD * self._rng.normal(0.0, 1.0, len(truth))
         quality: FloatArray = (
             noise.quality_at_ego
-            + _DIFFICULTY[truth.label]
+            + self._priors.difficulty[truth.label]
             - noise.quality_loss_per_m * distance
             - noise.occlusion_loss * hidden
             - noise.truncation_loss * ~_in_an_image(truth, frame)
@@ -314,7 +271,7 @@ class _SceneDetector:
         center = truth.center_m.copy()
         center[:, :2] = _along_ray(truth.center_m[:, :2], eye_m, np.maximum(stretch, 0.3), bearing)
         center[:, 2] += self._height_error_m[which] + rng.normal(0.0, 0.3 * noise.height_error_m, count)
-        spread = noise.yaw_error_rad * np.where(truth.label == _PEDESTRIAN, 4.0, 1.0)
+        spread = noise.yaw_error_rad * np.where(self._priors.is_person[truth.label], 4.0, 1.0)
         yaw = truth.yaw_rad + spread * rng.normal(0.0, 1.0, count) + np.pi * self._flipped[which]
         velocity = np.nan_to_num(truth.velocity_mps, nan=0.0)
         speed = np.linalg.norm(velocity, axis=1)
@@ -334,8 +291,10 @@ class _SceneDetector:
     def _attributes(self, truth: Boxes3D) -> NDArray[np.str_]:
         given = _attributes_of(truth)
         wrong = self._rng.random(len(truth)) < self._noise.attribute_error_probability
-        guessed = _guessed_attributes(truth.label, self._rng)
-        return np.where(wrong | (given == ""), guessed, given)
+        guessed = _guessed_attributes(truth.label, self._priors, self._rng)
+        possible = [self._priors.attributes[label] for label in truth.label.tolist()]
+        fits = np.array([name in names for name, names in zip(given.tolist(), possible, strict=True)], dtype=np.bool_)
+        return np.where(wrong | ~fits, guessed, given)
 
     def _duplicates(self, reported: Boxes3D, which: IntArray, eye_m: FloatArray) -> Boxes3D:
         """Second boxes of reported objects, farther or nearer along the ray, some under another class."""
@@ -355,7 +314,7 @@ class _SceneDetector:
         center = boxes.center_m.copy()
         center[:, :2] = _along_ray(center[:, :2], eye_m, np.maximum(stretch, 0.4), rng.normal(0.0, 0.008, len(index)))
         confused = self._duplicate_confused[index]
-        label = np.where(confused, CONFUSED_LABEL[boxes.label], boxes.label)
+        label = np.where(confused, self._priors.confused_label[boxes.label], boxes.label)
         query_id = self._duplicate_query[index]
         self._swap_with_objects(index)
         return boxes.replace(
@@ -363,7 +322,7 @@ class _SceneDetector:
             label=label,
             score=boxes.score * rng.uniform(0.15, 0.75, len(index)),
             query_id=query_id,
-            attribute=np.where(confused, _guessed_attributes(label, rng), _attributes_of(boxes)),
+            attribute=np.where(confused, _guessed_attributes(label, self._priors, rng), _attributes_of(boxes)),
         )
 
     def _swap_with_objects(self, index: IntArray) -> None:
@@ -391,7 +350,7 @@ class _SceneDetector:
         offset = distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         return _Clutter(
             position_m=frame.global_from_ego[:2, 3] + offset,
-            label=rng.choice(len(CLUTTER_SHARE), count, p=CLUTTER_SHARE),
+            label=rng.choice(len(self._priors.clutter_share), count, p=self._priors.clutter_share),
             logit=rng.normal(mean_logit, 0.8, count),
             query=self._new_queries(count),
             yaw_rad=rng.uniform(-np.pi, np.pi, count),
@@ -399,7 +358,7 @@ class _SceneDetector:
 
     def _clutter_boxes(self, clutter: _Clutter, frame: Frame) -> Boxes3D:
         rng, count = self._rng, len(clutter.label)
-        size = _TYPICAL_SIZE[clutter.label] * np.exp(rng.normal(0.0, 0.12, (count, 3)))
+        size = self._priors.size_wlh_m[clutter.label] * np.exp(rng.normal(0.0, 0.12, (count, 3)))
         height = frame.global_from_ego[2, 3] + 0.5 * size[:, 2] + rng.normal(0.0, 0.3, count)
         return Boxes3D(
             center_m=np.column_stack([clutter.position_m, height]),
@@ -409,7 +368,7 @@ class _SceneDetector:
             label=clutter.label,
             score=sigmoid(clutter.logit + rng.normal(0.0, 0.4, count)),
             query_id=clutter.query,
-            attribute=_guessed_attributes(clutter.label, rng),
+            attribute=_guessed_attributes(clutter.label, self._priors, rng),
         )
 
 
@@ -446,10 +405,10 @@ def _in_an_image(boxes: Boxes3D, frame: Frame) -> BoolArray:
     return inside
 
 
-def _guessed_attributes(label: IntArray, rng: np.random.Generator) -> NDArray[np.str_]:
+def _guessed_attributes(label: IntArray, priors: ClassPriors, rng: np.random.Generator) -> NDArray[np.str_]:
     """(N,) an attribute that fits each class."""
     shares = rng.random(len(label))
-    options = [_PRIOR_OF_LABEL[index].attributes for index in label.tolist()]
+    options = [priors.attributes[index] for index in label.tolist()]
     guessed = [names[int(share * len(names))] for names, share in zip(options, shares, strict=True)]
     return np.array(guessed, dtype=np.str_)
 

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.conversion.contents import Absent, Content, ImageFile, PointArray, PointFile
-from scenes.conversion.drive import LIDAR_CHANNEL, Drive, DriveFrame, Labels, Recording, Sensor, label_boxes
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    are_orientations,
+    label_boxes,
+)
 from scenes.conversion.feather import Columns, read_columns
 from scenes.conversion.key_frames import check_times
 from scenes.conversion.pose_track import PoseTrack
@@ -220,8 +229,7 @@ def poses_of_columns(columns: Columns, path: Path) -> FloatArray:
         InputError: a quaternion is far from unit length.
     """
     quaternions = np.column_stack([columns[name] for name in POSE_COLUMNS[:4]]).astype(np.float64)
-    norms = np.linalg.norm(quaternions, axis=1)
-    if (wrong := np.abs(norms - 1) > 0.01).any():
+    if (wrong := ~are_orientations(quaternions)).any():
         row = int(np.argmax(wrong))
         raise InputError(f"{path}, row {row}: no unit quaternion: {quaternions[row].tolist()}")
     return pose_matrices(np.column_stack([columns[name] for name in POSE_COLUMNS[4:]]), quaternions)

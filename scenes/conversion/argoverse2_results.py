@@ -15,6 +15,7 @@ import numpy as np
 
 from scenes.boxes import Boxes3D
 from scenes.conversion.argoverse2 import CATEGORIES, POSE_COLUMNS, SIZE_COLUMNS
+from scenes.conversion.drive import are_orientations
 from scenes.conversion.feather import Columns, read_columns, write_feather
 from scenes.conversion.found_boxes import Found, FrameBoxes, found_results, label_of_type, type_of_class
 from scenes.conversion.source_frames import SourceFrames
@@ -68,8 +69,7 @@ def _check(columns: Columns, path: Path) -> None:
         raise InputError(f"{path}, column timestamp_ns: no integers")
     if (wrong := np.column_stack([columns[name] for name in SIZE_COLUMNS]).min(axis=1, initial=1) <= 0).any():
         raise InputError(f"{path}, row {int(np.argmax(wrong))}: a box without length, width or height")
-    norms = np.linalg.norm(np.column_stack([columns[name] for name in POSE_COLUMNS[:4]]), axis=1)
-    if (wrong := np.abs(norms - 1) > 0.01).any():
+    if (wrong := ~are_orientations(np.column_stack([columns[name] for name in POSE_COLUMNS[:4]]))).any():
         raise InputError(f"{path}, row {int(np.argmax(wrong))}: no unit quaternion qw, qx, qy, qz")
 
 

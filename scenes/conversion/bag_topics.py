@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes.conversion.contents import PointArray
+from scenes.conversion.contents import PointArray, has_end
 from scenes.errors import InputError
 
 _COLORS: Final = {
@@ -94,14 +94,18 @@ class TopicMessages:
         """The decoded message of a number.
 
         Raises:
-            InputError: there is none, or the bag cannot be read.
+            InputError: there is none, or it or the bag cannot be read.
         """
         if self._messages is None or index < self._next:
             self._messages, self._next = self._read(), 0
         for number, read in self._messages:
             self._next = number + 1
             if number == index:
-                return read()
+                try:
+                    return read()
+                except Exception as error:  # what the readers of broken messages raise is their own
+                    reason = " ".join(str(error).split())
+                    raise InputError(f"{self.where}, message {index}: cannot be decoded: {reason}") from None
         raise InputError(f"{self.where}: no message {index}")
 
     def _read(self) -> Iterator[tuple[int, Any]]:
@@ -119,6 +123,9 @@ def image_pixels(message: Any, where: str) -> NDArray[np.uint8]:
     """
     data = np.asarray(message.data, dtype=np.uint8)
     if not hasattr(message, "encoding"):
+        packed = data.tobytes()
+        if not has_end(packed[:4], packed):
+            raise InputError(f"{where}: the image is cut off")
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
         if image is None:
             raise InputError(f"{where}: an image of format {message.format!r} that cannot be decoded")
@@ -140,19 +147,13 @@ def cloud_points(message: Any, where: str) -> PointArray:
     Raises:
         InputError: it has no x, y, z, or is cut off.
     """
-    order = ">" if message.is_bigendian else "<"
     fields = {field.name: field for field in message.fields}
     if missing := [name for name in "xyz" if name not in fields]:
         raise InputError(f"{where}: points without {missing[0]}")
-    names = [name for name in ("x", "y", "z", "intensity", "ring") if name in fields]
-    layout = np.dtype(
-        {
-            "names": names,
-            "formats": [order + _FIELD_TYPES[fields[name].datatype] for name in names],
-            "offsets": [fields[name].offset for name in names],
-            "itemsize": message.point_step,
-        }
-    )
+    try:
+        layout = _point_layout(message, fields)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{where}: fields that no point of {message.point_step} bytes has: {error}") from None
     data = np.asarray(message.data, dtype=np.uint8).tobytes()
     if len(data) < message.height * message.row_step or message.row_step < message.width * message.point_step:
         raise InputError(f"{where}: {len(data)} bytes are no {message.height}x{message.width} points")
@@ -164,3 +165,17 @@ def cloud_points(message: Any, where: str) -> PointArray:
             points[:, column] = table[name]
     finite: PointArray = points[np.isfinite(points[:, :3]).all(axis=1)]
     return finite
+
+
+def _point_layout(message: Any, fields: Mapping[str, Any]) -> np.dtype[Any]:
+    """How the numbers of a point lie in its bytes."""
+    order = ">" if message.is_bigendian else "<"
+    names = [name for name in ("x", "y", "z", "intensity", "ring") if name in fields]
+    return np.dtype(
+        {
+            "names": names,
+            "formats": [order + _FIELD_TYPES[fields[name].datatype] for name in names],
+            "offsets": [fields[name].offset for name in names],
+            "itemsize": message.point_step,
+        }
+    )

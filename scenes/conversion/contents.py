@@ -180,10 +180,19 @@ def check_end_of_image(path: Path) -> None:
     """
     with path.open("rb") as file:
         start = file.read(4)
-        end = next((end for begin, end in _ENDS.items() if start.startswith(begin)), None)
         file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-        if end and end not in file.read():
+        if not has_end(start, file.read()):
             raise InputError(f"{path}: the image is cut off")
+
+
+def has_end(start: bytes, tail: bytes) -> bool:
+    """Whether an image that begins like this ends as its format has it; images of other formats do.
+
+    Args:
+        start: the first bytes. tail: the last ones, `_TAIL_BYTES` of them where there are so many.
+    """
+    end = next((end for begin, end in _ENDS.items() if start.startswith(begin)), b"")
+    return end in tail
 
 
 def path_below(root: Path, name: str, where: str) -> Path:

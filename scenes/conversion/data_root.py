@@ -137,10 +137,12 @@ def _begin(work: Path, job: Mapping[str, Any]) -> None:
 
 def _convert_drive(job: _Job) -> None:
     """Write a drive's files and its part of the tables."""
-    drive = job.source.read(job.drive)
     where = f"{job.source.path}: {job.drive}"
     naming = Naming(job.source.version, job.source.format, job.source.categories, job.source.taxonomy)
-    tables, counts = write_drive(drive, naming, where, job.root, job.key_frames_hz, job.link)
+    # Absurd numbers are refused by name; that they overflow on the way there tells nobody anything.
+    with np.errstate(all="ignore"):
+        drive = job.source.read(job.drive)
+        tables, counts = write_drive(drive, naming, where, job.root, job.key_frames_hz, job.link)
     part = job.root / _PARTS / job.drive
     temporary = part.with_name(f"{part.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -15,7 +15,16 @@ import msgspec
 import numpy as np
 
 from scenes.conversion.contents import ImageFile, PointArray, PointFile, path_below
-from scenes.conversion.drive import LIDAR_CHANNEL, BoxColumns, Drive, DriveFrame, Labels, Recording, Sensor
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    BoxColumns,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    is_orientation,
+)
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray, invert_pose, pose_matrix
 from scenes.json_text import read_json
@@ -62,7 +71,7 @@ class _Pose(msgspec.Struct):
     def matrix(self, where: str) -> FloatArray:
         turn, place = self.rotation, self.translation
         quaternion = (turn.qw, turn.qx, turn.qy, turn.qz)
-        if abs(np.linalg.norm(quaternion) - 1) > 0.01:
+        if not is_orientation(quaternion):
             raise InputError(f"{where}: no unit quaternion: {quaternion}")
         return pose_matrix((place.x, place.y, place.z), quaternion)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from scenes.boxes import Boxes3D
 from scenes.classes import NO_CLASS
@@ -18,6 +18,9 @@ from scenes.taxonomy import Taxonomy
 
 LIDAR_CHANNEL = "LIDAR_TOP"
 """Channel of the lidar that gives a frame its pose and its points, whatever the source calls it."""
+
+_UNIT_TOLERANCE = 0.01
+"""How far a quaternion's norm may lie from 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,4 +229,17 @@ def label_boxes(
         track_id=np.array(track_id, dtype=np.str_),
         attribute=np.array([""] * count if attribute is None else attribute, dtype=np.str_),
     )
-    return boxes.transform(global_from_labels)
+    # Boxes without an orientation are none: they cannot be turned, and whoever writes them refuses them by name.
+    return boxes.transform(global_from_labels) if are_orientations(boxes.rotation).all() else boxes
+
+
+def is_orientation(rotation_wxyz: Sequence[float]) -> bool:
+    """Whether a quaternion is of unit length, but for what written digits leave out."""
+    return bool(are_orientations(np.array([rotation_wxyz], dtype=np.float64))[0])
+
+
+def are_orientations(rotation_wxyz: FloatArray) -> NDArray[np.bool_]:
+    """(N,) whether (N, 4) quaternions are of unit length, but for what written digits leave out."""
+    norms = np.linalg.norm(rotation_wxyz, axis=1)
+    unit: NDArray[np.bool_] = np.abs(norms - 1) < _UNIT_TOLERANCE
+    return unit

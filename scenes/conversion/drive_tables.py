@@ -20,7 +20,16 @@ from scipy.spatial.transform import Rotation
 
 from scenes.boxes import Boxes3D
 from scenes.conversion.contents import PointArray, PointCloud, write_points
-from scenes.conversion.drive import LIDAR_CHANNEL, Drive, DriveFrame, Labels, Recording, Sensor, category_of_type
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    are_orientations,
+    category_of_type,
+)
 from scenes.conversion.key_frames import check_times, choose_key_frames, recordings_of_key_frames
 from scenes.conversion.points_in_boxes import count_points
 from scenes.errors import InputError, shown
@@ -40,6 +49,7 @@ POINTS_WITHOUT_CLOUD: Final = 1
 
 _LONGEST_NAME: Final = 100
 _FARTHEST_M: Final = 1e9
+_MOST_POINTS: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,9 @@ class _DriveWriter:
         _check_name(drive.name, f"{where}: the drive's name")
         for sensor in drive.sensors:
             _check_name(sensor.channel, f"{where}: the channel")
+            _check_numbers(sensor.ego_from_sensor, f"{where}: {sensor.channel}: the mounting")
+            if sensor.intrinsic is not None:
+                _check_numbers(sensor.intrinsic, f"{where}: {sensor.channel}: the lens")
         channels = Counter(sensor.channel for sensor in drive.sensors)
         if twice := [channel for channel, count in channels.items() if count > 1]:
             raise InputError(f"{where}: {twice[0]} is the channel of two sensors")
@@ -127,7 +140,8 @@ class _DriveWriter:
         chosen = choose_key_frames(frame_times, key_frames_hz)
         frames = [drive.frames[index] for index in chosen.tolist()]
         tables: Tables = {name: [] for name in TABLES}
-        tables["attribute"], tables["visibility"] = attribute_rows(self._naming.version), visibility_rows()
+        tables["attribute"] = attribute_rows(self._naming.version, self._naming.taxonomy.attributes)
+        tables["visibility"] = visibility_rows()
         tables["sample"] = self._samples(frames)
         tables["scene"], tables["log"] = [self._scene(frames)], [self._log(frames)]
         points = self._write_sensors(frames, tables)
@@ -205,6 +219,8 @@ class _DriveWriter:
             tables["calibrated_sensor"].append(self._calibration_row(sensor))
             nearest = np.abs(times_us[:, None] - key_us).argmin(axis=1) if len(times_us) else np.zeros(0, np.int64)
             rows = []
+            for recording in sensor.recordings:
+                _check_numbers(recording.global_from_ego, f"{self._where}: {sensor.channel}: the pose of the vehicle")
             poses = _poses_columns([recording.global_from_ego for recording in sensor.recordings])
             for index, recording in enumerate(sensor.recordings):
                 key_frame = key_frame_of.get(index)
@@ -310,12 +326,15 @@ class _DriveWriter:
         where = f"{self._where}: frame {frame.name}"
         numbers = np.column_stack([boxes.center_m, boxes.size_wlh_m, boxes.rotation])
         bad = ~(np.abs(numbers) < _FARTHEST_M).all(axis=1) | (boxes.size_wlh_m <= 0).any(axis=1)
-        bad |= ~boxes.rotation.any(axis=1)
+        bad |= ~are_orientations(boxes.rotation)
         identities = _identities(boxes)
         if bad.any():
             index = int(np.argmax(bad))
             numbers_shown = shown(numbers[index].round(3).tolist())
             raise InputError(f"{where}, object {shown(identities[index])}: no box: {numbers_shown}")
+        for identity, points in zip(identities, labels.num_lidar_pts or (), strict=False):
+            if not 0 <= points <= _MOST_POINTS:
+                raise InputError(f"{where}, object {shown(identity)}: {points} are no number of points")
         counts = Counter(identities)
         if len(counts) < len(identities):
             raise InputError(f"{where}: object {shown(max(counts, key=lambda name: counts[name]))} is there twice")
@@ -385,6 +404,12 @@ def _check_name(name: str, what: str) -> None:
     """Names become parts of paths: of a folder that was passed on, they must not lead anywhere else."""
     if not re.fullmatch(r"[\w][\w.+@=-]*", name, re.ASCII) or len(name) > _LONGEST_NAME:
         raise InputError(f"{what} {shown(name)} cannot be a file's name (letters, digits and . _ + @ = - are taken)")
+
+
+def _check_numbers(matrix: FloatArray, what: str) -> None:
+    """What a matrix holds must be something that tables can hold."""
+    if not (np.abs(matrix) < _FARTHEST_M).all():
+        raise InputError(f"{what} holds what is no number, or is too large: {matrix.tolist()}")
 
 
 def _pose_columns(pose: FloatArray) -> Row:

@@ -38,7 +38,10 @@ def read_columns(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) 
     wanted = (*numbers, *texts)
     if missing := [name for name in wanted if name not in table.column_names]:
         raise InputError(f"{path}: no column {missing[0]} (it has {', '.join(table.column_names)})")
-    columns = {name: table.column(name).to_numpy() for name in wanted}
+    try:
+        columns = {name: table.column(name).to_numpy() for name in wanted}
+    except (pyarrow.ArrowException, ValueError) as error:
+        raise InputError(f"{path}: a column that cannot be read ({error})") from None
     for name in numbers:
         columns[name] = _numbers(columns[name], f"{path}, column {name}")
     for name in texts:

@@ -18,10 +18,19 @@ import yaml
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from scenes.classes import ATTRIBUTES, CLASS_OF_CATEGORY
+from scenes.classes import CLASS_OF_CATEGORY
 from scenes.conversion.clock import Unit, time_in_exif, time_in_name, timestamp_us
 from scenes.conversion.contents import Content, DecodedImage, ImageFile, PointFile, path_below
-from scenes.conversion.drive import LIDAR_CHANNEL, BoxColumns, Drive, DriveFrame, Labels, Recording, Sensor
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    BoxColumns,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    is_orientation,
+)
 from scenes.conversion.key_frames import check_times, nearest_indices
 from scenes.conversion.lens import COEFFICIENTS, DistortionModel, Lens
 from scenes.conversion.point_files import SUFFIXES as POINT_SUFFIXES
@@ -150,14 +159,15 @@ class FolderSource:
 
     def read(self, name: str) -> Drive:
         root = self.path if (self.path / CALIBRATION).is_file() else self.path / name
-        return _RecordingReader(root, name, self.categories).drive()
+        return _RecordingReader(root, name, self.categories, self.taxonomy.attributes).drive()
 
 
 class _RecordingReader:
-    def __init__(self, root: Path, name: str, categories: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, name: str, categories: Mapping[str, str], attributes: Sequence[str]) -> None:
         self._root = root
         self._name = name
         self._categories = categories
+        self._attributes = attributes
         self._path = root / CALIBRATION
         self._settings = _read_calibration(self._path)
         self._unit = self._settings.time_unit
@@ -187,7 +197,7 @@ class _RecordingReader:
         for record in read_records(path, ("time", *_POSE_COLUMNS)):
             times.append(timestamp_us(record.text("time"), self._unit, f"{record.where}, time"))
             numbers = [record.number(name) for name in _POSE_COLUMNS]
-            if abs(np.linalg.norm(numbers[3:]) - 1) > 0.01:
+            if not is_orientation(numbers[3:]):
                 raise InputError(f"{record.where}: no unit quaternion qw, qx, qy, qz: {numbers[3:]}")
             poses.append(pose_matrix(numbers[:3], numbers[3:]))
         if not times:
@@ -296,8 +306,8 @@ class _RecordingReader:
             if type_ not in self._categories:
                 raise InputError(f"{record.where}, class: {unknown_name(type_, list(self._categories))}")
             attribute = record.text("attribute")
-            if attribute not in ("", *ATTRIBUTES):
-                raise InputError(f"{record.where}, attribute: {unknown_name(attribute, ATTRIBUTES)}")
+            if attribute not in ("", *self._attributes):
+                raise InputError(f"{record.where}, attribute: {unknown_name(attribute, self._attributes)}")
             size = [record.number(name) for name in ("width", "length", "height")]
             if min(size) <= 0:
                 raise InputError(f"{record.where}: a box of width, length, height {size}")
@@ -351,7 +361,7 @@ def _mounting(settings: _Mounted, axes: FloatArray, where: str) -> FloatArray:
         return pose
     if any(angles):
         raise InputError(f"{where}: both a rotation and angles")
-    if abs(np.linalg.norm(settings.rotation) - 1) > 0.01:
+    if not is_orientation(settings.rotation):
         raise InputError(f"{where}: no unit quaternion w, x, y, z: {list(settings.rotation)}")
     return pose_matrix(settings.translation, settings.rotation)
 

@@ -20,6 +20,7 @@ _SOURCES: Final = {
     "rosbag": ("scenes.conversion.rosbag", "RosbagSource"),
     "mcap": ("scenes.conversion.rosbag", "RosbagSource"),
     "argoverse2": ("scenes.conversion.argoverse2", "Argoverse2Source"),
+    "py123d": ("scenes.conversion.py123d_logs", "Py123dSource"),
 }
 """Module and class; imported when they are asked for, since some need extras."""
 

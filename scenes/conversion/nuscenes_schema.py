@@ -16,9 +16,17 @@ from typing import Final, Literal, TypeVar
 import msgspec
 import numpy as np
 
-from scenes.classes import ATTRIBUTES, CLASS_OF_CATEGORY
-from scenes.conversion.contents import Absent, Content, PlainFile, PointFile, path_below
-from scenes.conversion.drive import LIDAR_CHANNEL, BoxColumns, Drive, DriveFrame, Labels, Recording, Sensor
+from scenes.conversion.contents import Absent, Content, ImageFile, PlainFile, PointFile, path_below
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    BoxColumns,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    is_orientation,
+)
 from scenes.conversion.drive_tables import POINTS_WITHOUT_CLOUD
 from scenes.conversion.folder import CATEGORIES as CATEGORY_OF_CLASS
 from scenes.conversion.point_files import read_point_file
@@ -154,7 +162,8 @@ class NuscenesSchemaSource:
     @property
     def categories(self) -> Mapping[str, str]:
         """Every category of the source by nuScenes' name, or its own."""
-        names = [row.name for folder in self._folders for row in _tables(folder).read("category", _NamedRow).values()]
+        tables = (_tables(folder, self.taxonomy) for folder in self._folders)
+        names = [row.name for one in tables for row in one.read("category", _NamedRow).values()]
         return {name: CATEGORIES.get(name, name) for name in names}
 
     @property
@@ -176,7 +185,7 @@ class NuscenesSchemaSource:
         """Folder of tables and token of each scene, by name."""
         places: dict[str, tuple[Path, str]] = {}
         for folder in self._folders:
-            for row in _tables(folder).read("scene", _SceneRow).values():
+            for row in _tables(folder, self.taxonomy).read("scene", _SceneRow).values():
                 if row.name in places:
                     raise InputError(f"{folder / 'scene.json'}: {shown(row.name)} is the name of two scenes")
                 places[row.name] = (folder, row.token)
@@ -184,18 +193,19 @@ class NuscenesSchemaSource:
 
     def read(self, name: str) -> Drive:
         folder, token = self._places[name]
-        return _tables(folder).drive(token)
+        return _tables(folder, self.taxonomy).drive(token)
 
 
 @lru_cache(maxsize=2)
-def _tables(folder: Path) -> _Tables:
+def _tables(folder: Path, taxonomy: Taxonomy) -> _Tables:
     """The tables of a folder: many scenes share them, and each is converted on its own."""
-    return _Tables(folder)
+    return _Tables(folder, taxonomy)
 
 
 class _Tables:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, taxonomy: Taxonomy) -> None:
         self._folder = folder
+        self._taxonomy = taxonomy
 
     def read(self, name: str, kind: type[_RowT], optional: bool = False) -> dict[str, _RowT]:
         """The rows of a table by token."""
@@ -272,10 +282,11 @@ class _Tables:
 
     @cached_property
     def _attribute_of_token(self) -> dict[str, str]:
-        """nuScenes' attribute of each; "" where it has none."""
+        """The attribute of each, nuScenes' or the classes' own; "" where there is none."""
         names = {token: row.name for token, row in self.read("attribute", _NamedRow, optional=True).items()}
         mapped = {token: _LYFT_ACTIONS.get(name, name.replace("_state.", ".")) for token, name in names.items()}
-        return {token: name if name in ATTRIBUTES else "" for token, name in mapped.items()}
+        known = self._taxonomy.attributes
+        return {token: name if name in known else "" for token, name in mapped.items()}
 
     @cached_property
     def _level_of_token(self) -> dict[str, int]:
@@ -343,7 +354,7 @@ class _Tables:
         return Sensor(channel, kind, mounting, recordings, intrinsic, size_px if all(size_px) else None)  # type: ignore[arg-type]
 
     def _pose(self, row: _PoseRow, table: str) -> FloatArray:
-        if abs(np.linalg.norm(row.rotation) - 1) > 0.01:
+        if not is_orientation(row.rotation):
             raise InputError(f"{self._folder / table}.json: row {shown(row.token)}: no unit quaternion")
         return pose_matrix(row.translation, row.rotation)
 
@@ -354,6 +365,8 @@ class _Tables:
         path = next((path for path in paths if path.is_file()), None)
         if path is None:
             return Absent(".pcd.bin" if modality == "lidar" else Path(row.filename).suffix or ".jpg")
+        if modality == "camera":
+            return ImageFile(path, (row.width, row.height) if row.width and row.height else None)
         return PointFile(path, read_point_file) if path.suffix == ".pcd" and modality == "lidar" else PlainFile(path)
 
     def _labels(self, sample_token: str) -> Labels | None:
@@ -377,8 +390,12 @@ class _Tables:
         return Labels(columns.boxes(np.eye(4)), types, visibility, num_lidar_pts=[count or 0 for count in counts])
 
     def _attribute(self, row: _AnnotationRow, category: str) -> str:
-        """The first attribute that nuScenes has for such a class."""
-        class_ = CLASS_OF_CATEGORY.get(category, "")
-        kind = {"pedestrian": "pedestrian.", "bicycle": "cycle.", "motorcycle": "cycle."}.get(class_, "vehicle.")
-        names = [self._attribute_of_token.get(token, "") for token in row.attribute_tokens]
-        return next((name for name in names if class_ and name.startswith(kind)), "")
+        """The first attribute that its class can have, here or in nuScenes."""
+        possible = {*_attributes_of(category, self._taxonomy), *_attributes_of(category, NUSCENES)}
+        names = (self._attribute_of_token.get(token, "") for token in row.attribute_tokens)
+        return next((name for name in names if name in possible), "")
+
+
+def _attributes_of(category: str, taxonomy: Taxonomy) -> Sequence[str]:
+    label = taxonomy.label_of_category(category)
+    return taxonomy.classes[label].attributes if label >= 0 else ()

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.conversion.contents import ImageFile, PointArray, PointFile
-from scenes.conversion.drive import LIDAR_CHANNEL, Drive, DriveFrame, Labels, Recording, Sensor, label_boxes
+from scenes.conversion.drive import (
+    LIDAR_CHANNEL,
+    Drive,
+    DriveFrame,
+    Labels,
+    Recording,
+    Sensor,
+    is_orientation,
+    label_boxes,
+)
 from scenes.conversion.safe_pickle import frame_columns, read_pickle
 from scenes.errors import InputError
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, rotation_from_yaw
@@ -84,7 +93,7 @@ class _Pose(msgspec.Struct):
     def matrix(self, where: str) -> FloatArray:
         turn = self.heading
         quaternion = (turn.w, turn.x, turn.y, turn.z)
-        if abs(np.linalg.norm(quaternion) - 1) > 0.01:
+        if not is_orientation(quaternion):
             raise InputError(f"{where}: no unit quaternion: {quaternion}")
         return pose_matrix((self.position.x, self.position.y, self.position.z), quaternion)
 
@@ -129,16 +138,22 @@ class _SequenceReader:
         self._ego_poses = [pose @ invert_pose(_EGO_FROM_LIDAR_POSE) for pose in lidar_poses]
 
     def drive(self) -> Drive:
-        frames = [DriveFrame(time, f"{index:02d}", self._labels(index)) for index, time in enumerate(self._times_us)]
+        cuboids = self._root / "annotations" / "cuboids"
+        files = _frame_files(cuboids, len(self._times_us), (".pkl.gz", ".pkl")) if cuboids.is_dir() else None
+        frames = [
+            DriveFrame(time, f"{index:02d}", _labels(files[index]) if files else None)
+            for index, time in enumerate(self._times_us)
+        ]
         return Drive(
             self._name, [self._lidar(), *self._cameras()], frames, f"PandaSet sequence {self._name}", "california"
         )
 
     def _lidar(self) -> Sensor:
-        recordings = []
-        for index, (time, pose) in enumerate(zip(self._times_us, self._ego_poses, strict=True)):
-            path = _frame_file(self._root / "lidar", index, (".pkl.gz", ".pkl"))
-            recordings.append(Recording(time, pose, PointFile(path, _SweepReader(invert_pose(pose)))))
+        paths = _frame_files(self._root / "lidar", len(self._times_us), (".pkl.gz", ".pkl"))
+        recordings = [
+            Recording(time, pose, PointFile(path, _SweepReader(invert_pose(pose))))
+            for time, pose, path in zip(self._times_us, self._ego_poses, paths, strict=True)
+        ]
         return Sensor(LIDAR_CHANNEL, "lidar", np.eye(4), recordings)
 
     def _cameras(self) -> list[Sensor]:
@@ -155,7 +170,7 @@ class _SequenceReader:
         # The mounting is not in the data. With the first frame's for all, the ego pose at each exposure follows from
         # the camera's pose, which is.
         ego_from_camera = invert_pose(self._ego_poses[0]) @ poses[0]
-        paths = [_frame_file(folder, index, (".jpg",)) for index in range(len(times_us))]
+        paths = _frame_files(folder, len(times_us), (".jpg",))
         size_px = image_size_px(paths[0])
         recordings = [
             Recording(time, pose @ invert_pose(ego_from_camera), ImageFile(path, size_px))
@@ -164,27 +179,25 @@ class _SequenceReader:
         intrinsic = np.array([[lens.fx, 0.0, lens.cx], [0.0, lens.fy, lens.cy], [0.0, 0.0, 1.0]])
         return Sensor(folder.name, "camera", ego_from_camera, recordings, intrinsic, size_px)
 
-    def _labels(self, index: int) -> Labels | None:
-        folder = self._root / "annotations" / "cuboids"
-        if not folder.is_dir():
-            return None
-        path = _frame_file(folder, index, (".pkl.gz", ".pkl"))
-        columns = frame_columns(read_pickle(path), path)
-        needed = ("uuid", "label", *_CUBOID_NUMBERS)
-        if missing := [name for name in needed if name not in columns]:
-            raise InputError(f"{path}: no column {missing[0]}")
-        numbers = {name: _finite(columns[name], f"{path}, column {name}") for name in _CUBOID_NUMBERS}
-        kept = np.flatnonzero(_labelled_once(columns))
-        boxes = label_boxes(
-            np.column_stack([numbers[f"position.{axis}"] for axis in "xyz"])[kept],
-            np.column_stack([numbers[f"dimensions.{axis}"] for axis in "xyz"])[kept],
-            # Theirs is the angle of a box whose length lies along y.
-            rotation_from_yaw(numbers["yaw"][kept] + 0.5 * np.pi),
-            [str(value) for value in columns["uuid"][kept]],
-            [_attribute(columns, row) for row in kept.tolist()],
-            np.eye(4),
-        )
-        return Labels(boxes, [str(value) for value in columns["label"][kept]])
+
+def _labels(path: Path) -> Labels:
+    """The cuboids of a frame."""
+    columns = frame_columns(read_pickle(path), path)
+    needed = ("uuid", "label", *_CUBOID_NUMBERS)
+    if missing := [name for name in needed if name not in columns]:
+        raise InputError(f"{path}: no column {missing[0]}")
+    numbers = {name: _finite(columns[name], f"{path}, column {name}") for name in _CUBOID_NUMBERS}
+    kept = np.flatnonzero(_labelled_once(columns))
+    boxes = label_boxes(
+        np.column_stack([numbers[f"position.{axis}"] for axis in "xyz"])[kept],
+        np.column_stack([numbers[f"dimensions.{axis}"] for axis in "xyz"])[kept],
+        # Theirs is the angle of a box whose length lies along y.
+        rotation_from_yaw(numbers["yaw"][kept] + 0.5 * np.pi),
+        [str(value) for value in columns["uuid"][kept]],
+        [_attribute(columns, row) for row in kept.tolist()],
+        np.eye(4),
+    )
+    return Labels(boxes, [str(value) for value in columns["label"][kept]])
 
 
 def _labelled_once(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
@@ -247,13 +260,23 @@ def _decoded(path: Path, kind: Any) -> Any:
         raise InputError(f"{path}: {error}") from None
 
 
-def _frame_file(folder: Path, index: int, suffixes: Sequence[str]) -> Path:
-    """The file of a frame, which is named by its number."""
-    paths = [folder / f"{index:02d}{suffix}" for suffix in suffixes]
-    found = next((path for path in paths if path.is_file()), None)
-    if found is None:
-        raise InputError(f"{paths[0]}: missing, one of the frames of timestamps.json")
-    return found
+def _frame_files(folder: Path, frames: int, suffixes: Sequence[str]) -> list[Path]:
+    """The file of each frame, which is named by its number.
+
+    Raises:
+        InputError: a frame has no file, or a file no frame.
+    """
+    found = {path.name: path for path in sorted(folder.glob("[!.]*")) if path.name.endswith(tuple(suffixes))}
+    files = []
+    for index in range(frames):
+        names = [f"{index:02d}{suffix}" for suffix in suffixes]
+        of_frame = [found.pop(name) for name in names if name in found]
+        if not of_frame:
+            raise InputError(f"{folder / names[0]}: missing, one of the frames of timestamps.json")
+        files.append(of_frame[0])
+    if found:
+        raise InputError(f"{next(iter(found.values()))}: of no frame; timestamps.json has {frames}")
+    return files
 
 
 def _finite(values: NDArray[Any], where: str) -> FloatArray:

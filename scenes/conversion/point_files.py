@@ -39,8 +39,9 @@ def read_point_file(path: Path, fields: int = 5) -> PointArray:
             values = _read_floats(path, fields)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path}: no points: {error}") from None
+    except Exception as error:  # numpy reads the header of a broken file by Python's tokenizer, which raises its own
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: no points: {reason}") from None
     if values.ndim != 2 or values.shape[1] < 3 or values.dtype.kind not in "iuf":
         raise InputError(f"{path}: no array of points with x, y, z: shape {values.shape}, {values.dtype}")
     points = np.zeros((len(values), 5), dtype=np.float32)

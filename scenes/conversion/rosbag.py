@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from scenes.conversion.bag_topics import TopicMessages, cloud_points, header_of, image_pixels, open_bag
 from scenes.conversion.contents import DecodedImage, PointArray, PointCloud
-from scenes.conversion.drive import LIDAR_CHANNEL, Drive, DriveFrame, Recording, Sensor
+from scenes.conversion.drive import LIDAR_CHANNEL, Drive, DriveFrame, Recording, Sensor, is_orientation
 from scenes.conversion.lens import COEFFICIENTS, DistortionModel, Lens
 from scenes.conversion.transform_tree import TransformTree
 from scenes.errors import InputError
@@ -141,7 +141,7 @@ class _BagReader:
 
     def _pose(self, place: Any, turn: Any, what: str) -> FloatArray:
         quaternion = (turn.w, turn.x, turn.y, turn.z)
-        if not abs(np.linalg.norm(quaternion) - 1) < 0.01:
+        if not is_orientation(quaternion):
             raise InputError(f"{self._path}: {what}: no unit quaternion: {quaternion}")
         return pose_matrix((place.x, place.y, place.z), quaternion)
 

@@ -117,6 +117,10 @@ def test_a_class_with_a_parent_counts_as_it(tmp_path: Path) -> None:
         ([{**PERSON, "categories": []}], ": class 0 'person', key categories: expected at least one"),
         ([{**PERSON, "categories": "worker"}], ": class 0 'person', key categories: expected a list of names"),
         ([{**PERSON, "attributes": ["vehicle.movin"]}], ": class 0 'person', key attributes: 'vehicle.movin' is none"),
+        (
+            [{**PERSON, "attributes": ["on fire"]}],
+            ": class 0 'person', key attributes: expected letters, digits and _ . -",
+        ),
         ([{**PERSON, "size_wlh_m": [1, 2]}], ": class 0 'person', key size_wlh_m: expected width, length and height"),
         ([{**PERSON, "size_wlh_m": [1, 2, -1]}], ": class 0 'person', key size_wlh_m: expected width"),
         ([{**PERSON, "color": "red"}], ": class 0 'person', key color: expected #rrggbb, got 'red'"),
@@ -210,6 +214,26 @@ def test_classes_that_a_user_names(tmp_path: Path) -> None:
         taxonomy.labels(["forklit"])
 
 
+def test_attributes_of_one_s_own_are_those_of_result_files(tmp_path: Path) -> None:
+    taxonomy = read_classes(written(tmp_path, [PERSON, {**PALLET, "attributes": ["pallet.laden", "pallet.empty"]}]))
+    assert taxonomy.attributes == (*NUSCENES.attributes, "pallet.laden", "pallet.empty")
+    boxes = Boxes3D(
+        center_m=np.zeros((1, 3)),
+        size_wlh_m=np.ones((1, 3)),
+        rotation=np.array([[1.0, 0, 0, 0]]),
+        velocity_mps=np.zeros((1, 2)),
+        label=np.array([1]),
+        score=np.ones(1),
+        attribute=np.array(["pallet.laden"]),
+    )
+    path = tmp_path / "boxes.json"
+    write_detections(path, Results({"frame": boxes}, taxonomy=taxonomy))
+    assert read_detections(path, taxonomy).boxes["frame"].attribute.tolist() == ["pallet.laden"]
+    path.write_text(path.read_text().replace("pallet.laden", "pallet.lost"))
+    with pytest.raises(InputError, match=r"box 0, key attribute_name: unknown attribute .pallet\.lost."):
+        read_detections(path, taxonomy)
+
+
 @pytest.mark.parametrize(("name", "count"), [("kitti", 8), ("argoverse2", 26), ("truckscenes", 12)])
 def test_files_that_ship(name: str, count: int) -> None:
     taxonomy = read_classes(CONFIGS / f"{name}.json")
@@ -226,3 +250,13 @@ def test_the_shipped_classes_are_all_of_their_data_sets() -> None:
     assert all(class_.categories == (f"argoverse2.{class_.name}",) for class_ in argoverse2.classes)
     truckscenes = read_classes(CONFIGS / "truckscenes.json")
     assert {class_.range_m for class_ in truckscenes.classes} == {75.0, 150.0}
+
+
+def test_trucks_are_judged_as_by_their_kit() -> None:
+    """Which errors are left out: truckscenes-devkit 1.2.0, `eval/detection/algo.py` and `evaluate.py`."""
+    classes = read_classes(CONFIGS / "truckscenes.json").classes
+    assert {one.name for one in classes if one.thin} == {"barrier", "traffic_sign"}
+    assert {one.name for one in classes if one.round} == {"traffic_cone"}
+    assert {one.name for one in classes if one.static} == {"barrier", "traffic_cone", "traffic_sign"}
+    assert {one.name for one in classes if not one.attributes} == {"animal", "barrier", "traffic_cone"}
+    assert {one.name for one in classes if one.range_m == 150.0} == {"car", "truck", "bus", "trailer", "other_vehicle"}

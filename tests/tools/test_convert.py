@@ -198,15 +198,23 @@ def roadside(tmp_path: Path) -> Path:
     return source
 
 
-def test_one_camera_at_20_hz_without_lidar_and_ego(run: Run, roadside: Path, tmp_path: Path) -> None:
-    code, said, complaint = run("convert_data.py", "folder", roadside, tmp_path / "root")
+FAR = [{"name": "car", "range_m": 160}, {"name": "pedestrian", "range_m": 150}]
+
+
+@pytest.mark.parametrize("classes", [None, FAR], ids=["nuscenes", "to 150 m"])
+def test_one_camera_at_20_hz_without_lidar_and_ego(
+    run: Run, roadside: Path, tmp_path: Path, classes: list[dict[str, object]] | None
+) -> None:
+    (tmp_path / "classes.json").write_text(json.dumps(classes))
+    options = ["--classes", tmp_path / "classes.json"] if classes else []
+    code, said, complaint = run("convert_data.py", "folder", roadside, tmp_path / "root", *options)
     assert (code, complaint) == (0, "") and said.startswith("1 drives, 41 key frames, 82 boxes of 2 objects, 41 files")
     root = ["--dataroot", tmp_path / "root", "--version", "v1.0-folder", "--split", "all"]
     (scene,) = read_scenes(tmp_path / "root", "v1.0-folder", "all")
     speed = scene.frames[20].annotations.boxes.velocity_mps
     assert np.allclose(speed, [[30.0, 0.0], [0.0, 0.0]], atol=1e-6)
     found = {frame.token: frame.annotations.boxes.replace(track_id=None) for frame in scene.frames}
-    write_detections(tmp_path / "dets.json", Results(found))
+    write_detections(tmp_path / "dets.json", Results(found, taxonomy=scene.taxonomy))
     for command in (
         ["track.py", tmp_path / "dets.json", *root, "--workers", 1, "--out", tmp_path / "tracks.json"],
         ["evaluate.py", "tracking", tmp_path / "tracks.json", *root, "--out", tmp_path / "metrics"],
@@ -216,12 +224,15 @@ def test_one_camera_at_20_hz_without_lidar_and_ego(run: Run, roadside: Path, tmp
     ):
         code, _, complaint = run(*command)
         assert code == 0, complaint
-    tracks = read_tracks(tmp_path / "tracks.json").boxes
+    tracks = read_tracks(tmp_path / "tracks.json", scene.taxonomy).boxes
     cars = [boxes.select(boxes.label == 0) for boxes in tracks.values()]
     assert {identity for boxes in cars for identity in boxes.track_id.tolist()} == {cars[-1].track_id[0]}
     assert cars[-1].center_m[0, 0] == pytest.approx(150.0, abs=1.0)
     summary = json.loads((tmp_path / "metrics" / "metrics_summary.json").read_text())
     assert summary["label_metrics"]["amota"]["pedestrian"] > 0.9
+    # Where nuScenes looks 50 m far nothing is to be found.
+    judged = summary["label_metrics"]["gt"]["car"], summary["label_metrics"]["amota"]["car"]
+    assert (judged[0] == 41 and judged[1] > 0.9) if classes else math.isnan(judged[0])
     assert (tmp_path / "pages" / "roadside.html").is_file()
     mot = np.loadtxt(tmp_path / "mot" / "roadside_post.txt", delimiter=",")
     assert set(mot[:, 1]) == {1, 2} and mot[:, 0].max() == 41

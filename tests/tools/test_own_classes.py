@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from scenes import InputError, Results, Scene, read_scenes, read_taxonomy, read_tracks, write_detections
+from scenes import Boxes3D, InputError, Results, Scene, read_scenes, read_taxonomy, read_tracks, write_detections
+from scenes.city.simulated_camera_detector import simulate_camera_boxes
 from scenes.city.simulated_detector import simulate_detections
 from scenes.conversion.formats import open_source
 
@@ -153,11 +154,40 @@ def test_bad_classes_leave_nothing(run: Run, recording: Path, classes: Path, tmp
     assert not (tmp_path / "root").exists()
 
 
-def test_what_does_not_follow_refuses(run: Run, recording: Path, classes: Path, tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    assert run("convert_data.py", "folder", recording, root, "--classes", classes)[0] == 0
-    with pytest.raises(InputError, match="the simulated detector knows nuScenes' ten classes only"):
-        simulate_detections(read_scenes(root, "v1.0-folder"))
+def test_a_city_of_one_s_own_classes(run: Run, tmp_path: Path) -> None:
+    """The city, its two simulated detectors, tracking with both, evaluation and doctor; the devkit's engine refuses."""
+    road = [f"vehicle.{name}" for name in ("car", "truck", "bus.rigid", "bus.bendy", "trailer", "construction")]
+    people = ["human.pedestrian.adult", "human.pedestrian.child", "human.pedestrian.construction_worker"]
+    entries = [
+        {"name": "vehicle", "range_m": 50, "categories": road, "attributes": ["vehicle.moving", "vehicle.parked"]},
+        {"name": "person", "range_m": 50, "categories": people, "max_speed_mps": 3},
+        {"name": "unicorn", "range_m": 50},
+    ]
+    (tmp_path / "classes.json").write_text(json.dumps(entries))
+    made = ["--train-scenes", 0, "--val-scenes", 1, "--frames", 8, "--mix", "balanced", "--no-images", "--workers", 1]
+    code, _, complaint = run("make_city.py", tmp_path / "city", *made, "--classes", tmp_path / "none.json")
+    assert code == 2 and "none.json" in complaint and not (tmp_path / "city").exists()
+    assert run("make_city.py", tmp_path / "city", *made, "--classes", tmp_path / "classes.json")[0] == 0
+    scenes = read_scenes(tmp_path / "city", "v1.0-city", "city_val")
+    assert scenes[0].taxonomy.names == ("vehicle", "person", "unicorn")
+    found = simulate_detections(scenes)
+    assert found.taxonomy == scenes[0].taxonomy
+    boxes = Boxes3D.concatenate(list(found.boxes.values()))
+    assert set(boxes.label.tolist()) == {0, 1}
+    assert set(boxes.attribute[boxes.label == 0].tolist()) == {"vehicle.moving", "vehicle.parked"}
+    assert set(boxes.attribute[boxes.label == 1].tolist()) == {""}
+    of_cameras = simulate_camera_boxes(scenes)
+    seen = {label for cameras in of_cameras.values() for one in cameras.values() for label in one.label.tolist()}
+    assert seen == {0, 1}
+    write_detections(tmp_path / "boxes.json", found)
+    where = ["--dataroot", tmp_path / "city", "--version", "v1.0-city", "--split", "city_val"]
+    assert run("track.py", tmp_path / "boxes.json", *where, "--workers", 1, "--out", tmp_path / "tracks.json")[0] == 0
+    assert run("evaluate.py", "tracking", tmp_path / "tracks.json", *where, "--out", tmp_path / "metrics")[0] == 0
+    assert summary_of(tmp_path / "metrics")["label_metrics"]["recall"]["vehicle"] > 0.4
+    assert run("doctor.py", tmp_path / "city", "--results", tmp_path / "tracks.json")[0] == 0
+    engine = ["--engine", "devkit", "--out", tmp_path / "devkit"]
+    code, _, complaint = run("evaluate.py", "detection", tmp_path / "boxes.json", *where, *engine)
+    assert code == 2 and "the devkit knows nuScenes' ten classes only" in complaint
 
 
 def test_the_same_root_converted_anew_keeps_its_classes(run: Run, recording: Path, classes: Path, tmp_path) -> None:
@@ -200,6 +230,10 @@ def test_real_frames_with_all_their_classes(run: Run, shared: Path, tmp_path: Pa
     evaluated = {name for name, count in metrics["gt"].items() if count == count}
     assert evaluated == found and len(metrics["gt"]) == len(taxonomy.tracked_names)
     assert min(metrics["amota"][name] for name in names) > 0.5
+    pages = ["--scene", scenes[0].name, "--workers", 1, "--out", tmp_path / "pages"]
+    assert run("visualize.py", tmp_path / "tracks.json", *where, *pages, "--format", "html")[0] == 0
+    assert run("visualize.py", tmp_path / "tracks.json", *where, *pages, "--format", "png", "--annotations")[0] == 0
+    assert {path.suffix for path in (tmp_path / "pages").iterdir()} == {".html", ".png"}
 
 
 def test_results_come_in_and_go_out_as_their_own_types(shared: Path, run: Run, tmp_path: Path) -> None:

@@ -49,6 +49,24 @@ def test_every_colouring_has_a_legend(small_scene, small_tracks, color_by):
     assert figure.legends[0].get_texts()
 
 
+@pytest.mark.parametrize("color_by", ["identity", "class", "score"])
+@pytest.mark.parametrize("with_cameras", [True, False])
+def test_the_legend_stands_in_the_figure(small_scene, small_tracks, color_by, with_cameras):
+    """Also below the narrow picture of a scene without images, with all that a legend can say, below what is drawn."""
+    cameras = {} if with_cameras else {"cameras": ()}
+    scene = replace(small_scene, frames=tuple(replace(frame, **cameras) for frame in small_scene.frames))
+    boxes = small_tracks.boxes[scene.sample_tokens[0]]
+    many = type(boxes).concatenate([boxes.replace(label=np.full(len(boxes), label)) for label in range(10)])
+    tracks = replace(small_tracks, boxes={**small_tracks.boxes, scene.sample_tokens[0]: many})
+    options = DrawingOptions(color_by=color_by, annotations=True, shown="tracks that count at the best MOTA")
+    figure = draw_figure(scene, tracks, [0], options)
+    figure.canvas.draw()
+    width, height = figure.get_size_inches() * figure.dpi
+    legend = figure.legends[0].get_window_extent()
+    assert min(legend.x0, legend.y0) >= 0 and legend.x1 <= width
+    assert legend.y1 <= min(axes.get_position().y0 for axes in figure.axes) * height
+
+
 @pytest.mark.parametrize("index", [-1, 4])
 def test_a_frame_that_is_not_there(small_scene, small_tracks, tmp_path, index):
     with pytest.raises(InputError, match=f"'scene-a' has 4 frames, none with number {index + 1}"):

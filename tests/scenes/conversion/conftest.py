@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -102,13 +102,13 @@ def _text(values: Sequence[float]) -> str:
     return " ".join(f"{value:.15e}" for value in values)
 
 
-def write_kitti(root: Path) -> Path:
+def write_kitti(root: Path, world: World = WORLD) -> Path:
     """One sequence with images and sweeps; P2's fourth column sets the camera apart from rectified coordinates."""
     for name in ("calib", "oxts", "label_02"):
         (root / name).mkdir(parents=True, exist_ok=True)
     shift = np.eye(4)
     shift[:3, 3] = (0.06, 0.0, 0.003)  # camera from rectified
-    ego_from_rectified = WORLD.ego_from_camera @ shift
+    ego_from_rectified = world.ego_from_camera @ shift
     velodyne_from_ego = _planar(0.0, 0.0, -1.7, 0.0)
     rectified_from_velodyne = invert_pose(ego_from_rectified) @ invert_pose(velodyne_from_ego)
     projection = np.column_stack([INTRINSIC, INTRINSIC @ shift[:3, 3]])
@@ -123,20 +123,20 @@ def write_kitti(root: Path) -> Path:
     radius, latitude = 6378137.0, 49.0
     scale = np.cos(np.radians(latitude))
     north = scale * radius * np.log(np.tan(np.radians(90 + latitude) / 2))
-    for frame in range(WORLD.frames):
-        ego = WORLD.ego(frame)
+    for frame in range(world.frames):
+        ego = world.ego(frame)
         x, y = ego[:2, 3]
         lat = np.degrees(2 * np.arctan(np.exp((y + north) / (scale * radius)))) - 90
         lon = 8.0 + np.degrees(x / (scale * radius))
         yaw = np.arctan2(ego[1, 0], ego[0, 0])
         oxts.append(f"{lat:.15f} {lon:.15f} 110.0 0 0 {yaw:.15f} {' '.join(['0'] * 24)}")
-        boxes = WORLD.boxes(frame).transform(invert_pose(ego @ ego_from_rectified))
+        boxes = world.boxes(frame).transform(invert_pose(ego @ ego_from_rectified))
         for index, kind in enumerate(("Van", "Pedestrian")):
-            width, length, height = WORLD.sizes_wlh[index]
+            width, length, height = world.sizes_wlh[index]
             x, y, z = boxes.center_m[index]
             forward = boxes.corners()[index][0] - boxes.corners()[index][4]
             ry = np.arctan2(-forward[2], forward[0])
-            corners = WORLD.corners_px(frame)[index]
+            corners = world.corners_px(frame)[index]
             edges = [*corners.min(axis=0), *corners.max(axis=0)]
             numbers = [*edges, height, width, length, x, y + height / 2, z, ry]
             labels.append(f"{frame} {index + 3} {kind} 0 {index} -1.5 {' '.join(f'{value:.12f}' for value in numbers)}")
@@ -144,7 +144,7 @@ def write_kitti(root: Path) -> Path:
         write_image(root / "image_02" / "0001" / f"{frame:06d}.png", frame)
         sweep = root / "velodyne" / "0001" / f"{frame:06d}.bin"
         sweep.parent.mkdir(parents=True, exist_ok=True)
-        points = transform_points(velodyne_from_ego, WORLD.points(frame))
+        points = transform_points(velodyne_from_ego, world.points(frame))
         sweep.write_bytes(np.column_stack([points, np.full(len(points), 0.5)]).astype("<f4").tobytes())
     (root / "oxts" / "0001.txt").write_text("\n".join(oxts) + "\n")
     (root / "label_02" / "0001.txt").write_text("\n".join(labels) + "\n")
@@ -159,7 +159,7 @@ def _quaternion_columns(poses: Sequence[FloatArray]) -> dict[str, list[float]]:
     return columns | {f"t{axis}_m": [pose[row, 3] for pose in poses] for row, axis in enumerate("xyz")}
 
 
-def write_argoverse2(root: Path) -> Path:
+def write_argoverse2(root: Path, world: World = WORLD) -> Path:
     """One log, with images at the frames' times and between them."""
     pytest.importorskip("pyarrow")
     from scenes.conversion.feather import write_feather
@@ -167,26 +167,26 @@ def write_argoverse2(root: Path) -> Path:
     log = root / "log-1"
     (log / "sensors" / "lidar").mkdir(parents=True)
     (log / "calibration").mkdir()
-    halves = [0.5 * half for half in range(2 * WORLD.frames - 1)]
-    times_ns = [1000 * (START_US + round(WORLD.interval_us * frame)) for frame in halves]
-    poses = {"timestamp_ns": times_ns, **_quaternion_columns([WORLD.ego(frame) for frame in halves])}
+    halves = [0.5 * half for half in range(2 * world.frames - 1)]
+    times_ns = [1000 * (START_US + round(world.interval_us * frame)) for frame in halves]
+    poses = {"timestamp_ns": times_ns, **_quaternion_columns([world.ego(frame) for frame in halves])}
     write_feather(log / "city_SE3_egovehicle.feather", poses)
     rows: dict[str, list[object]] = {}
-    for frame, time_us in enumerate(WORLD.times_us()):
-        boxes = WORLD.boxes(frame).transform(invert_pose(WORLD.ego(frame)))
+    for frame, time_us in enumerate(world.times_us()):
+        boxes = world.boxes(frame).transform(invert_pose(world.ego(frame)))
         values = {
             "timestamp_ns": [1000 * time_us] * 2,
             "track_uuid": ["track-a", "track-b"],
             "category": ["REGULAR_VEHICLE", "PEDESTRIAN"],
-            **{f"{name}_m": [size[axis] for size in WORLD.sizes_wlh]
+            **{f"{name}_m": [size[axis] for size in world.sizes_wlh]
                for name, axis in (("length", 1), ("width", 0), ("height", 2))},
             **{name: boxes.rotation[:, column].tolist() for column, name in enumerate(("qw", "qx", "qy", "qz"))},
             **{f"t{axis}_m": boxes.center_m[:, column].tolist() for column, axis in enumerate("xyz")},
-            "num_interior_pts": [WORLD.points_in_car, 0],
+            "num_interior_pts": [world.points_in_car, 0],
         }  # fmt: skip
         for name, column in values.items():
             rows.setdefault(name, []).extend(column)
-        points = WORLD.points(frame).astype(np.float32)
+        points = world.points(frame).astype(np.float32)
         sweep = {name: points[:, column] for column, name in enumerate("xyz")}
         ones = np.ones(len(points), dtype=np.uint8)
         path = log / "sensors" / "lidar" / f"{1000 * time_us}.feather"
@@ -195,14 +195,14 @@ def write_argoverse2(root: Path) -> Path:
     lens = {"sensor_name": ["ring_front_center"], "fx_px": [500.0], "fy_px": [502.0], "cx_px": [320.0],
             "cy_px": [180.0], "width_px": [640], "height_px": [360]}  # fmt: skip
     write_feather(log / "calibration" / "intrinsics.feather", lens)
-    mounts = {"sensor_name": ["ring_front_center"], **_quaternion_columns([WORLD.ego_from_camera])}
+    mounts = {"sensor_name": ["ring_front_center"], **_quaternion_columns([world.ego_from_camera])}
     write_feather(log / "calibration" / "egovehicle_SE3_sensor.feather", mounts)
     for time_ns, frame in zip(times_ns, halves, strict=True):
         write_image(log / "sensors" / "cameras" / "ring_front_center" / f"{time_ns}.jpg", int(frame))
     return root
 
 
-def write_folder(root: Path) -> Path:
+def write_folder(root: Path, world: World = WORLD) -> Path:
     """A folder of images named by their times, ego poses, boxes and point clouds."""
     root.mkdir(parents=True, exist_ok=True)
     calibration = {
@@ -218,20 +218,20 @@ def write_folder(root: Path) -> Path:
     }
     write_json(root / "calibration.yaml", calibration)  # JSON is YAML
     ego, boxes = ["time,x,y,z,qw,qx,qy,qz"], ["time,object,class,x,y,z,width,length,height,yaw_rad,attribute"]
-    for frame, time_us in enumerate(WORLD.times_us()):
+    for frame, time_us in enumerate(world.times_us()):
         time = f"{time_us / 1e6:.6f}"
-        pose = WORLD.ego(frame)
+        pose = world.ego(frame)
         yaw = np.arctan2(pose[1, 0], pose[0, 0])
         numbers = [*pose[:3, 3], np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
         ego.append(",".join([time, *map(repr, map(float, numbers))]))
-        in_ego = WORLD.boxes(frame).transform(invert_pose(pose))
-        for index, name in enumerate(WORLD.names):
-            numbers = [*in_ego.center_m[index], *WORLD.sizes_wlh[index], in_ego.yaw_rad[index]]
+        in_ego = world.boxes(frame).transform(invert_pose(pose))
+        for index, name in enumerate(world.names):
+            numbers = [*in_ego.center_m[index], *world.sizes_wlh[index], in_ego.yaw_rad[index]]
             attribute = ("vehicle.moving", "")[index]
             boxes.append(",".join([time, f"object-{index}", name, *map(repr, map(float, numbers)), attribute]))
         write_image(root / "front" / f"image_{time}.png", frame)
         (root / "lidar").mkdir(exist_ok=True)
-        np.save(root / "lidar" / f"{time}.npy", WORLD.points(frame))
+        np.save(root / "lidar" / f"{time}.npy", world.points(frame))
     (root / "ego.csv").write_text("\n".join(ego) + "\n")
     (root / "boxes.csv").write_text("\n".join(boxes) + "\n")
     return root
@@ -245,25 +245,25 @@ def _dgp_pose(pose: FloatArray) -> dict[str, object]:
     }
 
 
-def write_ddad(root: Path) -> Path:
+def write_ddad(root: Path, world: World = WORLD) -> Path:
     """One scene with its times as DDAD has them, ten times too large."""
     scene = root / "000001"
     data, samples = [], []
     (scene / "point_cloud").mkdir(parents=True)
-    for frame, time_us in enumerate(WORLD.times_us()):
+    for frame, time_us in enumerate(world.times_us()):
         stamp = str(np.datetime64(10 * time_us, "us")) + "Z"
-        ego = WORLD.ego(frame)
-        np.savez(scene / "point_cloud" / f"{frame}.npz", data=np.column_stack([WORLD.points(frame), np.ones(57)]))
+        ego = world.ego(frame)
+        np.savez(scene / "point_cloud" / f"{frame}.npz", data=np.column_stack([world.points(frame), np.ones(57)]))
         write_image(scene / "rgb" / f"{frame}.jpg", frame)
-        boxes = WORLD.boxes(frame).transform(invert_pose(ego))
+        boxes = world.boxes(frame).transform(invert_pose(ego))
         annotations = [
             {
                 "class_id": index + 1,
                 "instance_id": 70 + index,
-                "num_points": WORLD.points_in_car if index == 0 else 0,
+                "num_points": world.points_in_car if index == 0 else 0,
                 "box": {
                     "pose": _dgp_pose(pose_matrix(boxes.center_m[index], boxes.rotation[index])),
-                    **dict(zip(("width", "length", "height"), WORLD.sizes_wlh[index], strict=True)),
+                    **dict(zip(("width", "length", "height"), world.sizes_wlh[index], strict=True)),
                 },
             }
             for index in range(2)
@@ -271,7 +271,7 @@ def write_ddad(root: Path) -> Path:
         write_json(scene / "bounding_box_3d" / f"{frame}.json", {"annotations": annotations})
         cloud = {"filename": f"point_cloud/{frame}.npz", "pose": _dgp_pose(ego)}
         cloud["annotations"] = {"1": f"bounding_box_3d/{frame}.json"}
-        image = {"filename": f"rgb/{frame}.jpg", "pose": _dgp_pose(ego @ WORLD.ego_from_camera)}
+        image = {"filename": f"rgb/{frame}.jpg", "pose": _dgp_pose(ego @ world.ego_from_camera)}
         image |= {"width": 640, "height": 360}
         stamped = {"timestamp": stamp, "log": "somewhere"}
         data.append({"id": {"name": "LIDAR", **stamped}, "key": f"l{frame}", "datum": {"point_cloud": cloud}})
@@ -286,13 +286,13 @@ def write_ddad(root: Path) -> Path:
     calibration = {
         "names": ["LIDAR", "CAMERA_01"],
         "intrinsics": [dict.fromkeys(lens, 0.0), lens],
-        "extrinsics": [_dgp_pose(np.eye(4)), _dgp_pose(WORLD.ego_from_camera)],
+        "extrinsics": [_dgp_pose(np.eye(4)), _dgp_pose(world.ego_from_camera)],
     }
     write_json(scene / "calibration" / "cal.json", calibration)
     return root
 
 
-def write_pandaset(root: Path) -> Path:
+def write_pandaset(root: Path, world: World = WORLD) -> Path:
     """One sequence; tables are pickled by the pandas that is here."""
     pandas = pytest.importorskip("pandas")
     sequence = root / "001"
@@ -300,12 +300,12 @@ def write_pandaset(root: Path) -> Path:
     for folder in (sequence / "lidar", camera, sequence / "annotations" / "cuboids"):
         folder.mkdir(parents=True)
     lidar_from_ego = _planar(0.0, 0.0, 0.0, np.pi / 2)  # theirs has y ahead
-    for frame in range(WORLD.frames):
-        boxes = WORLD.boxes(frame)
+    for frame in range(world.frames):
+        boxes = world.boxes(frame)
         cuboids = {
             "uuid": ["u-car", "u-person", "u-car-again"],
             "label": ["Car", "Pedestrian", "Car"],
-            "yaw": [*(np.array(WORLD.yaws) - np.pi / 2), 0.0],
+            "yaw": [*(np.array(world.yaws) - np.pi / 2), 0.0],
             **{f"position.{axis}": [*boxes.center_m[:, column], 0.0] for column, axis in enumerate("xyz")},
             **{f"dimensions.{axis}": [*boxes.size_wlh_m[:, column], 1.0] for column, axis in enumerate("xyz")},
             "attributes.object_motion": ["Moving", np.nan, "Moving"],
@@ -320,15 +320,15 @@ def write_pandaset(root: Path) -> Path:
         table = pandas.DataFrame(columns)
         table.columns = pandas.Index(list(cuboids), dtype=object)
         table.to_pickle(sequence / "annotations" / "cuboids" / f"{frame:02d}.pkl.gz")
-        points = transform_points(WORLD.ego(frame), WORLD.points(frame))
+        points = transform_points(world.ego(frame), world.points(frame))
         sweep = pandas.DataFrame({**dict(zip("xyz", points.T, strict=True)), "i": 9.0, "t": 0.0, "d": 0})
         sweep.columns = pandas.Index(list("xyzitd"), dtype=object)
         sweep.to_pickle(sequence / "lidar" / f"{frame:02d}.pkl.gz")
         write_image(camera / f"{frame:02d}.jpg", frame)
-    egos = [WORLD.ego(frame) for frame in range(WORLD.frames)]
+    egos = [world.ego(frame) for frame in range(world.frames)]
     for folder, poses in (
         (sequence / "lidar", [ego @ invert_pose(lidar_from_ego) for ego in egos]),
-        (camera, [ego @ WORLD.ego_from_camera for ego in egos]),
+        (camera, [ego @ world.ego_from_camera for ego in egos]),
     ):
         listed = [
             {
@@ -338,7 +338,7 @@ def write_pandaset(root: Path) -> Path:
             for pose in poses
         ]
         write_json(folder / "poses.json", listed)
-        write_json(folder / "timestamps.json", [time_us / 1e6 for time_us in WORLD.times_us()])
+        write_json(folder / "timestamps.json", [time_us / 1e6 for time_us in world.times_us()])
     write_json(camera / "intrinsics.json", {"fx": 500.0, "fy": 502.0, "cx": 320.0, "cy": 180.0})
     return root
 
@@ -364,7 +364,7 @@ TRUCKSCENES = Dialect("v1.0-mini", "LIDAR_LEFT", ("vehicle.car", "human.pedestri
                       ("vehicle.parked",), ("v80-100",), int)  # fmt: skip
 
 
-def write_schema(root: Path, dialect: Dialect = T4) -> Path:
+def write_schema(root: Path, world: World = WORLD, dialect: Dialect = T4) -> Path:
     """One scene in nuScenes' tables, with the columns and names of another data set."""
     tables: dict[str, list[dict[str, object]]] = {name: [] for name in ("sample", "sample_data", "sample_annotation")}
     tables |= {"ego_pose": [], "instance": []}
@@ -379,7 +379,7 @@ def write_schema(root: Path, dialect: Dialect = T4) -> Path:
         {"token": "cam", "channel": "CAM_FRONT", "modality": "camera"},
         {"token": "lid", "channel": dialect.lidar, "modality": "lidar"},
     ]
-    columns = _quaternion_columns([np.eye(4), WORLD.ego_from_camera])
+    columns = _quaternion_columns([np.eye(4), world.ego_from_camera])
     tables["calibrated_sensor"] = [
         {
             "token": f"{sensor}_cal",
@@ -391,10 +391,10 @@ def write_schema(root: Path, dialect: Dialect = T4) -> Path:
         for row, sensor in enumerate(("lid", "cam"))
     ]
     tables["instance"] = [{"token": f"i{index}", "category_token": f"c{index}"} for index in range(2)]
-    for frame, time_us in enumerate(WORLD.times_us()):
+    for frame, time_us in enumerate(world.times_us()):
         time = dialect.clock(time_us)
         tables["sample"].append({"token": f"f{frame}", "timestamp": time, "scene_token": "s", "next": "", "prev": ""})
-        ego = _quaternion_columns([WORLD.ego(frame)])
+        ego = _quaternion_columns([world.ego(frame)])
         pose = {"token": f"p{frame}", "translation": [ego[f"t{axis}_m"][0] for axis in "xyz"], "timestamp": time}
         tables["ego_pose"].append(pose | {"rotation": [ego[name][0] for name in ("qw", "qx", "qy", "qz")]})
         for sensor, name in (("lid", f"data/lidar/{frame}.pcd.bin"), ("cam", f"data/cam/{frame}.jpg")):
@@ -405,8 +405,8 @@ def write_schema(root: Path, dialect: Dialect = T4) -> Path:
         write_image(root / "data" / "cam" / f"{frame}.jpg", frame)
         sweep = root / "data" / "lidar" / f"{frame}.pcd.bin"
         sweep.parent.mkdir(parents=True, exist_ok=True)
-        sweep.write_bytes(np.column_stack([WORLD.points(frame), np.ones((57, 2))]).astype("<f4").tobytes())
-        boxes = WORLD.boxes(frame)
+        sweep.write_bytes(np.column_stack([world.points(frame), np.ones((57, 2))]).astype("<f4").tobytes())
+        boxes = world.boxes(frame)
         for index in range(2):
             tables["sample_annotation"].append(
                 {
@@ -426,7 +426,7 @@ def write_schema(root: Path, dialect: Dialect = T4) -> Path:
     return root
 
 
-WRITERS: dict[str, Callable[[Path], Path]] = {
+WRITERS: dict[str, Callable[[Path, World], Path]] = {
     "kitti": write_kitti,
     "argoverse2": write_argoverse2,
     "folder": write_folder,
@@ -443,13 +443,26 @@ def world() -> World:
 
 
 @pytest.fixture
-def write_source(tmp_path: Path) -> Callable[[str], Path]:
-    """Writes the made-up drive in a format; returns the folder."""
-    return lambda format_: WRITERS[format_](tmp_path / "source")
+def write_source(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the made-up drive, or the begin of it, in a format; returns the folder."""
+    return lambda format_, frames=WORLD.frames: WRITERS[format_](tmp_path / "source", replace(WORLD, frames=frames))
+
+
+@pytest.fixture(scope="session")
+def drive_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The made-up drive in a format, written once: to be copied, not changed."""
+    written: dict[str, Path] = {}
+
+    def folder_of(format_: str) -> Path:
+        if format_ not in written:
+            written[format_] = WRITERS[format_](tmp_path_factory.mktemp(format_) / "source", WORLD)
+        return written[format_]
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")
 def write_dialect() -> Callable[[Path, str], Path]:
     """Writes the made-up drive in nuScenes' tables as Lyft, T4 or TruckScenes have them."""
     dialects = {"lyft": LYFT, "t4": T4, "truckscenes": TRUCKSCENES}
-    return lambda folder, name: write_schema(folder, dialects[name])
+    return lambda folder, name: write_schema(folder, dialect=dialects[name])

@@ -98,6 +98,44 @@ def first(value: object) -> Callable[[list], list]:
     return lambda values: [value, *values[1:]]
 
 
+def emptied(name: str) -> Change:
+    return lambda root: [path.unlink() for path in (root / name).iterdir()]
+
+
+def emptied_feather(name: str) -> Change:
+    """The columns stay, without rows."""
+
+    def apply(root: Path) -> None:
+        from pyarrow import feather
+
+        feather.write_feather(feather.read_table(root / name).slice(0, 0), str(root / name))
+
+    return apply
+
+
+def bare_log(root: Path) -> None:
+    """Nothing is left that a frame could be made of."""
+    removed(f"{LOG}/annotations.feather")(root)
+    removed(f"{LOG}/sensors/lidar")(root)
+
+
+def with_sensor(name: str) -> Change:
+    """The camera has another name, which its calibration and the folder of its images share."""
+
+    def apply(root: Path) -> None:
+        for table in ("intrinsics", "egovehicle_SE3_sensor"):
+            changed_feather(f"{LOG}/calibration/{table}.feather", "sensor_name", first(name))(root)
+        cameras = root / LOG / "sensors" / "cameras"
+        (cameras / "ring_front_center").rename(cameras / name)
+
+    return apply
+
+
+def without_frames(root: Path) -> None:
+    for name in ("timestamps", "poses"):
+        written(f"001/lidar/{name}.json", "[]")(root)
+
+
 class _Harm:
     def __reduce__(self):
         return (print, ("harm",))
@@ -130,7 +168,19 @@ CASES: list[tuple[str, Change, str]] = [
     ("kitti", written("image_02/0001/000005.png", "more"), r"000005\.png: an image of no frame"),
     ("kitti", removed("velodyne/0001"), r"velodyne/0001: no sweeps"),
     ("kitti", cut("velodyne/0001/000001.bin", 0.55), r"000001\.bin: \d+ bytes are no points of 16"),
+    ("kitti", removed("oxts/0001.txt"), r"oxts/0001\.txt: missing, while other files of sequence 0001 are there"),
+    ("argoverse2", removed(LOG), r"no folder of a log in it"),
     ("argoverse2", removed(f"{LOG}/city_SE3_egovehicle.feather"), r"city_SE3_egovehicle\.feather: missing"),
+    ("argoverse2", bare_log, r"log-1: no frames: neither annotations\.feather nor sensors/lidar holds any"),
+    ("argoverse2", emptied_feather(f"{LOG}/annotations.feather"), r"annotations\.feather: no cuboids"),
+    ("argoverse2", emptied_feather(f"{LOG}/city_SE3_egovehicle.feather"), r"city_SE3_egovehicle\.feather: no poses"),
+    ("argoverse2", emptied(f"{LOG}/sensors/cameras/ring_front_center"), r"ring_front_center: no images"),
+    ("argoverse2", with_sensor("../../up"), r"the channel '\.\./\.\./up' cannot be a file's name"),
+    (
+        "argoverse2",
+        changed_feather(f"{LOG}/annotations.feather", "timestamp_ns", lambda values: [v // 1000 for v in values]),
+        r"city_SE3_egovehicle\.feather: no pose near 1600000000000000 ns, the time of cuboids",
+    ),
     ("argoverse2", cut(f"{LOG}/annotations.feather"), r"annotations\.feather: no feather file, or cut off"),
     ("argoverse2", changed_feather(f"{LOG}/annotations.feather", "qw", None), r"annotations\.feather: no column qw"),
     (
@@ -207,6 +257,9 @@ CASES: list[tuple[str, Change, str]] = [
         r"ego\.csv: the times lie 0\.0001 s apart; are they in other units\?",
     ),
     ("folder", removed("front"), r"camera front: .*front is no folder"),
+    ("folder", cut("front/image_1600000000.200000.png"), r"200000\.png: (the image is cut off|not an image)"),
+    ("folder", cut("lidar/1600000000.200000.npy"), r"200000\.npy: no points"),
+    ("folder", written("boxes.csv", ""), r"boxes\.csv: "),
     ("folder", lambda root: [path.unlink() for path in (root / "front").iterdir()], r"camera front: no files \.jpg"),
     ("folder", cut("ego.csv"), r"ego\.csv:\d: "),
     ("folder", written("ego.csv", "time,x,y\n"), r"ego\.csv:1: no column z"),
@@ -243,6 +296,32 @@ CASES: list[tuple[str, Change, str]] = [
         ),
         r"datum l0: '\.\./\.\./\.\./etc/passwd' is no path below",
     ),
+    (
+        "ddad",
+        changed_json("000001/scene_1.json", lambda c: c["data"][0]["id"].update(timestamp="1600000000.5")),
+        r"sample 0: '1600000000\.5' is no time",
+    ),
+    (
+        "ddad",
+        changed_json("000001/scene_1.json", lambda c: c["data"][0]["id"].update(timestamp="1960-01-01T00:00:00Z")),
+        r"are no times; are they in other units\?",
+    ),
+    (
+        "ddad",
+        changed_json("000001/scene_1.json", lambda c: c["data"][1]["datum"]["image"].pop("pose")),
+        r"scene_1\.json: Object missing required field `pose`",
+    ),
+    (
+        "ddad",
+        changed_json("000001/scene_1.json", lambda c: c["data"][1]["datum"].pop("image")),
+        r"datum c0: holds nothing of a camera",
+    ),
+    (
+        "ddad",
+        changed_json("000001/scene_1.json", lambda c: c["data"][1]["datum"]["image"].update(width=64)),
+        r"images of CAMERA_01 have several sizes",
+    ),
+    ("ddad", removed("000001/bounding_box_3d/1.json"), r"bounding_box_3d/1\.json: No such file"),
     ("ddad", removed("000001/rgb/3.jpg"), r"rgb/3\.jpg: no such file"),
     ("ddad", cut("000001/rgb/3.jpg"), r"rgb/3\.jpg: the image is cut off"),
     ("ddad", cut("000001/point_cloud/2.npz"), r"2\.npz: no \.npz file"),
@@ -268,6 +347,20 @@ CASES: list[tuple[str, Change, str]] = [
     ("pandaset", changed_json("001/lidar/timestamps.json", lambda c: c.pop()), r"4 times .*, 5 poses"),
     ("pandaset", written("001/lidar/timestamps.json", "[1e18, 2e18, 3e18, 4e18, 5e18]"), r"are no seconds since 1970"),
     ("pandaset", removed("001/camera/front_camera/intrinsics.json"), r"intrinsics\.json: No such file"),
+    ("pandaset", written("001/lidar/timestamps.json", "[]"), r"0 times in timestamps\.json, 5 poses"),
+    ("pandaset", without_frames, r"lidar/timestamps\.json: no frames"),
+    ("pandaset", removed("001/camera/front_camera/02.jpg"), r"front_camera/02\.jpg: missing, one of the frames"),
+    (
+        "pandaset",
+        copied("001/annotations/cuboids/00.pkl.gz", "001/annotations/cuboids/05.pkl.gz"),
+        r"cuboids/05\.pkl\.gz: of no frame; timestamps\.json has 5",
+    ),
+    ("pandaset", copied("001/lidar/00.pkl.gz", "001/lidar/80.pkl.gz"), r"lidar/80\.pkl\.gz: of no frame"),
+    (
+        "pandaset",
+        copied("001/lidar/00.pkl.gz", "001/annotations/cuboids/00.pkl.gz"),
+        r"cuboids/00\.pkl\.gz: no column uuid",
+    ),
     (
         "pandaset",
         changed_json("001/camera/front_camera/poses.json", lambda c: c[1].pop("heading")),
@@ -275,6 +368,28 @@ CASES: list[tuple[str, Change, str]] = [
     ),
     ("nuscenes-schema", removed("annotation/scene.json"), r"no scene\.json in it"),
     ("nuscenes-schema", removed("annotation/ego_pose.json"), r"ego_pose\.json: No such file"),
+    ("nuscenes-schema", cut("data/cam/2.jpg"), r"cam/2\.jpg: the image is cut off"),
+    ("nuscenes-schema", written("data/cam/2.jpg", ""), r"cam/2\.jpg: not an image"),
+    (
+        "nuscenes-schema",
+        changed_json("annotation/sample_data.json", lambda c: c[1].update(width=64)),
+        r"cam/0\.jpg: 640x360 pixels, where the camera has 64x360",
+    ),
+    (
+        "nuscenes-schema",
+        changed_json("annotation/sample_annotation.json", lambda c: c[0].update(sample_token="gone")),
+        r"sample\.json: no row 'gone', to which sample_annotation 'n00' points",
+    ),
+    (
+        "nuscenes-schema",
+        changed_json("annotation/sample.json", lambda c: [row.pop("timestamp") for row in c]),
+        r"sample\.json: Object missing required field `timestamp`",
+    ),
+    (
+        "nuscenes-schema",
+        changed_json("annotation/sample_data.json", lambda c: c.clear()),
+        r"frame f0: no camera or lidar recorded anything near it",
+    ),
     ("nuscenes-schema", cut("annotation/sample_data.json"), r"sample_data\.json: "),
     ("nuscenes-schema", written("annotation/scene.json", "[]"), r"scene\.json: no scenes"),
     ("nuscenes-schema", written("annotation/sample.json", "[]"), r"sample\.json: scene 'drive-1' has no samples"),
@@ -339,18 +454,10 @@ def test_an_object_has_the_type_that_it_has_most_often(write_source, tmp_path: P
     assert sum(row["type"] == "Truck" for row in labels) == 1
 
 
-def _folder_of_one_frame(source: Path) -> None:
-    for path in (*(source / "front").iterdir(), *(source / "lidar").iterdir()):
-        if "000000.000000" not in path.name:
-            path.unlink()
-    (source / "boxes.csv").unlink()
-
-
-def test_one_frame_is_enough(write_source, tmp_path: Path) -> None:
-    source = write_source("folder")
-    _folder_of_one_frame(source)
-    converted = convert(open_source("folder", source), tmp_path / "root", key_frames_hz=2.0)
-    assert (converted.frames, converted.recordings, converted.files) == (1, 2, 2)
+@pytest.mark.parametrize("format_", ["argoverse2", "ddad", "folder", "kitti", "nuscenes-schema", "pandaset"])
+def test_one_frame_is_enough(format_: str, write_source, tmp_path: Path) -> None:
+    converted = convert(open_source(format_, write_source(format_, 1)), tmp_path / "root", key_frames_hz=2.0)
+    assert (converted.frames, converted.boxes, converted.recordings, converted.files) == (1, 2, 2, 2)
 
 
 def test_a_standing_rig_has_no_ego(write_source, tmp_path: Path) -> None:

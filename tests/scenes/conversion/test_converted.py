@@ -16,7 +16,7 @@ from scenes.conversion.formats import FORMATS, open_source
 from scenes.geometry import invert_pose, transform_points
 from scenes.scene import Frame
 
-ALL = [name for name in FORMATS if name not in ("rosbag", "mcap")]
+ALL = [name for name in FORMATS if name not in ("rosbag", "mcap", "py123d")]
 
 Write = Callable[[str], Path]
 

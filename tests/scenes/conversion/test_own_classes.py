@@ -31,7 +31,7 @@ def test_a_type_keeps_its_own_category_where_a_class_lists_it() -> None:
     assert type_of_class(ObjectClass("pallet", 60.0, ("pallet",)), "kitti", {"car": "Car"}) is None
 
 
-@pytest.mark.parametrize("format_", [name for name in FORMATS if name not in ("rosbag", "mcap")])
+@pytest.mark.parametrize("format_", [name for name in FORMATS if name not in ("rosbag", "mcap", "py123d")])
 def test_the_file_comes_along(format_: str, write_source: Callable[[str], Path], tmp_path: Path) -> None:
     """Of every format the car and the pedestrian are what the classes make of their nuScenes' categories."""
     path = tmp_path / "mine.json"
@@ -65,6 +65,27 @@ def test_trucks_have_their_own_twelve(write_dialect, world, tmp_path: Path) -> N
     boxes = scene.frames[1].annotations.boxes
     assert [scene.taxonomy.names[label] for label in boxes.label] == ["car", "pedestrian"]
     assert boxes.attribute.tolist() == ["vehicle.parked", ""]
+
+
+def test_signs_of_trucks_have_attributes_of_their_own(write_dialect, tmp_path: Path) -> None:
+    """Of several attributes the first that the class can have; without the classes nobody knows of signs."""
+    source = write_dialect(tmp_path / "source", "truckscenes")
+    folder = source / "v1.0-mini"
+    rows = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("category", "attribute")}
+    rows["category"][0]["name"] = "static_object.traffic_sign"
+    rows["attribute"].append({"token": "a1", "name": "traffic_sign.temporary"})
+    annotations = json.loads((folder / "sample_annotation.json").read_text())
+    rows["sample_annotation"] = [row | {"attribute_tokens": ["a0", "a1"]} for row in annotations]
+    for name, table in rows.items():
+        (folder / f"{name}.json").write_text(json.dumps(table))
+    taxonomy = read_classes(CONFIGS / "truckscenes.json")
+    convert(open_source("nuscenes-schema", source, taxonomy), tmp_path / "root")
+    (scene,) = read_scenes(tmp_path / "root", "v1.0-converted", "all")
+    boxes = scene.frames[0].annotations.boxes
+    assert [taxonomy.names[label] for label in boxes.label] == ["traffic_sign", "pedestrian"]
+    assert boxes.attribute.tolist() == ["traffic_sign.temporary", ""]
+    plain = convert(open_source("nuscenes-schema", source), tmp_path / "plain")
+    assert plain.without_class == {"static_object.traffic_sign": 5}
 
 
 def test_other_classes_begin_a_conversion_anew(write_source: Callable[[str], Path], tmp_path: Path) -> None:

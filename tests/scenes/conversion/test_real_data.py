@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scenes import DETECTION_CLASSES, Scene, read_scenes
+from scenes import DETECTION_CLASSES, Frame, Scene, read_scenes
 from scenes.conversion.contents import PointFile
 from scenes.conversion.data_root import convert
 from scenes.conversion.formats import open_source
 from scenes.conversion.kitti import KittiSource, read_calibration
 from scenes.conversion.points_in_boxes import count_points
+from scenes.conversion.safe_pickle import frame_columns, read_pickle
+from scenes.doctor import DataRoot, examine
 from scenes.geometry import invert_pose, pose_matrix, transform_points
 from scenes.projected_boxes import projected_boxes
 
@@ -105,23 +107,47 @@ def test_kitti_drives_as_far_as_its_speedometer_says(kitti: tuple[Path, list[Sce
         assert abs(ahead.sum() - 0.1 * 0.5 * (speed[1:] + speed[:-1]).sum()) < 0.05 * abs(ahead.sum()) + 0.1
 
 
-def test_the_devkit_opens_kitti(kitti: tuple[Path, list[Scene]]) -> None:
+def _opened_by_devkit(root: Path, version: str, *, frames: int, boxes: int) -> None:
+    """The official kit opens a root, has all of its frames and boxes, and finds its way to each sensor's file."""
     nuscenes = pytest.importorskip("nuscenes")
-    out, scenes = kitti
-    kit = nuscenes.NuScenes("v1.0-kitti", str(out), verbose=False)
-    assert len(kit.scene) == 10 and len(kit.sample) == sum(len(scene.frames) for scene in scenes)
+    kit = nuscenes.NuScenes(version, str(root), verbose=False)
+    assert (len(kit.sample), len(kit.sample_annotation)) == (frames, boxes)
+    for token in kit.sample[-1]["data"].values():
+        kit.get_sample_data(token)
+        assert kit.get_sample_data_path(token).startswith(str(root / "samples"))
+
+
+def test_the_devkit_opens_kitti(kitti: tuple[Path, list[Scene]]) -> None:
+    _opened_by_devkit(kitti[0], "v1.0-kitti", frames=4100, boxes=23_211)
+
+
+def _findings(root: Path, version: str) -> dict[str, tuple[str, int]]:
+    """What the doctor finds: severity and count by the name of the check."""
+    return {one.check: (one.severity.value, one.count) for one in examine(DataRoot(root, version)).findings}
+
+
+def test_the_doctor_finds_nothing_in_kitti(kitti: tuple[Path, list[Scene]]) -> None:
+    assert _findings(kitti[0], "v1.0-kitti") == {"images-absent": ("note", 4100)}
 
 
 @pytest.fixture(scope="module")
-def argoverse2(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
+def argoverse2(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Scene]]:
     pytest.importorskip("pyarrow")
-    return _converted("argoverse2", shared / "argoverse2" / "val", tmp_path_factory.mktemp("argoverse2") / "root")
+    out = tmp_path_factory.mktemp("argoverse2") / "root"
+    return out, _converted("argoverse2", shared / "argoverse2" / "val", out)
 
 
-def test_argoverse2_cuboids_stand_in_the_city(argoverse2: list[Scene], shared: Path) -> None:
+def test_the_devkit_opens_argoverse2_and_the_doctor_finds_what_is_there(argoverse2: tuple[Path, list[Scene]]) -> None:
+    """One car is annotated twice: two identities lie in one place in all frames that they share."""
+    _opened_by_devkit(argoverse2[0], "v1.0-argoverse2", frames=312, boxes=23_442)
+    expected = {"annotated-twice": ("warning", 1), "images-absent": ("note", 1404)}
+    assert _findings(argoverse2[0], "v1.0-argoverse2") == expected
+
+
+def test_argoverse2_cuboids_stand_in_the_city(argoverse2: tuple[Path, list[Scene]], shared: Path) -> None:
     from pyarrow import feather
 
-    for scene in argoverse2:
+    for scene in argoverse2[1]:
         log = shared / "argoverse2" / "val" / scene.name
         table = feather.read_table(log / "annotations.feather").to_pylist()
         poses = {
@@ -137,7 +163,7 @@ def test_argoverse2_cuboids_stand_in_the_city(argoverse2: list[Scene], shared: P
             centers = frame.annotations.boxes.center_m
             nearest = np.linalg.norm(centers[:, None] - np.array(expected[frame.timestamp_us]), axis=2).min(axis=1)
             assert nearest.max() < 1e-9
-    cameras = argoverse2[0].frames[0].cameras
+    cameras = argoverse2[1][0].frames[0].cameras
     assert len(cameras) == 9 and cameras[0].size_px == (1550, 2048)
 
 
@@ -145,7 +171,7 @@ def _pose_of_row(row: dict) -> np.ndarray:
     return pose_matrix([row[f"t{axis}_m"] for axis in "xyz"], [row[name] for name in ("qw", "qx", "qy", "qz")])
 
 
-def test_argoverse2_points_are_counted_as_there(argoverse2: list[Scene], shared: Path) -> None:
+def test_argoverse2_points_are_counted_as_there(shared: Path) -> None:
     """`num_interior_pts` says how many points of the sweep lie in each cuboid."""
     from scenes.conversion.argoverse2 import Argoverse2Source
 
@@ -166,6 +192,8 @@ def test_ddad_boxes_land_where_its_own_poses_put_them(shared: Path, tmp_path: Pa
     content = json.loads(path.read_text())
     (calibration,) = (json.loads(one.read_text()) for one in (path.parent / "calibration").iterdir())
     assert [len(frame.cameras) for frame in scene.frames] == [6, 6, 6]
+    _opened_by_devkit(tmp_path / "root", "v1.0-ddad", frames=3, boxes=39)
+    assert _findings(tmp_path / "root", "v1.0-ddad") == {}
     assert 90_000 < scene.frames[1].timestamp_us - scene.frames[0].timestamp_us < 110_000
     data = {datum["key"]: datum for datum in content["data"]}
     for frame, sample in zip(scene.frames, content["samples"], strict=True):
@@ -196,6 +224,8 @@ def test_pandaset_frame(shared: Path, tmp_path: Path) -> None:
     (scene,) = _converted("pandaset", shared / "pandaset", tmp_path / "root")
     annotations = json.loads((tmp_path / "root/v1.0-pandaset/sample_annotation.json").read_text())
     assert len(annotations) == 139
+    _opened_by_devkit(tmp_path / "root", "v1.0-pandaset", frames=1, boxes=139)
+    assert _findings(tmp_path / "root", "v1.0-pandaset") == {}
     (frame,) = scene.frames
     boxes, points = frame.annotations.boxes, frame.annotations.num_lidar_pts
     near = np.linalg.norm(boxes.center_m[:, :2] - frame.global_from_ego[:2, 3], axis=1) < 40
@@ -203,15 +233,40 @@ def test_pandaset_frame(shared: Path, tmp_path: Path) -> None:
     # Parked cars stand along their street, which the ego drives: front or back, not across.
     ego_yaw = np.arctan2(frame.global_from_ego[1, 0], frame.global_from_ego[0, 0])
     assert np.median(np.abs(np.cos(boxes.yaw_rad[boxes.label == 0] - ego_yaw))) > 0.95
+    _check_pandaset_pixels(frame, shared / "pandaset" / "001")
     front = next(camera for camera in frame.cameras if camera.name == "front_camera")
     assert front.ego_from_camera[:3, 2] @ [1, 0, 0] > 0.99 and front.image_path.is_file()
     assert set(boxes.attribute.tolist()) > {"vehicle.parked", "vehicle.moving"}
+
+
+def _check_pandaset_pixels(frame: Frame, sequence: Path) -> None:
+    """Corners lie in the images where PandaSet's own poses and intrinsics put its cuboids, as its kit turns them."""
+    cuboids = frame_columns(read_pickle(sequence / "annotations/cuboids/00.pkl.gz"), sequence)
+    corners = 0.5 * SIGNS[:, None] * np.column_stack([cuboids[f"dimensions.{axis}"] for axis in "yxz"])
+    turn = cuboids["yaw"] + np.pi / 2  # a cuboid's length lies along its y
+    ahead, left = np.array([np.cos(turn), np.sin(turn)]).T, np.array([-np.sin(turn), np.cos(turn)]).T
+    ground = corners[..., :1] * ahead + corners[..., 1:2] * left
+    centers = np.column_stack([cuboids[f"position.{axis}"] for axis in "xyz"])
+    world = np.concatenate([ground, corners[..., 2:]], axis=2) + centers
+    for camera in frame.cameras:
+        folder = sequence / "camera" / camera.name
+        lens, pose = (json.loads((folder / name).read_text()) for name in ("intrinsics.json", "poses.json"))
+        place, turned = pose[0]["position"], pose[0]["heading"]
+        world_from_camera = pose_matrix([place[axis] for axis in "xyz"], [turned[axis] for axis in "wxyz"])
+        seen = transform_points(invert_pose(world_from_camera), world.reshape(-1, 3))
+        expected = seen[:, :2] / seen[:, 2:] * [lens["fx"], lens["fy"]] + [lens["cx"], lens["cy"]]
+        pixels, depth = camera.project(frame.annotations.boxes.corners().reshape(-1, 3))
+        visible = (depth > 1) & (np.abs(pixels) < 5000).all(axis=1)
+        distance = np.linalg.norm(pixels[visible][:, None] - expected[seen[:, 2] > 1][None], axis=2).min(axis=1)
+        assert visible.sum() > 100 and distance.max() < 1e-6
 
 
 def test_nuscenes_converted_is_nuscenes(mini_val: Path, tmp_path: Path) -> None:
     converted = _converted("nuscenes-schema", mini_val, tmp_path / "root")
     original = {scene.name: scene for scene in read_scenes(mini_val, "v1.0-mini", "mini_val")}
     assert sum(len(scene.frames) for scene in converted) == 81
+    _opened_by_devkit(tmp_path / "root", "v1.0-converted", frames=81, boxes=4514)
+    assert _findings(tmp_path / "root", "v1.0-converted") == {"images-absent": ("note", 474)}
     for scene in converted:
         for ours, theirs in zip(scene.frames, original[scene.name].frames, strict=True):
             assert (ours.token, ours.timestamp_us) == (theirs.token, theirs.timestamp_us)

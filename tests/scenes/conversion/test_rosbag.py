@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -162,6 +165,17 @@ def test_a_bag_is_the_drive(kind: str, encoding: str, by: str, world, tmp_path: 
     assert len(points) == 57
 
 
+@pytest.mark.parametrize("kind", ["bag", "mcap"])
+def test_the_devkit_opens_it(kind: str, world, tmp_path: Path) -> None:
+    nuscenes = pytest.importorskip("nuscenes")
+    path = _write(world, tmp_path / ("drive.bag" if kind == "bag" else "drive"), kind)
+    convert(open_source("rosbag", path), tmp_path / "root")
+    kit = nuscenes.NuScenes("v1.0-rosbag", str(tmp_path / "root"), verbose=False)
+    assert len(kit.sample) == world.frames and kit.sample_annotation == []
+    path, boxes, intrinsic = kit.get_sample_data(kit.sample[2]["data"]["sensing_front"])
+    assert Path(path).is_file() and boxes == [] and np.allclose(intrinsic, np.reshape(INTRINSIC, (3, 3)))
+
+
 def test_a_lone_mcap_file_is_a_bag(world, tmp_path: Path) -> None:
     folder = _write(world, tmp_path / "drive", "mcap")
     (path,) = folder.glob("*.mcap")
@@ -192,10 +206,132 @@ def test_bad_bags_are_named(world, tmp_path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"drive\.bag: cannot be read as a bag \(is it cut off\?\)"):
         convert(open_source("rosbag", path), tmp_path / "root")
+    assert [path.name for path in tmp_path.iterdir()] == ["drive.bag"]
     (tmp_path / "text.mcap").write_text("no bag")
     with pytest.raises(InputError, match=r"text\.mcap: cannot be read as a bag"):
         convert(open_source("mcap", tmp_path / "text.mcap"), tmp_path / "root")
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("kind", ["bag", "mcap"])
+def test_one_message_a_topic_is_enough(kind: str, world, tmp_path: Path) -> None:
+    path = _write(replace(world, frames=1), tmp_path / ("drive.bag" if kind == "bag" else "drive"), kind)
+    converted = convert(open_source(kind.replace("bag", "rosbag"), path), tmp_path / "root")
+    assert (converted.frames, converted.recordings, converted.files) == (1, 2, 2)
+
+
+def _nothing(bag: _Bag) -> None:
+    pass
+
+
+def _info_alone(bag: _Bag) -> None:
+    bag.write("/front/camera_info", 0, _camera_info(bag, 1_600_000_000_000_000, []))
+    bag.write("/tf_static", 0, bag.transform(0, "base_link", "camera_optical", np.eye(4)))
+
+
+def _not_calibrated(bag: _Bag) -> None:
+    info = _camera_info(bag, 1_600_000_000_000_000, [])
+    info.k[:] = 0
+    bag.write("/front/camera_info", 0, info)
+
+
+def _unknown_lens(bag: _Bag) -> None:
+    bag.write("/front/camera_info", 0, _camera_info(bag, 1_600_000_000_000_000, [0.1, 0.2, 0.3]))
+
+
+def _images(bag: _Bag, times_us: list[int], shape: tuple[int, int, int] = (360, 640, 3)) -> None:
+    bag.write("/front/camera_info", 0, _camera_info(bag, times_us[0], []))
+    bag.write("/tf_static", 0, bag.transform(times_us[0], "base_link", "camera_optical", np.eye(4)))
+    for time_us in times_us:
+        image = _image(bag, time_us, np.zeros(shape, dtype=np.uint8), "jpeg")
+        bag.write("/front/image/compressed", max(0, time_us), image)
+
+
+def _one_time_for_all(bag: _Bag) -> None:
+    _images(bag, [0, 0, 0])
+
+
+def _microseconds_for_seconds(bag: _Bag) -> None:
+    _images(bag, [1_600_000_000 + 100 * frame for frame in range(3)])
+
+
+def _smaller_image(bag: _Bag) -> None:
+    _images(bag, [1_600_000_000_000_000], (180, 320, 3))
+
+
+def _unknown_encoding(bag: _Bag) -> None:
+    _info_alone(bag)
+    image = _image(bag, 1_600_000_000_000_000, np.zeros((360, 640, 3), dtype=np.uint8), "bgr8")
+    image.encoding = "yuv9"
+    bag.write("/front/image_raw", 0, image)
+
+
+def _cut_image(bag: _Bag) -> None:
+    _info_alone(bag)
+    image = _image(bag, 1_600_000_000_000_000, np.zeros((360, 640, 3), dtype=np.uint8), "jpeg")
+    image.data = image.data[:-100]
+    bag.write("/front/image/compressed", 0, image)
+
+
+def _points_beyond_their_bytes(bag: _Bag) -> None:
+    cloud = _cloud(bag, 1_600_000_000_000_000, np.ones((4, 3)))
+    cloud.fields[1].offset = 4000
+    bag.write("/tf_static", 0, bag.transform(0, "base_link", "lidar", np.eye(4)))
+    bag.write("/top/points", 0, cloud)
+
+
+def _undecodable_points(bag: _Bag) -> None:
+    cloud = _cloud(bag, 1_600_000_000_000_000, np.ones((4, 3)))
+    bag.write("/tf_static", 0, bag.transform(0, "base_link", "lidar", np.eye(4)))
+    encode = bag.store.serialize_cdr
+    harmed = bytes(encode(cloud, cloud.__msgtype__)).replace(b"intensity", b"intens\xbe\xbey")
+    bag.store = SimpleNamespace(serialize_cdr=lambda *_: harmed)
+    bag.connections["/top/points"] = bag.writer.add_connection(
+        "/top/points", cloud.__msgtype__, typestore=get_typestore(Stores.ROS2_HUMBLE)
+    )
+    bag.write("/top/points", 0, cloud)
+
+
+def _fewer_points(bag: _Bag) -> None:
+    cloud = _cloud(bag, 1_600_000_000_000_000, np.ones((4, 3)))
+    cloud.data = cloud.data[:30]
+    bag.write("/tf_static", 0, bag.transform(0, "base_link", "lidar", np.eye(4)))
+    bag.write("/top/points", 0, cloud)
+
+
+def _unmounted(bag: _Bag) -> None:
+    bag.write("/front/camera_info", 0, _camera_info(bag, 1_600_000_000_000_000, []))
+    image = _image(bag, 1_600_000_000_000_000, np.zeros((360, 640, 3), dtype=np.uint8), "jpeg")
+    bag.write("/front/image/compressed", 0, image)
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (_nothing, r"drive: no images with a camera_info, and no point clouds"),
+        (_info_alone, r"/front/camera_info: a camera without images in /front/"),
+        (_not_calibrated, r"/front/camera_info: a camera that is not calibrated"),
+        (_unknown_lens, r"distortion model 'plumb_bob' of 3 coefficients"),
+        (_one_time_for_all, r"time 0 us is there twice"),
+        (_microseconds_for_seconds, r"the times lie 0\.0001 s apart; are they in other units\?"),
+        (_smaller_image, r"compressed, message 0: 320x180 pixels, where the camera has 640x360"),
+        (_unknown_encoding, r"encoding 'yuv9' is none of bgr8"),
+        (_cut_image, r"compressed, message 0: the image is cut off"),
+        (_points_beyond_their_bytes, r"/top/points, message 0: fields that no point of 20 bytes has"),
+        (_undecodable_points, r"/top/points, message 0: cannot be decoded: .*utf-8"),
+        (_fewer_points, r"/top/points, message 0: 30 bytes are no 1x5 points"),
+        (_unmounted, r"tf: nothing says where 'camera_optical' is mounted"),
+    ],
+)
+def test_contradictory_bags_are_named(write: Callable[[_Bag], None], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "drive"
+    bag = _Bag(path, "db3")
+    with bag.writer:
+        write(bag)
+    with pytest.raises(InputError, match=said) as raised:
+        convert(open_source("rosbag", path), tmp_path / "root")
+    assert "\n" not in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["drive"]
 
 
 def test_a_tree_of_frames_is_a_tree() -> None:
