@@ -1,0 +1,150 @@
+"""Runs the parts, each in a process of its own within a time limit, and writes the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from gpu_check.outcome import FAILED, OK, SKIPPED, Outcome
+from gpu_check.parts import LIMIT_S, QUICK_LIMIT_S, Part, chosen_parts
+from gpu_check.record import Findings
+from gpu_check.report import markdown
+from scenes import InputError
+from scenes.files import atomic_paths
+
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_LEAST_S: Final = 10.0  # that a part is begun with
+
+
+def check(device: str, quick: bool, profile: bool, out: Path) -> int:
+    """Run every part, print a line of each, write `gpu_check.json` and `gpu_check.md`.
+
+    Args:
+        device: `cuda` or `cpu`.
+        quick: whether to take 3 minutes instead of 10.
+        profile: whether to add a table of kernels.
+        out: folder of the two files.
+
+    Returns:
+        the exit code: 1 if a check failed.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    _check_device(device)
+    ends_s = time.monotonic() + (QUICK_LIMIT_S if quick else LIMIT_S)
+    outcomes = []
+    with tempfile.TemporaryDirectory(prefix="gpu_check_") as folder:
+        for part, limit_s in chosen_parts(quick, profile):
+            limit_s = min(limit_s, ends_s - time.monotonic())
+            outcomes.append(_outcome(part, limit_s, device, quick, Path(folder)))
+            print(outcomes[-1], flush=True)
+    _write(outcomes, device, quick, out)
+    return 1 if any(outcome.status == FAILED for outcome in outcomes) else 0
+
+
+def _check_device(device: str) -> None:
+    if device != "cpu" and not torch.cuda.is_available():
+        raise InputError(f"device '{device}': this torch sees no GPU; --device cpu tries the check on small models")
+    try:
+        torch.zeros(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device '{device}': {str(error).splitlines()[0]}") from error
+
+
+def _outcome(part: Part, limit_s: float, device: str, quick: bool, folder: Path) -> Outcome:
+    """What comes of a part within some time."""
+    if limit_s < _LEAST_S:
+        return Outcome(part.name, part.title, SKIPPED, "no time is left", 0.0, Findings())
+    record, log = folder / f"{part.name}.json", folder / f"{part.name}.log"
+    arguments = (part.name, record, device, "quick" if quick else "full", folder)
+    started_s = time.monotonic()
+    code = _run([sys.executable, "-m", "gpu_check.child", *map(str, arguments)], log, limit_s)
+    seconds = time.monotonic() - started_s
+    findings = Findings.read(record)
+    status, reason = _status(part, code, limit_s, findings, log)
+    return Outcome(part.name, part.title, status, reason, seconds, findings)
+
+
+def _run(command: list[str], log: Path, limit_s: float) -> int | None:
+    """The exit code of a program, None if it had to be stopped; its processes end with it."""
+    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        try:
+            return child.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End what is left of a program's processes."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _status(part: Part, code: int | None, limit_s: float, findings: Findings, log: Path) -> tuple[str, str]:
+    failed = [check.name for check in findings.checks if not check.passed]
+    if failed:
+        return FAILED, f"{len(failed)} of {len(findings.checks)} checks: {', '.join(failed[:3])}"
+    if code is None:
+        return FAILED if part.decides else OK, f"stopped after {limit_s:.0f} s"
+    if code:
+        return FAILED, _last_line(log) or f"ended with {code}"
+    if findings.skipped:
+        return SKIPPED, findings.skipped
+    return OK, ""
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else ""
+
+
+def _write(outcomes: list[Outcome], device: str, quick: bool, out: Path) -> None:
+    options = ["--quick"] * quick + (["--device", device] if device != "cuda" else [])
+    about: dict[str, Any] = {
+        "command": " ".join(["tools/gpu_check.sh", *options]),
+        "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "commit": _commit(),
+        "device": device,
+        "quick": quick,
+    }
+    content = {**about, "parts": [asdict(outcome) for outcome in outcomes]}
+    names = [out / "gpu_check.json", out / "gpu_check.md"]
+    with atomic_paths(names) as (as_json, as_markdown):
+        as_json.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        as_markdown.write_text(markdown(about, outcomes), encoding="utf-8")
+    print(f"-> {names[0]}, {names[1]}")
+
+
+def _commit() -> str:
+    """Of the checkout; empty where there is no git."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
