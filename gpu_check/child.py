@@ -1,12 +1,16 @@
-"""One part of the check, in a process of its own: `python -m gpu_check.child PART RECORD DEVICE QUICK FOLDER`."""
+"""One part of the check, in a process of its own.
+
+python -m gpu_check.child MODULE SUBJECT RECORD DEVICE full|quick FOLDER
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from gpu_check.parts import Settings, part_of
+from gpu_check.parts import Run, Settings
 from gpu_check.record import Record, SkippedError
 
 _OURS: Final = ("scenes", "detection", "evaluation", "parity", "gpu_check")
@@ -14,10 +18,11 @@ _OURS: Final = ("scenes", "detection", "evaluation", "parity", "gpu_check")
 
 def main() -> None:
     """Do the work; whatever goes wrong ends in the last line on stderr."""
-    name, path, device, quick, folder = sys.argv[1:]
-    part, record = part_of(name), Record(Path(path))
+    module, subject, path, device, length, folder = sys.argv[1:]
+    record = Record(Path(path))
     try:
-        part.run(Settings(device, quick == "quick", Path(folder)), record, part.subject)
+        run: Run = import_module(module).run
+        run(Settings(device, length == "quick", Path(folder)), record, subject)
     except SkippedError as reason:
         record.skip(str(reason))
     except ModuleNotFoundError as error:

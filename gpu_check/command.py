@@ -68,7 +68,7 @@ def _outcome(part: Part, limit_s: float, device: str, quick: bool, folder: Path)
     if limit_s < _LEAST_S:
         return Outcome(part.name, part.title, SKIPPED, "no time is left", 0.0, Findings())
     record, log = folder / f"{part.name}.json", folder / f"{part.name}.log"
-    arguments = (part.name, record, device, "quick" if quick else "full", folder)
+    arguments = (part.module, part.subject, record, device, "quick" if quick else "full", folder)
     started_s = time.monotonic()
     code = _run([sys.executable, "-m", "gpu_check.child", *map(str, arguments)], log, limit_s)
     seconds = time.monotonic() - started_s

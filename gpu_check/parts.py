@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +31,7 @@ class Settings:
 
 
 Run = Callable[[Settings, Record, str], None]
+"""What a part's module does, on its subject if it has several."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Part:
     Attributes:
         name: of the part.
         title: for the report.
-        module: of this package; its `run` does the work.
+        module: whose `run` does the work.
         subject: what the module works on, if there are several.
         limit_s, quick_limit_s: the longest that it may take; None leaves it out of the quick check.
         decides: whether it has checks, so that a part that is stopped has failed.
@@ -55,28 +55,22 @@ class Part:
     decides: bool
     subject: str = ""
 
-    @property
-    def run(self) -> Run:
-        """What does the work."""
-        function: Run = import_module(f"gpu_check.{self.module}").run
-        return function
-
 
 PARTS: Final = (
-    Part("machine", "Machine", "machine", 30, 30, True),
-    Part("parity", "Parity with the published implementations", "recordings", 100, 40, True),
-    Part("tests", "Tests marked gpu", "suite", 100, 40, True),
-    Part("city", "Detections of the city", "city", 120, 60, True),
-    Part("training", "Training", "training", 90, 40, True),
-    Part("speed-r50-428q", "Speed: StreamPETR, R50, 428 queries", "speed", 180, 70, False, "R50-428q"),
-    Part("speed-r50-900q", "Speed: StreamPETR, R50, 900 queries", "speed", 70, None, False, "R50-900q"),
-    Part("speed-v2-99", "Speed: StreamPETR, V2-99", "speed", 80, None, False, "V2-99"),
-    Part("speed-repdetr3d", "Speed: RepDETR3D, V2-99", "speed", 80, None, False, "RepDETR3D"),
-    Part("speed-dynamic", "Speed: dynamic cascade, R18 and R50", "speed", 80, None, False, "dynamic"),
-    Part("speed-city", "Speed: the city's perspective detector", "speed", 60, None, False, "city"),
-    Part("attention", "flash-attn beside torch's own attention", "attention", 30, 20, True),
+    Part("machine", "Machine", "gpu_check.machine", 30, 30, True),
+    Part("parity", "Parity with the published implementations", "gpu_check.recordings", 100, 40, True),
+    Part("tests", "Tests marked gpu", "gpu_check.suite", 100, 40, True),
+    Part("city", "Detections of the city", "gpu_check.city", 120, 60, True),
+    Part("training", "Training", "gpu_check.training", 90, 40, True),
+    Part("speed-r50-428q", "Speed: StreamPETR, R50, 428 queries", "gpu_check.speed", 180, 70, False, "R50-428q"),
+    Part("speed-r50-900q", "Speed: StreamPETR, R50, 900 queries", "gpu_check.speed", 70, None, False, "R50-900q"),
+    Part("speed-v2-99", "Speed: StreamPETR, V2-99", "gpu_check.speed", 80, None, False, "V2-99"),
+    Part("speed-repdetr3d", "Speed: RepDETR3D, V2-99", "gpu_check.speed", 80, None, False, "RepDETR3D"),
+    Part("speed-dynamic", "Speed: dynamic cascade, R18 and R50", "gpu_check.speed", 80, None, False, "dynamic"),
+    Part("speed-city", "Speed: the city's perspective detector", "gpu_check.speed", 60, None, False, "city"),
+    Part("attention", "flash-attn beside torch's own attention", "gpu_check.attention", 30, 20, True),
 )
-KERNELS: Final = Part("kernels", "Kernels of a frame", "kernels", 90, 60, False)
+KERNELS: Final = Part("kernels", "Kernels of a frame", "gpu_check.kernels", 90, 60, False)
 """With `--profile`."""
 
 LIMIT_S: Final = 600.0
@@ -90,8 +84,3 @@ def chosen_parts(quick: bool, profile: bool) -> Iterator[tuple[Part, float]]:
         limit_s = part.quick_limit_s if quick else part.limit_s
         if limit_s is not None:
             yield part, limit_s
-
-
-def part_of(name: str) -> Part:
-    """The part of a name."""
-    return next(part for part in (*PARTS, KERNELS) if part.name == name)
