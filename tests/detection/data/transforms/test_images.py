@@ -7,10 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from detection.data import LoadImages, NormalizeImages, PadImages
+from detection.data import LoadImages, NormalizeImages, PadImages, collate
 from detection.data.sample import FrameSample
+from detection.frames import FrameBatch
 from scenes import InputError
 
 MakeSample = Callable[..., FrameSample]
@@ -65,17 +67,42 @@ def test_cut_image_is_named(make_sample: MakeSample, small_city: Path, tmp_path:
 def test_normalises_in_the_order_of_the_channels(make_sample: MakeSample, to_rgb: bool) -> None:
     image = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
-    normalized = NormalizeImages(mean.tolist(), std.tolist(), to_rgb)(make_sample(image), RANDOM).views[0].image
-    assert normalized is not None and normalized.dtype == np.float32
+    sample = NormalizeImages(mean.tolist(), std.tolist(), to_rgb)(make_sample(image), RANDOM)
+    frame = sample.to_batch(continues_scene=False)
+    assert frame.images.dtype == torch.uint8
+    normalized = frame.normalized()
+    assert normalized.images.dtype == torch.float32 and normalized.normalized() is normalized
     channels = image if to_rgb else image[..., ::-1]
-    np.testing.assert_allclose(normalized.transpose(1, 2, 0), (channels - mean) / std, atol=1e-5)
+    found = normalized.images[0, 0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(found, (channels - mean) / std, atol=1e-5)
+    # To the bit what numpy gives in float32, as pipelines did it.
+    mean32, scale32 = mean.astype(np.float32), (1 / std).astype(np.float32)
+    np.testing.assert_array_equal(found, (channels.astype(np.float32) - mean32) * scale32)
 
 
-def test_pads_all_to_one_size(make_sample: MakeSample) -> None:
-    sample = make_sample(np.full((40, 50, 3), 9, np.uint8))
-    other = make_sample(np.full((30, 70, 3), 9, np.uint8))
-    both = NormalizeImages([0, 0, 0], [1, 1, 1], True)(sample.with_views([*sample.views, *other.views]), RANDOM)
-    padded = [view.image for view in PadImages(32)(both, RANDOM).views]
-    assert [image is not None and image.shape for image in padded] == [(3, 64, 96)] * 2
-    assert padded[0] is not None
-    assert (padded[0][:, :40, :50] == 9).all() and padded[0].sum() == 9 * 3 * 40 * 50
+def _padded(make_sample: MakeSample, *sizes: tuple[int, int]) -> FrameBatch:
+    """A frame of images of 9, which are normalised to 4."""
+    samples = [make_sample(np.full((*size, 3), 9, np.uint8)) for size in sizes]
+    together = samples[0].with_views([view for sample in samples for view in sample.views])
+    for step in (NormalizeImages([1, 1, 1], [2, 2, 2], True), PadImages(32)):
+        together = step(together, RANDOM)
+    return together.to_batch(continues_scene=False)
+
+
+def test_pads_all_to_one_size_with_the_mean_colour(make_sample: MakeSample) -> None:
+    images = _padded(make_sample, (40, 50), (30, 70)).normalized().images[0]
+    assert images.shape == (2, 3, 64, 96)
+    for image, (height, width) in zip(images, ((40, 50), (30, 70)), strict=True):
+        assert (image[:, :height, :width] == 4).all() and image.sum() == 4 * 3 * height * width
+
+
+def test_streams_keep_their_padding_side_by_side(make_sample: MakeSample) -> None:
+    frames = [_padded(make_sample, size) for size in ((40, 70), (64, 96))]
+    assert frames[1].normalization is not None and frames[1].normalization.sizes_px is None
+    (batch,) = collate([[frame] for frame in frames])["frames"]
+    assert torch.equal(batch.normalized().images, torch.cat([frame.normalized().images for frame in frames]))
+
+
+def test_images_that_are_not_normalised_make_no_frame(make_sample: MakeSample) -> None:
+    with pytest.raises(ValueError, match="has to load the images and end with NormalizeImages"):
+        make_sample(np.zeros((2, 2, 3), np.uint8)).to_batch(continues_scene=False)
