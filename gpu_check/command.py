@@ -17,7 +17,7 @@ from typing import Any, Final
 import torch
 
 from gpu_check.outcome import FAILED, OK, SKIPPED, Outcome
-from gpu_check.parts import LIMIT_S, QUICK_LIMIT_S, Part, chosen_parts
+from gpu_check.parts import Part, chosen_parts, limit_s
 from gpu_check.record import Findings
 from gpu_check.report import markdown
 from scenes import InputError
@@ -43,12 +43,12 @@ def check(device: str, quick: bool, profile: bool, out: Path) -> int:
         InputError: there is no such device.
     """
     _check_device(device)
-    ends_s = time.monotonic() + (QUICK_LIMIT_S if quick else LIMIT_S)
+    ends_s = time.monotonic() + limit_s(device, quick)
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="gpu_check_") as folder:
-        for part, limit_s in chosen_parts(quick, profile):
-            limit_s = min(limit_s, ends_s - time.monotonic())
-            outcomes.append(_outcome(part, limit_s, device, quick, Path(folder)))
+        for part, longest_s in chosen_parts(device, quick, profile):
+            longest_s = min(longest_s, ends_s - time.monotonic())
+            outcomes.append(_outcome(part, longest_s, device, quick, Path(folder)))
             print(outcomes[-1], flush=True)
     _write(outcomes, device, quick, out)
     return 1 if any(outcome.status == FAILED for outcome in outcomes) else 0
@@ -63,21 +63,21 @@ def _check_device(device: str) -> None:
         raise InputError(f"device '{device}': {str(error).splitlines()[0]}") from error
 
 
-def _outcome(part: Part, limit_s: float, device: str, quick: bool, folder: Path) -> Outcome:
+def _outcome(part: Part, longest_s: float, device: str, quick: bool, folder: Path) -> Outcome:
     """What comes of a part within some time."""
-    if limit_s < _LEAST_S:
+    if longest_s < _LEAST_S:
         return Outcome(part.name, part.title, SKIPPED, "no time is left", 0.0, Findings())
     record, log = folder / f"{part.name}.json", folder / f"{part.name}.log"
     arguments = (part.module, part.subject, record, device, "quick" if quick else "full", folder)
     started_s = time.monotonic()
-    code = _run([sys.executable, "-m", "gpu_check.child", *map(str, arguments)], log, limit_s)
+    code = _run([sys.executable, "-m", "gpu_check.child", *map(str, arguments)], log, longest_s)
     seconds = time.monotonic() - started_s
     findings = Findings.read(record)
-    status, reason = _status(part, code, limit_s, findings, log)
+    status, reason = _status(part, code, longest_s, findings, log)
     return Outcome(part.name, part.title, status, reason, seconds, findings)
 
 
-def _run(command: list[str], log: Path, limit_s: float) -> int | None:
+def _run(command: list[str], log: Path, longest_s: float) -> int | None:
     """The exit code of a program, None if it had to be stopped; its processes end with it."""
     path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with log.open("wb") as output:
@@ -90,7 +90,7 @@ def _run(command: list[str], log: Path, limit_s: float) -> int | None:
             env={**os.environ, "PYTHONPATH": path},
         )
         try:
-            return child.wait(limit_s)
+            return child.wait(longest_s)
         except subprocess.TimeoutExpired:
             return None
         finally:
@@ -104,12 +104,12 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _status(part: Part, code: int | None, limit_s: float, findings: Findings, log: Path) -> tuple[str, str]:
+def _status(part: Part, code: int | None, longest_s: float, findings: Findings, log: Path) -> tuple[str, str]:
     failed = [check.name for check in findings.checks if not check.passed]
     if failed:
         return FAILED, f"{len(failed)} of {len(findings.checks)} checks: {', '.join(failed[:3])}"
     if code is None:
-        return FAILED if part.decides else OK, f"stopped after {limit_s:.0f} s"
+        return FAILED if part.decides else OK, f"stopped after {longest_s:.0f} s"
     if code:
         return FAILED, _last_line(log) or f"ended with {code}"
     if findings.skipped:

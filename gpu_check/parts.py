@@ -43,7 +43,7 @@ class Part:
         title: for the report.
         module: whose `run` does the work.
         subject: what the module works on, if there are several.
-        limit_s, quick_limit_s: the longest that it may take; None leaves it out of the quick check.
+        limit_s, quick_limit_s: the longest that it may take on a GPU; None leaves it out of the quick check.
         decides: whether it has checks, so that a part that is stopped has failed.
     """
 
@@ -73,14 +73,22 @@ PARTS: Final = (
 KERNELS: Final = Part("kernels", "Kernels of a frame", "gpu_check.kernels", 90, 60, False)
 """With `--profile`."""
 
-LIMIT_S: Final = 600.0
-QUICK_LIMIT_S: Final = 180.0
-"""Of all parts together."""
+_LIMIT_S, _QUICK_LIMIT_S = 600.0, 180.0
+_ON_A_CPU: Final = 5.0  # times as long, since nobody waits for it at a GPU
 
 
-def chosen_parts(quick: bool, profile: bool) -> Iterator[tuple[Part, float]]:
+def limit_s(device: str, quick: bool) -> float:
+    """The longest that all parts together may take, in seconds."""
+    return (_QUICK_LIMIT_S if quick else _LIMIT_S) * _patience(device)
+
+
+def chosen_parts(device: str, quick: bool, profile: bool) -> Iterator[tuple[Part, float]]:
     """The parts of a check, each with the longest that it may take, in seconds."""
     for part in (*PARTS, *([KERNELS] if profile else ())):
-        limit_s = part.quick_limit_s if quick else part.limit_s
-        if limit_s is not None:
-            yield part, limit_s
+        longest_s = part.quick_limit_s if quick else part.limit_s
+        if longest_s is not None:
+            yield part, longest_s * _patience(device)
+
+
+def _patience(device: str) -> float:
+    return _ON_A_CPU if device == "cpu" else 1.0
