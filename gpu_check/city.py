@@ -40,7 +40,11 @@ def run(settings: Settings, record: Record, subject: str) -> None:
     for name, how in _WAYS.items():
         found[name] = _detected(config, name, dict(how, device=settings.device), record)
     first, last = found.values()
-    record.check("mAP in bfloat16", abs(last - first) <= _MOST, f"{last - first:+.4f}, tolerated {_MOST}")
+    difference = f"{last - first:+.4f}, tolerated {_MOST}"
+    if settings.on_gpu:
+        record.check("mAP in bfloat16", abs(last - first) <= _MOST, difference)
+    else:
+        record.note(f"mAP in bfloat16: {difference}; so few frames decide nothing")
 
 
 def _size(settings: Settings) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from detection.data import LoadImages, NormalizeImages, PadImages, collate
 from detection.data.sample import FrameSample
 from detection.frames import FrameBatch
 from scenes import InputError
+from tests.detection.models.simulated_gpu import simulated_gpu
 
 MakeSample = Callable[..., FrameSample]
 RANDOM = np.random.default_rng(0)
@@ -94,6 +95,14 @@ def test_pads_all_to_one_size_with_the_mean_colour(make_sample: MakeSample) -> N
     assert images.shape == (2, 3, 64, 96)
     for image, (height, width) in zip(images, ((40, 50), (30, 70)), strict=True):
         assert (image[:, :height, :width] == 4).all() and image.sum() == 4 * 3 * height * width
+
+
+def test_normalises_on_a_gpu_that_nobody_waits_for(make_sample: MakeSample) -> None:
+    frame = _padded(make_sample, (40, 50), (30, 70))
+    with simulated_gpu() as log:
+        images = frame.pin_memory().to("cuda:0").normalized().images
+        assert not log.waits and not log.copies
+        assert torch.equal(images.cpu(), frame.normalized().images)
 
 
 def test_streams_keep_their_padding_side_by_side(make_sample: MakeSample) -> None:
