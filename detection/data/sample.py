@@ -26,7 +26,7 @@ class CameraView:
     Image points are continuous: the pixel in column c and row r covers [c, c + 1) x [r, r + 1).
 
     Attributes:
-        name, image_path, size_px: as in `CameraRecord`.
+        name, image_path, size_px: as in `CameraRecord`; the size is that of the file.
         image: (H, W, 3) uint8 RGB, after `NormalizeImages` (3, H, W) in the network's order; None until it is loaded.
         image_from_camera: (4, 4) from camera coordinates to homogeneous points of `image` (u d, v d, d, 1).
         camera_from_lidar: (4, 4).

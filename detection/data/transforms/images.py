@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detection.data.image_reading import read_image
+from detection.data.image_reading import ReadImage, read_reduced_image
 from detection.data.sample import CameraView, FrameSample
 from detection.frames import ImageNormalization
 from detection.registry import TRANSFORMS
@@ -19,19 +19,50 @@ from scenes import InputError
 
 @TRANSFORMS.register_module()
 class LoadImages:
-    """Reads the images of all cameras as RGB, see `read_image`."""
+    """Reads the images of all cameras as RGB, see `read_reduced_image`.
+
+    Args:
+        at_least: height and width that JPEG images have to keep when they are decoded at a half, a quarter or an
+            eighth of their size, with the calibration that belongs to it. Faster, and pixels differ a little from
+            those that are scaled afterwards. None decodes all of them.
+    """
+
+    def __init__(self, at_least: tuple[int, int] | None = None) -> None:
+        if at_least is not None and min(at_least) < 1:
+            raise InputError(f"LoadImages: at_least is {at_least}, expected a height and a width above 0")
+        self._at_least = None if at_least is None else (at_least[0], at_least[1])
 
     def __call__(self, sample: FrameSample, random: np.random.Generator) -> FrameSample:
-        return sample.with_views([self._loaded(view, sample.sample_token) for view in sample.views])
+        read = [self._read(view, sample.sample_token) for view in sample.views]
+        views = [_with_image(view, image) for view, image in zip(sample.views, read, strict=True)]
+        focus_px = None if sample.focus_px is None else sample.focus_px / read[0].divisor
+        return replace(sample, views=tuple(views), focus_px=focus_px)
 
-    def _loaded(self, view: CameraView, sample_token: str) -> CameraView:
+    def _read(self, view: CameraView, sample_token: str) -> ReadImage:
         where = f"{view.image_path}: image of {view.name}, sample '{sample_token}'"
-        image = read_image(view.image_path, where)
-        height, width = image.shape[:2]
-        if view.size_px is not None and (width, height) != view.size_px:
-            expected = "x".join(map(str, view.size_px))
-            raise InputError(f"{where}: is {width}x{height} pixels, its calibration belongs to {expected}")
-        return replace(view, image=image, size_px=(width, height))
+        image = read_reduced_image(view.image_path, where, self._at_least)
+        if view.size_px is not None and image.size_px != view.size_px:
+            found, expected = ("x".join(map(str, size)) for size in (image.size_px, view.size_px))
+            raise InputError(f"{where}: is {found} pixels, its calibration belongs to {expected}")
+        return image
+
+
+def _with_image(view: CameraView, image: ReadImage) -> CameraView:
+    """A view with its image, and what goes with the size in which it was read."""
+    if image.divisor == 1:
+        return replace(view, image=image.pixels, size_px=image.size_px)
+    annotations = view.annotations and replace(
+        view.annotations,
+        boxes_px=view.annotations.boxes_px / image.divisor,
+        centers_px=view.annotations.centers_px / image.divisor,
+    )
+    return replace(
+        view,
+        image=image.pixels,
+        size_px=image.size_px,
+        image_from_camera=np.diag([1 / image.divisor, 1 / image.divisor, 1.0, 1.0]) @ view.image_from_camera,
+        annotations=annotations,
+    )
 
 
 @TRANSFORMS.register_module()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from detection.data import LoadImages, NormalizeImages, PadImages, collate
+from detection.data import LoadImages, NormalizeImages, PadImages, ResizeCropFlipRotate, collate
 from detection.data.sample import FrameSample
 from detection.frames import FrameBatch
 from scenes import InputError
@@ -62,6 +62,31 @@ def test_cut_image_is_named(make_sample: MakeSample, small_city: Path, tmp_path:
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"cut\.jpg: image of CAM_FRONT.*cannot be read \(.*truncated"):
         LoadImages()(_at(make_sample(np.zeros((2, 2, 3), np.uint8)), tmp_path / "cut.jpg"), RANDOM)
+
+
+def test_half_decoding_moves_nothing(make_sample: MakeSample, tmp_path: Path) -> None:
+    """The network's image, its calibration and its boxes are those of the image that is decoded whole."""
+    smooth = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (180, 320, 3), dtype=np.uint8), (0, 0), 6)
+    Image.fromarray(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)).save(tmp_path / "a.jpg", quality=95)
+    box = [[2.0, 20.0, -1.0, 4.0, 2.0, 1.5, 0.3, 0.0, 0.0]]
+    sample = make_sample(np.zeros((180, 320, 3), np.uint8), box, boxes_px=[[90.0, 60.0, 200.0, 150.0]], depths_m=[20.0])
+    sample = replace(_at(sample, tmp_path / "a.jpg", (320, 180)), focus_px=np.array([100.0, 80.0]))
+    shrink = ResizeCropFlipRotate((64, 128), training=False)
+    whole, half = (LoadImages(at_least)(sample, RANDOM) for at_least in (None, (64, 128)))
+    assert half.views[0].image is not None and half.views[0].image.shape == (90, 160, 3)
+    assert half.focus_px is not None and half.focus_px.tolist() == [50.0, 40.0]
+    (expected,), (found,) = (shrink(loaded, RANDOM).views for loaded in (whole, half))
+    np.testing.assert_allclose(found.image_from_camera, expected.image_from_camera, atol=1e-9)
+    assert found.annotations is not None and expected.annotations is not None
+    np.testing.assert_allclose(found.annotations.boxes_px, expected.annotations.boxes_px, atol=1e-9)
+    np.testing.assert_allclose(found.annotations.centers_px, expected.annotations.centers_px, atol=1e-9)
+    assert found.image is not None and expected.image is not None
+    assert np.abs(found.image.astype(int) - expected.image).mean() < 1
+
+
+def test_a_size_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="at_least is \\(0, 704\\), expected a height and a width above 0"):
+        LoadImages((0, 704))
 
 
 @pytest.mark.parametrize("to_rgb", [True, False])
