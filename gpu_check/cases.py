@@ -47,14 +47,14 @@ CASES: Final = {
     "dynamic": Case("dynamic/raydn_r18_r50_704_step2.py", (256, 704), changes=_ALL_HARD),
     "city": Case("perspective/city_perspective.py", (288, 704)),
 }
-_SMALL_IMAGES: Final = dict(image_size=(64, 192), cameras=2)
+_SMALL, _FEW = (64, 192), 2  # pixels and cameras of the small ones
 SMALL_CASES: Final = {
-    "R50-428q": Case("streampetr/city_r18.py", **_SMALL_IMAGES),
-    "R50-900q": Case("streampetr/city_r18.py", **_SMALL_IMAGES),
-    "V2-99": Case("streampetr/city_r18.py", **_SMALL_IMAGES),
-    "RepDETR3D": Case("repdetr3d/city_r18.py", **_SMALL_IMAGES),
-    "dynamic": Case("dynamic/city_step2.py", changes=_ALL_HARD, **_SMALL_IMAGES),
-    "city": Case("perspective/city_perspective.py", **_SMALL_IMAGES),
+    "R50-428q": Case("streampetr/city_r18.py", _SMALL, _FEW),
+    "R50-900q": Case("streampetr/city_r18.py", _SMALL, _FEW),
+    "V2-99": Case("streampetr/city_r18.py", _SMALL, _FEW),
+    "RepDETR3D": Case("repdetr3d/city_r18.py", _SMALL, _FEW),
+    "dynamic": Case("dynamic/city_step2.py", _SMALL, _FEW, _ALL_HARD),
+    "city": Case("perspective/city_perspective.py", _SMALL, _FEW),
 }
 TRAINED: Final = "R50-428q"
 

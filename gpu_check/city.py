@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ _WEIGHTS: Final = _ROOT / "detection" / "weights" / "perspective_city_r18.safete
 _IMAGE_SIZE: Final = (704, 396)
 _SEED: Final = 2026  # not one of the towns that the detector has seen
 _MOST: Final = 0.002  # of mAP
-_WAYS: Final = {
+_WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "eager float32": dict(dtype=torch.float32),
     "compiled bfloat16": dict(dtype=torch.bfloat16, compile=True),
 }
@@ -38,7 +39,7 @@ def run(settings: Settings, record: Record, subject: str) -> None:
     config = read_config(_CONFIG, {**dict.fromkeys(places, str(city)), "val_evaluator.version": VERSION})
     found: dict[str, float] = {}
     for name, how in _WAYS.items():
-        found[name] = _detected(config, name, dict(how, device=settings.device), record)
+        found[name] = _detected(config, name, {**how, "device": settings.device}, record)
     first, last = found.values()
     difference = f"{last - first:+.4f}, tolerated {_MOST}"
     if settings.on_gpu:

@@ -54,4 +54,5 @@ def _own_us(event: Any, on_gpu: bool) -> float:
     """Microseconds in a kernel itself; torch has renamed the attribute."""
     if not on_gpu:
         return float(event.self_cpu_time_total)
-    return float(getattr(event, "self_device_time_total", None) or getattr(event, "self_cuda_time_total", 0.0))
+    name = "self_device_time_total" if hasattr(event, "self_device_time_total") else "self_cuda_time_total"
+    return float(getattr(event, name))

@@ -31,4 +31,4 @@ def _describe_gpu(device: str, record: Record) -> None:
     record.row(what="GPU memory, GB", value=round(properties.total_memory / 1e9, 1))
     record.row(what="compute capability", value=f"{properties.major}.{properties.minor}")
     record.row(what="CUDA", value=torch.version.cuda)
-    record.row(what="cuDNN", value=torch.backends.cudnn.version())
+    record.row(what="cuDNN", value=torch.backends.cudnn.version())  # type: ignore[no-untyped-call]

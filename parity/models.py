@@ -92,7 +92,8 @@ class Workshop:
         detector = self.bare(model)
         self.rule.load_weights(detector)
         make_deterministic(detector)
-        return detector.to(self.device)
+        detector.to(self.device)
+        return detector
 
     def frame(self, sequences: Sequence[str], number: int, boxes: bool = True) -> FrameBatch:
         """A frame that the models saw, see `Rule.frame`."""
