@@ -25,6 +25,7 @@ from scenes.files import atomic_paths
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _LEAST_S: Final = 10.0  # that a part is begun with
+_KEPT: Final = 6000  # characters of what a part has said that failed
 
 
 def check(device: str, quick: bool, profile: bool, out: Path) -> int:
@@ -55,12 +56,17 @@ def check(device: str, quick: bool, profile: bool, out: Path) -> int:
 
 
 def _check_device(device: str) -> None:
-    if device != "cpu" and not torch.cuda.is_available():
-        raise InputError(f"device '{device}': this torch sees no GPU; --device cpu tries the check on small models")
+    """Without computing on it: this process is not to hold memory of the GPU."""
     try:
-        torch.zeros(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        wanted = torch.device(device)
+    except RuntimeError as error:
         raise InputError(f"device '{device}': {str(error).splitlines()[0]}") from error
+    if wanted.type not in ("cpu", "cuda"):
+        raise InputError(f"device '{device}': expected cuda or cpu")
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device '{device}': this torch sees no GPU; --device cpu tries the check on small models")
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device '{device}': there are {torch.cuda.device_count()} GPUs")
 
 
 def _outcome(part: Part, longest_s: float, device: str, quick: bool, folder: Path) -> Outcome:
@@ -74,7 +80,8 @@ def _outcome(part: Part, longest_s: float, device: str, quick: bool, folder: Pat
     seconds = time.monotonic() - started_s
     findings = Findings.read(record)
     status, reason = _status(part, code, longest_s, findings, log)
-    return Outcome(part.name, part.title, status, reason, seconds, findings)
+    said = _text(log)[-_KEPT:] if status == FAILED else ""
+    return Outcome(part.name, part.title, status, reason, seconds, findings, said)
 
 
 def _run(command: list[str], log: Path, longest_s: float) -> int | None:
@@ -118,8 +125,12 @@ def _status(part: Part, code: int | None, longest_s: float, findings: Findings, 
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    lines = _text(log).splitlines()
     return lines[-1][:300] if lines else ""
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def _write(outcomes: list[Outcome], device: str, quick: bool, out: Path) -> None:

@@ -20,6 +20,7 @@ class Outcome:
         reason: of a status other than `ok`, and of a part that was stopped.
         seconds: that it took.
         findings: of it, also of one that was stopped.
+        log: the end of what it has printed, if it failed.
     """
 
     part: str
@@ -28,6 +29,7 @@ class Outcome:
     reason: str
     seconds: float
     findings: Findings
+    log: str = ""
 
     def __str__(self) -> str:
         why = f" ({self.reason})" if self.reason else ""

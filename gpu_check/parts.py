@@ -59,10 +59,10 @@ class Part:
 PARTS: Final = (
     Part("machine", "Machine", "gpu_check.machine", 30, 30, True),
     Part("parity", "Parity with the published implementations", "gpu_check.recordings", 100, 40, True),
-    Part("tests", "Tests marked gpu", "gpu_check.suite", 100, 40, True),
-    Part("city", "Detections of the city", "gpu_check.city", 120, 60, True),
+    Part("tests", "Tests marked gpu", "gpu_check.suite", 150, 50, True),
+    Part("city", "Detections of the city", "gpu_check.city", 120, 90, True),
     Part("training", "Training", "gpu_check.training", 90, 40, True),
-    Part("speed-r50-428q", "Speed: StreamPETR, R50, 428 queries", "gpu_check.speed", 180, 70, False, "R50-428q"),
+    Part("speed-r50-428q", "Speed: StreamPETR, R50, 428 queries", "gpu_check.speed", 200, 110, False, "R50-428q"),
     Part("speed-r50-900q", "Speed: StreamPETR, R50, 900 queries", "gpu_check.speed", 70, None, False, "R50-900q"),
     Part("speed-v2-99", "Speed: StreamPETR, V2-99", "gpu_check.speed", 80, None, False, "V2-99"),
     Part("speed-repdetr3d", "Speed: RepDETR3D, V2-99", "gpu_check.speed", 80, None, False, "RepDETR3D"),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from gpu_check import command, packages
 from gpu_check.outcome import FAILED, OK, SKIPPED, Outcome
@@ -68,6 +69,7 @@ def test_whatever_comes_of_a_part_is_said(
     assert (outcome.status, outcome.reason) == (status, reason)
     assert outcome.findings.rows == [{"subject": "its subject", "device": "cpu", "quick": True}]
     assert outcome.findings.checks[0] == Check("the first", True)
+    assert ("Traceback" in outcome.log) == (way in ("broken", "wrong"))
 
 
 @pytest.mark.parametrize(("decides", "status"), [(True, FAILED), (False, OK)])
@@ -101,8 +103,8 @@ def test_the_exit_code_says_whether_a_check_failed(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_device_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    import torch
-
+    with pytest.raises(InputError, match="device 'meta': expected cuda or cpu"):
+        command.check("meta", True, False, tmp_path)
     if torch.cuda.is_available():
         pytest.skip("has a GPU")
     with pytest.raises(InputError, match="this torch sees no GPU; --device cpu tries the check"):
