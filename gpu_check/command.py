@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -45,13 +46,15 @@ def check(device: str, quick: bool, profile: bool, out: Path) -> int:
     """
     _check_device(device)
     ends_s = time.monotonic() + limit_s(device, quick)
-    outcomes = []
+    outcomes: list[Outcome] = []
+    about = _about(device, quick)
     with tempfile.TemporaryDirectory(prefix="gpu_check_") as folder:
         for part, longest_s in chosen_parts(device, quick, profile):
             longest_s = min(longest_s, ends_s - time.monotonic())
             outcomes.append(_outcome(part, longest_s, device, quick, Path(folder)))
             print(outcomes[-1], flush=True)
-    _write(outcomes, device, quick, out)
+            _write(outcomes, about, out)  # a check that is ended keeps what it has
+    print("-> {}, {}".format(*_files(out)))
     return 1 if any(outcome.status == FAILED for outcome in outcomes) else 0
 
 
@@ -133,21 +136,27 @@ def _text(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace").strip()
 
 
-def _write(outcomes: list[Outcome], device: str, quick: bool, out: Path) -> None:
+def _about(device: str, quick: bool) -> dict[str, Any]:
+    """The run itself."""
     options = ["--quick"] * quick + (["--device", device] if device != "cuda" else [])
-    about: dict[str, Any] = {
+    return {
         "command": " ".join(["tools/gpu_check.sh", *options]),
         "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "commit": _commit(),
         "device": device,
         "quick": quick,
     }
+
+
+def _files(out: Path) -> tuple[Path, Path]:
+    return out / "gpu_check.json", out / "gpu_check.md"
+
+
+def _write(outcomes: list[Outcome], about: Mapping[str, Any], out: Path) -> None:
     content = {**about, "parts": [asdict(outcome) for outcome in outcomes]}
-    names = [out / "gpu_check.json", out / "gpu_check.md"]
-    with atomic_paths(names) as (as_json, as_markdown):
+    with atomic_paths(_files(out)) as (as_json, as_markdown):
         as_json.write_text(json.dumps(content, indent=2), encoding="utf-8")
         as_markdown.write_text(markdown(about, outcomes), encoding="utf-8")
-    print(f"-> {names[0]}, {names[1]}")
 
 
 def _commit() -> str:

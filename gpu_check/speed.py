@@ -61,10 +61,8 @@ def run(settings: Settings, record: Record, subject: str) -> None:
     stream = made_stream(warm_up + frames, case.cameras, case.image_size, device)
     baseline: SpeedMeasurement | None = None
     for way in _ways(settings, subject):
-        variant = copy.deepcopy(model)
         started_s = time.perf_counter()
-        if way.compiled:
-            compile_for_inference(variant)
+        variant = _variant(model, way)
         with tensor_float32(way.tf32) if settings.on_gpu else nullcontext():
             measured = measure(str(way), variant, stream, warm_up, DTYPES[way.dtype])
         begun_s = time.perf_counter() - started_s - measured.latencies_s.sum()
@@ -74,6 +72,14 @@ def run(settings: Settings, record: Record, subject: str) -> None:
             record.note(_beside_targets(measured, baseline))
         del variant
         torch.compiler.reset()
+
+
+def _variant(model: Any, way: Way) -> Any:
+    """The network as it runs in a way; its precision is that of `measure`."""
+    variant = copy.deepcopy(model)
+    if way.compiled:
+        compile_for_inference(variant)
+    return variant
 
 
 def _lengths(settings: Settings) -> tuple[int, int]:
