@@ -171,10 +171,11 @@ def found_by_all(
             seen += len(predictions)
             report(seen, total)
     found = {name: boxes for future in converted for name, boxes in future.result().items()}
-    _logger.info("%d in %.1f s, of which the network took %.1f s", seen, time.perf_counter() - started_s, network_s)
+    elapsed_s = time.perf_counter() - started_s
     shares = all_gather_object(found)
     if not is_main_process():
         return None
+    _logger.info("%d in %.1f s, of which the network took %.1f s", seen, elapsed_s, network_s)
     together = {name: boxes for share in shares for name, boxes in share.items()}
     return {name: together[name] for name in names}
 
