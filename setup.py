@@ -18,7 +18,7 @@ DEVKIT = [
 ]
 # What tests compare with, besides the kit.
 ORACLES = ["filterpy>=1.4.5", "pandas>=2", "pyquaternion>=0.9.9", "scikit-learn>=1.5", "shapely>=2"]
-DOCS = ["mkdocs>=1.6", "mkdocstrings-python>=2"]
+DOCS = ["mkdocs>=1.6", "mkdocstrings-python>=2", "pymdown-extensions>=10"]
 TEST = [
     *ARGOVERSE2,
     *RERUN,

@@ -63,6 +63,32 @@ class FrameTargets:
 
 
 @dataclass(frozen=True, eq=False)
+class ImageNormalization:
+    """What becomes of the bytes of images on the device: (byte - mean) * scale, and 0 where an image is padded.
+
+    Images travel as bytes, a quarter of what float32 takes.
+
+    Attributes:
+        mean, scale: (3,) float32 of the channels, in the order of the images.
+        sizes_px: (B, N, 2) int64, height and width of each image without its padding; None where none is padded.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    sizes_px: Tensor | None = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, N, 3, H, W) float32 from uint8."""
+        normalized = images.float().sub_(self.mean[:, None, None]).mul_(self.scale[:, None, None])
+        if self.sizes_px is None:
+            return normalized
+        height, width = self.sizes_px[..., None, None, :].unbind(-1)  # (B, N, 1, 1)
+        rows, columns = (torch.arange(count, device=images.device) for count in images.shape[-2:])
+        inside = (rows[:, None] < height) & (columns < width)
+        return normalized.where(inside.unsqueeze(2), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
 class FrameBatch:
     """One time step of B streams with N cameras each.
 
@@ -70,7 +96,7 @@ class FrameBatch:
     Matrices act on column vectors: `a_from_b @ p_b = p_a`.
 
     Attributes:
-        images: (B, N, 3, H, W) float32, normalised, padded.
+        images: (B, N, 3, H, W) float32, normalised, padded; or uint8 with a `normalization`, as data sets give them.
         image_from_lidar: (B, N, 4, 4) float32, lidar points to homogeneous pixels (u d, v d, d, 1) of `images`.
         image_from_camera: (B, N, 4, 4) float32, the intrinsics after resize and crop.
         camera_from_lidar: (B, N, 4, 4) float32.
@@ -79,6 +105,7 @@ class FrameBatch:
         continues_scene: (B,) bool, whether this frame follows the one that its stream showed before.
         scene_tokens, sample_tokens: B each.
         targets: B annotated frames; None where there are no annotations.
+        normalization: of uint8 images, see `normalized`; None for float32 ones.
     """
 
     images: Tensor
@@ -91,19 +118,29 @@ class FrameBatch:
     scene_tokens: tuple[str, ...]
     sample_tokens: tuple[str, ...]
     targets: tuple[FrameTargets, ...] | None = None
+    normalization: ImageNormalization | None = None
 
     def to(self, device: torch.device | str) -> FrameBatch:
         """The same frames on another device."""
         targets = None if self.targets is None else tuple(target.to(device) for target in self.targets)
-        return replace(moved(self, device), targets=targets)
+        normalization = None if self.normalization is None else moved(self.normalization, device)
+        return replace(moved(self, device), targets=targets, normalization=normalization)
 
     def pin_memory(self) -> FrameBatch:
         """A copy that a GPU takes by itself, see `detection.records.moved`; data loaders ask for it."""
         targets = None if self.targets is None else tuple(target.pin_memory() for target in self.targets)
-        return replace(pinned(self), targets=targets)
+        normalization = None if self.normalization is None else pinned(self.normalization)
+        return replace(pinned(self), targets=targets, normalization=normalization)
+
+    def normalized(self) -> FrameBatch:
+        """The same frames as networks see them, with float32 images; computed where the frames lie."""
+        if self.normalization is None:
+            return self
+        return replace(self, images=self.normalization(self.images), normalization=None)
 
     def select(self, streams: Sequence[int]) -> FrameBatch:
-        """Some of the streams, in the order given."""
+        """Some of the streams of normalised frames, in the order given."""
+        assert self.normalization is None, "networks see normalised frames"
         chosen = list(streams)
         index = on_device(torch.tensor(chosen, dtype=torch.int64), self.images.device)
         kept: dict[str, Any] = {}

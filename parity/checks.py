@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
-import torch
-
+from parity.arithmetic import Arithmetic, exact_float32
 from parity.comparison import Comparison
 from parity.distillation import check_distillation, check_distillation_branches
 from parity.distillation_losses import check_distillation_losses
@@ -87,14 +85,19 @@ def recordings(folder: Path) -> list[Path]:
     return paths
 
 
-def check_file(path: Path, workshop: Workshop) -> Report:
+def check_file(path: Path, workshop: Workshop, arithmetic: Arithmetic = exact_float32) -> Report:
     """Compare one recording.
+
+    Args:
+        path: of the recording.
+        workshop: makes the model.
+        arithmetic: in which it computes; the tolerances are those of the default.
 
     Raises:
         InputError: it cannot be read, or is of a model that is not known.
     """
     check = _check_of(path)
-    with _same_arithmetic_everywhere():
+    with arithmetic(workshop.device):
         return Report(path.name, None if check is None else check(path, workshop))
 
 
@@ -122,20 +125,3 @@ def _check_of(path: Path) -> Check | None:
 def _belongs_to_another(path: Path) -> bool:
     """Whether a file holds the arrays of a recording that is named by its `.json` file."""
     return path.suffix == ".npz" and path.with_suffix(".json").is_file()
-
-
-@contextmanager
-def _same_arithmetic_everywhere() -> Iterator[None]:
-    """Inside the block, torch computes with one thread and without oneDNN.
-
-    Threads change the order of sums, and oneDNN takes other convolution kernels on other processors: gradients through
-    a whole backbone differ by that alone as much as is tolerated.
-    """
-    with_kernels, threads = torch.backends.mkldnn.enabled, torch.get_num_threads()
-    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # torch calls its switch a property
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.enabled = with_kernels
-        torch.set_num_threads(threads)

@@ -7,8 +7,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 Array = npt.NDArray[Any]
+
+
+def array_of(tensor: Tensor) -> Array:
+    """The numbers of a tensor, wherever it lies; numpy knows no bfloat16."""
+    on_cpu = tensor.detach().cpu()
+    array: Array = (on_cpu.float() if on_cpu.dtype is torch.bfloat16 else on_cpu).numpy()
+    return array
 
 
 @dataclass(frozen=True)
@@ -43,15 +52,20 @@ class Comparison:
     """Collects the differences of one recording.
 
     Attributes:
-        worst: the largest of them relative to its tolerance; None before the first.
+        differences: the largest of each array that was compared.
         compared: names of the arrays that were compared.
         not_compared: names of recorded arrays that nothing here corresponds to.
     """
 
     def __init__(self) -> None:
-        self.worst: Difference | None = None
+        self.differences: list[Difference] = []
         self.compared: list[str] = []
         self.not_compared: list[str] = []
+
+    @property
+    def worst(self) -> Difference | None:
+        """The largest difference relative to its tolerance; None before the first."""
+        return max(self.differences, key=lambda difference: difference.ratio, default=None)
 
     @property
     def agrees(self) -> bool:
@@ -69,7 +83,8 @@ class Comparison:
         mine, theirs = np.asarray(actual), np.asarray(recorded)
         self.compared.append(name)
         if mine.shape != theirs.shape:
-            self._keep(Difference(name, f"has shape {mine.shape}, recorded {theirs.shape}", float("inf"), 0.0))
+            shapes = f"has shape {mine.shape}, recorded {theirs.shape}"
+            self.differences.append(Difference(name, shapes, float("inf"), 0.0))
             return
         if not mine.size:
             return
@@ -79,7 +94,7 @@ class Comparison:
             ratios = np.where(sizes == 0, 0.0, sizes / tolerances)
         worst = np.unravel_index(int(np.argmax(ratios)), sizes.shape)
         place = f"[{', '.join(str(int(axis)) for axis in worst)}]" if sizes.ndim else ""
-        self._keep(Difference(name, place, float(sizes[worst]), float(tolerances[worst])))
+        self.differences.append(Difference(name, place, float(sizes[worst]), float(tolerances[worst])))
 
     def equal(self, name: str, actual: npt.ArrayLike, recorded: npt.ArrayLike) -> None:
         """Compare what has no rounding: indices, labels, masks."""
@@ -88,11 +103,7 @@ class Comparison:
     def lacks(self, name: str, why: str) -> None:
         """Something recorded is absent here, or the other way round."""
         self.compared.append(name)
-        self._keep(Difference(name, why, float("inf"), 0.0))
-
-    def _keep(self, difference: Difference) -> None:
-        if self.worst is None or difference.ratio > self.worst.ratio:
-            self.worst = difference
+        self.differences.append(Difference(name, why, float("inf"), 0.0))
 
 
 def _distances(mine: Array, theirs: Array) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from detection.models.box_coder import Detections
 from parity import tolerances
-from parity.comparison import Array, Comparison
+from parity.comparison import Array, Comparison, array_of
 
 _UNMATCHED = 1e6  # in units of the tolerance: pairs that are farther apart are all equally bad
 _YAW = 6
@@ -27,7 +27,7 @@ def compare_detections(comparison: Comparison, prefix: str, found: Detections, a
         found: of the stream.
         arrays: recorded, by name without prefix.
     """
-    boxes, scores, labels = (value.detach().numpy() for value in (found.boxes, found.scores, found.labels))
+    boxes, scores, labels = (array_of(value) for value in (found.boxes, found.scores, found.labels))
     recorded_scores, recorded_labels = arrays["decoded_scores"], arrays["decoded_labels"]
     comparison.within(f"{prefix}decoded_scores", scores, recorded_scores, tolerances.RANKED_SCORES)
     on_the_ground = boxes - boxes[:, 5:6] / 2 * (np.arange(boxes.shape[1]) == 2)

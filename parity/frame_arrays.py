@@ -12,7 +12,7 @@ from detection.models.heads.focal_head import token_centers
 from detection.models.matching.hungarian_2d import Predictions2D
 from detection.models.predictions import HeadOutputs
 from parity import tolerances
-from parity.comparison import Array
+from parity.comparison import Array, array_of
 from parity.tracing import FrameTrace
 
 _STRIDE_PX = 16  # of the recorded `location`
@@ -20,7 +20,7 @@ _STRIDE_PX = 16  # of the recorded `location`
 
 def frame_arrays(trace: FrameTrace) -> dict[str, Array]:
     """Everything of one frame, by recorded name."""
-    return {name: value.detach().numpy() for name, value in _frame_values(trace)}
+    return {name: array_of(value) for name, value in _frame_values(trace)}
 
 
 def image_arrays(predictions: Predictions2D, prefix: str = "") -> dict[str, Array]:
@@ -31,7 +31,7 @@ def image_arrays(predictions: Predictions2D, prefix: str = "") -> dict[str, Arra
         "pred_centers2d": predictions.centers,
         "centerness": predictions.centerness_logits[..., None],
     }
-    return {f"{prefix}{name}": value.detach().numpy() for name, value in values.items()}
+    return {f"{prefix}{name}": array_of(value) for name, value in values.items()}
 
 
 def tolerance_of(name: str) -> float:

@@ -12,7 +12,7 @@ import torch
 from detection.frames import FrameBatch
 from detection.models.detectors import MultiViewDetector
 from detection.models.heads import FocalHead
-from parity.comparison import Array, Comparison
+from parity.comparison import Array, Comparison, array_of
 from parity.decoded_boxes import compare_detections
 from parity.frame_arrays import frame_arrays, image_arrays, location, tolerance_of
 from parity.models import Workshop, model_of
@@ -40,7 +40,7 @@ def check_sequence(path: Path, workshop: Workshop) -> Comparison:
     comparison = Comparison()
     for prefix, arrays in groups.items():
         if re.fullmatch(r"f\d+", prefix):
-            frame = workshop.rule.frame(named["sequences"], int(prefix[1:]))
+            frame = workshop.frame(named["sequences"], int(prefix[1:]))
             _check_frame(comparison, f"{prefix}_", arrays, detector, frame)
         else:
             comparison.not_compared += [f"{prefix}_{name}" for name in arrays]
@@ -59,13 +59,13 @@ def check_image_head(path: Path, workshop: Workshop) -> Comparison:
     head = detector.img_roi_head
     if not isinstance(head, FocalHead):
         raise InputError(f"{path}: the config of this model has no focal head")
-    frame = workshop.rule.frame(named["sequence"], int(named["number"]))
+    frame = workshop.frame(named["sequence"], int(named["number"]))
     with torch.no_grad():
         features = detector.extract_features(frame.images)
         predictions = head(features, frame)
     made = image_arrays(predictions)
-    made["img_feats"] = features[0].numpy()
-    made["location"] = location(features[0], frame.image_size_px).numpy()
+    made["img_feats"] = array_of(features[0])
+    made["location"] = array_of(location(features[0], frame.image_size_px))
     scores = head.token_scores(predictions, len(frame.images))
     comparison = Comparison()
     for name, recorded in read_arrays(path).items():

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from torch import nn
 
 from detection.config import read_config
+from detection.frames import FrameBatch
 from detection.models.detectors import MultiViewDetector
 from detection.models.layers.attention import MultiheadAttention
 from detection.registry import MODELS
 from parity.rule import Rule
 from scenes import InputError
+
+_CPU: Final = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,12 @@ class Workshop:
     Attributes:
         configs: folder of the configs.
         rule: gives them their weights.
+        device: on which detectors and frames lie; those of `b_*` and `c_*` may lie elsewhere than on the CPU.
     """
 
     configs: Path
     rule: Rule
+    device: torch.device = _CPU
 
     def has(self, model: RecordedModel) -> bool:
         """Whether there is a config of a model."""
@@ -86,7 +92,12 @@ class Workshop:
         detector = self.bare(model)
         self.rule.load_weights(detector)
         make_deterministic(detector)
+        detector.to(self.device)
         return detector
+
+    def frame(self, sequences: Sequence[str], number: int, boxes: bool = True) -> FrameBatch:
+        """A frame that the models saw, see `Rule.frame`."""
+        return self.rule.frame(sequences, number, boxes).to(self.device)
 
 
 def make_deterministic(detector: MultiViewDetector) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from detection.models.memory import TemporalMemory
 from detection.models.predictions import HeadOutputs
 from parity import tolerances
-from parity.comparison import Array, Comparison
+from parity.comparison import Array, Comparison, array_of
 
 Indices = npt.NDArray[np.int64]
 
@@ -31,9 +31,9 @@ def compare_ranking(comparison: Comparison, name: str, scores: Tensor, ranking: 
     if tuple(ranking.shape) != recorded.shape:
         comparison.lacks(name, f"has shape {tuple(ranking.shape)}, recorded {recorded.shape}")
         return
-    values = scores.detach().numpy()
-    mine, theirs = (np.take_along_axis(values, indices, axis=1) for indices in (ranking.numpy(), recorded))
-    comparison.within(name, mine, theirs, np.where(ranking.numpy() == recorded, 0.0, tolerances.RANKED_SCORES))
+    values, ranks = array_of(scores), array_of(ranking)
+    mine, theirs = (np.take_along_axis(values, indices, axis=1) for indices in (ranks, recorded))
+    comparison.within(name, mine, theirs, np.where(ranks == recorded, 0.0, tolerances.RANKED_SCORES))
 
 
 def compare_remembered(comparison: Comparison, name: str, outputs: HeadOutputs, recorded: Array | None) -> None:
@@ -78,8 +78,9 @@ def remembered_as_recorded(memory: TemporalMemory | None, recorded: Array | None
     def push_recorded(scores: Tensor, *rows: Tensor) -> Tensor:
         best = push(scores, *rows)
         if tuple(best.shape) == recorded.shape:
-            places = torch.arange(recorded.shape[1], 0, -1, dtype=scores.dtype).expand(recorded.shape)
-            push(torch.zeros_like(scores).scatter(1, torch.from_numpy(recorded), places), *rows)
+            order = torch.from_numpy(recorded).to(scores.device)
+            places = torch.arange(order.shape[1], 0, -1, dtype=scores.dtype, device=scores.device).expand(order.shape)
+            push(torch.zeros_like(scores).scatter(1, order, places), *rows)
         return best
 
     with patch.object(memory, "push", push_recorded):

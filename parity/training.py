@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from detection.models.detectors import MultiViewDetector
 from parity import tolerances
-from parity.comparison import Array, Comparison
+from parity.comparison import Array, Comparison, array_of
 from parity.matches import compare_matches
 from parity.models import Workshop, model_of
 from parity.ranking import compare_remembered, recorded_ranking, remembered_as_recorded
@@ -57,7 +57,7 @@ def check_training(path: Path, workshop: Workshop) -> Comparison:
     with _recorded_noise(workshop.rule):
         for number, (key, recorded) in enumerate(iterations.items()):
             numbers = range(number * window, (number + 1) * window)
-            frames = [workshop.rule.frame(_SEQUENCE, index, boxes=not named["empty"]) for index in numbers]
+            frames = [workshop.frame(_SEQUENCE, index, boxes=not named["empty"]) for index in numbers]
             own = arrays if len(iterations) == 1 else _of_iteration(key, arrays)
             ranking = _remembered(detector, own) if window == 1 else None
             with remembered_as_recorded(detector.memory, ranking), traced(detector) as traces:
@@ -103,7 +103,7 @@ def _recorded_noise(rule: Rule) -> Iterator[None]:
     def noise(like: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
-        return rule.denoising_noise(like.shape, calls - 1)
+        return rule.denoising_noise(like.shape, calls - 1).to(like.device)
 
     with patch.object(torch, "rand_like", noise):
         yield
@@ -133,7 +133,7 @@ def compare_losses(
     for name in sorted(wanted.keys() ^ made.keys()):
         comparison.lacks(f"{prefix}{name}", "is only in one of both")
     for name in sorted(wanted.keys() & made.keys()):
-        comparison.within(f"{prefix}{name}", made[name].detach().numpy(), wanted[name], tolerance * abs(wanted[name]))
+        comparison.within(f"{prefix}{name}", array_of(made[name]), wanted[name], tolerance * abs(wanted[name]))
 
 
 def compare_gradients(

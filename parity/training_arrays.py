@@ -8,7 +8,7 @@ import numpy as np
 
 from detection.models.detectors import MultiViewDetector
 from detection.models.heads import FocalHead
-from parity.comparison import Array, Comparison
+from parity.comparison import Array, Comparison, array_of
 from parity.frame_arrays import frame_arrays, image_arrays, tolerance_of
 from parity.ranking import compare_ranking
 from parity.tracing import FrameTrace
@@ -63,14 +63,15 @@ def _compare_tokens(
     recorded: Array,
 ) -> None:
     """Compare the ranking of the image tokens."""
-    head, ranked = detector.img_roi_head, [trace for trace in traces if trace.tokens is not None]
+    head = detector.img_roi_head
+    ranked = [(trace, trace.tokens) for trace in traces if trace.tokens is not None]
     if not ranked or not isinstance(head, FocalHead):
         comparison.lacks(name, "no tokens were chosen")
         return
-    trace = max(ranked, key=lambda trace: np.mean(np.asarray(trace.tokens) == recorded))
-    assert trace.tokens is not None and trace.image_predictions is not None, "the focal head has chosen the tokens"
+    trace, tokens = max(ranked, key=lambda pair: np.mean(array_of(pair[1]) == recorded))
+    assert trace.image_predictions is not None, "the focal head has chosen the tokens"
     scores = head.token_scores(trace.image_predictions, len(trace.frame.images))
-    compare_ranking(comparison, name, scores, trace.tokens[..., 0], recorded[..., 0])
+    compare_ranking(comparison, name, scores, tokens[..., 0], recorded[..., 0])
 
 
 def _trained_arrays(detector: MultiViewDetector, trace: FrameTrace) -> dict[str, Array]:
@@ -87,7 +88,7 @@ def _costs_in_space(detector: MultiViewDetector, trace: FrameTrace) -> Iterator[
         predictions.logits[:, 0], predictions.codes[:, 0], trace.frame.targets[0], head.match_costs
     )
     for layer, cost in enumerate(costs):
-        yield f"cost3d_layer{layer}", cost.numpy()
+        yield f"cost3d_layer{layer}", array_of(cost)
 
 
 def _costs_in_images(detector: MultiViewDetector, trace: FrameTrace) -> Iterator[tuple[str, Array]]:
@@ -99,5 +100,5 @@ def _costs_in_images(detector: MultiViewDetector, trace: FrameTrace) -> Iterator
     for index, camera in enumerate(trace.frame.targets[0].cameras):
         if len(camera.labels):
             cost = head.matcher.cost(trace.image_predictions.image(index), camera, trace.frame.image_size_px)
-            yield f"cost2d_call{call}", cost.detach().numpy()
+            yield f"cost2d_call{call}", array_of(cost)
             call += 1

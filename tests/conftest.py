@@ -32,6 +32,14 @@ if os.environ.get("REQUIRE_DEVKIT") == "1":
         importlib.import_module(_package)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips tests marked `gpu` where there is none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not importlib.import_module("torch").cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real frames, real detections and recorded numbers; skips where it is absent."""

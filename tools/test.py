@@ -12,6 +12,7 @@ A dynamic detector runs at any speed: --hard-fraction 0.3 sends about that share
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -38,6 +39,7 @@ def main() -> None:
     if arguments.hard_fraction is not None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
     task = task_of(config)
+    logging.getLogger("detection.running.trained").setLevel(logging.INFO)  # how long the network took, and all of it
     with joined_processes(arguments.launcher), _progress_bar() as progress:
         bar = progress.add_task(task.unit, total=None, visible=False)
         found = task.detect(

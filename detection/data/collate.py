@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 import torch
 
-from detection.frames import FrameBatch
+from detection.frames import FrameBatch, ImageNormalization
 from scenes import InputError
 
 _TENSORS = (
@@ -52,7 +53,23 @@ def _side_by_side(frames: Sequence[FrameBatch]) -> FrameBatch:
         scene_tokens=tuple(chain.from_iterable(frame.scene_tokens for frame in frames)),
         sample_tokens=tuple(chain.from_iterable(frame.sample_tokens for frame in frames)),
         targets=tuple(chain.from_iterable(annotated)) if len(annotated) == len(frames) else None,
+        normalization=_together(frames),
     )
+
+
+def _together(frames: Sequence[FrameBatch]) -> ImageNormalization | None:
+    """How the images of all frames are normalised: alike, but for their paddings."""
+    normalization = frames[0].normalization
+    if normalization is None or all(frame.normalization.sizes_px is None for frame in frames if frame.normalization):
+        return normalization
+    return replace(normalization, sizes_px=torch.cat([_sizes_px(frame) for frame in frames]))
+
+
+def _sizes_px(frame: FrameBatch) -> torch.Tensor:
+    """(B, N, 2) of images without their padding."""
+    if frame.normalization is not None and frame.normalization.sizes_px is not None:
+        return frame.normalization.sizes_px
+    return torch.tensor(frame.image_size_px).expand(*frame.images.shape[:2], 2)
 
 
 def _described(shape: tuple[int, ...]) -> str:

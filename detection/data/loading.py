@@ -52,13 +52,17 @@ def _begin_worker(worker: int) -> None:
 
 
 def batches(loader: DataLoader[Any]) -> Iterator[dict[str, Any]]:
-    """One pass over a loader.
+    """One pass over a loader, whose workers begin to read at once.
 
     Raises:
         InputError: a sample cannot be read, in this process or in a worker; the message is the one that it left there.
     """
+    return _naming_errors(iter(loader))
+
+
+def _naming_errors(read: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     try:
-        yield from loader
+        yield from read
     except InputError as error:
         # A worker's error arrives with its whole traceback as the message; its last line is the error itself.
         last_line = str(error).splitlines()[-1]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from detection.data.frame_record import CameraAnnotations, FrameRecord, IntArray
 from detection.data.image_reading import read_image
 from detection.data.infos import in_published_order
-from detection.frames import CameraTargets, FrameBatch, FrameTargets
+from detection.frames import CameraTargets, FrameBatch, FrameTargets, ImageNormalization
 from scenes import Frame
 from scenes.geometry import FloatArray
 
@@ -26,8 +26,8 @@ class CameraView:
     Image points are continuous: the pixel in column c and row r covers [c, c + 1) x [r, r + 1).
 
     Attributes:
-        name, image_path, size_px: as in `CameraRecord`.
-        image: (H, W, 3) uint8 RGB, after normalisation (3, H, W) float32; None until it is loaded.
+        name, image_path, size_px: as in `CameraRecord`; the size is that of the file.
+        image: (H, W, 3) uint8 RGB, after `NormalizeImages` (3, H, W) in the network's order; None until it is loaded.
         image_from_camera: (4, 4) from camera coordinates to homogeneous points of `image` (u d, v d, d, 1).
         camera_from_lidar: (4, 4).
         annotations: what is annotated in the image; None without annotations.
@@ -36,7 +36,7 @@ class CameraView:
     name: str
     image_path: Path
     size_px: tuple[int, int] | None
-    image: NDArray[np.uint8] | NDArray[np.float32] | None
+    image: NDArray[np.uint8] | None
     image_from_camera: FloatArray
     camera_from_lidar: FloatArray
     annotations: CameraAnnotations | None
@@ -52,6 +52,8 @@ class FrameSample:
             of the world keeps its global position; with a scale it is no rigid pose any more.
         views: the cameras in the order in which the network sees them.
         focus_px: (2,) point of the only view's image that a crop has to show; None for no such point.
+        normalization: of all images, computed on the device; None before `NormalizeImages`.
+        padded_size_px: height and width to which all images are padded; None for no padding.
     """
 
     sample_token: str
@@ -62,6 +64,8 @@ class FrameSample:
     boxes: FloatArray | None
     labels: IntArray | None
     focus_px: FloatArray | None = None
+    normalization: ImageNormalization | None = None
+    padded_size_px: tuple[int, int] | None = None
 
     @classmethod
     def from_record(cls, record: FrameRecord, annotated: bool = True) -> FrameSample:
@@ -126,13 +130,11 @@ class FrameSample:
         Raises:
             ValueError: the pipeline has not normalised the images.
         """
-        images = [view.image for view in self.views]
-        if any(image is None or image.dtype != np.float32 for image in images):
-            raise ValueError("the pipeline has to load the images and end with NormalizeImages")
+        images, normalization = self._images()
         image_from_camera = np.stack([view.image_from_camera for view in self.views])
         camera_from_lidar = np.stack([view.camera_from_lidar for view in self.views])
         return FrameBatch(
-            images=torch.from_numpy(np.stack(images))[None],  # type: ignore[arg-type]
+            images=images,
             image_from_lidar=_float32(image_from_camera @ camera_from_lidar)[None],
             image_from_camera=_float32(image_from_camera)[None],
             camera_from_lidar=_float32(camera_from_lidar)[None],
@@ -142,7 +144,21 @@ class FrameSample:
             scene_tokens=(self.scene_token,),
             sample_tokens=(self.sample_token,),
             targets=None if self.boxes is None else (self._targets(),),
+            normalization=normalization,
         )
+
+    def _images(self) -> tuple[torch.Tensor, ImageNormalization]:
+        """(1, N, 3, H, W) uint8, and how they are normalised."""
+        images = [view.image for view in self.views if view.image is not None]
+        if self.normalization is None or len(images) < len(self.views):
+            raise ValueError("the pipeline has to load the images and end with NormalizeImages")
+        sizes = [image.shape[1:] for image in images]
+        if self.padded_size_px is None or {self.padded_size_px} == set(sizes):
+            return torch.from_numpy(np.stack(images))[None], self.normalization
+        padded = np.zeros((len(images), 3, *self.padded_size_px), dtype=np.uint8)
+        for canvas, image in zip(padded, images, strict=True):
+            canvas[:, : image.shape[1], : image.shape[2]] = image
+        return torch.from_numpy(padded)[None], replace(self.normalization, sizes_px=torch.tensor(sizes)[None])
 
     def _targets(self) -> FrameTargets:
         assert self.boxes is not None and self.labels is not None

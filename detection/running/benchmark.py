@@ -40,6 +40,7 @@ _START_S = 1.5e9  # a time of today's size: arithmetic in float32 would show
 _SPEED_MPS = 8.0
 _FOCAL_OF_WIDTH = 0.8  # focal length as a share of the image's width, as of nuScenes' front cameras
 _PERCENTILES = (50, 90, 99)
+_IMAGES = 4  # of each camera, that frames show in turn
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ def run(arguments: argparse.Namespace) -> None:
 def made_stream(count: int, cameras: int, image_size: Sequence[int], device: torch.device) -> list[FrameBatch]:
     """Frames of a car that drives straight on, with noise for images and cameras that look all around.
 
+    A few images take turns, so that the stream itself takes little memory.
+
     Args:
         count: number of frames.
         cameras: number of cameras.
@@ -125,12 +128,15 @@ def made_stream(count: int, cameras: int, image_size: Sequence[int], device: tor
     image_from_camera[:2, 2] = torch.tensor([width / 2, height / 2])
     camera_from_lidar = torch.stack([_looking(2 * np.pi * index / cameras) for index in range(cameras)])
     generator = torch.Generator().manual_seed(0)
+    images = [
+        torch.randn(1, cameras, 3, height, width, generator=generator).to(device) for _ in range(min(count, _IMAGES))
+    ]
     frames = []
     for index in range(count):
         global_from_lidar = torch.eye(4, dtype=torch.float64)
         global_from_lidar[1, 3] = _SPEED_MPS * _KEY_FRAME_S * index
         frame = FrameBatch(
-            images=torch.randn(1, cameras, 3, height, width, generator=generator),
+            images=images[index % _IMAGES],
             image_from_lidar=(image_from_camera @ camera_from_lidar)[None],
             image_from_camera=image_from_camera.expand(1, cameras, 4, 4).contiguous(),
             camera_from_lidar=camera_from_lidar[None],

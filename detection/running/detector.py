@@ -13,7 +13,7 @@ from torch import nn
 
 from detection.config import building
 from detection.data import collate
-from detection.data.loading import build_loader
+from detection.data.loading import batches, build_loader
 from detection.data.sample import FrameSample, Transform
 from detection.frames import FrameBatch
 from detection.global_boxes import boxes_by_sample, global_boxes
@@ -93,12 +93,15 @@ class Detector(TrainedDetector):
         Returns:
             B `Boxes3D` in global coordinates, best first. An object keeps its `query_id` from step to step.
         """
-        return global_boxes(self._predicted({"frames": [frame]}), frame, self.classes, self.taxonomy)
+        return global_boxes(self.predicted({"frames": [frame]}), frame, self.classes, self.taxonomy)
 
-    def detect_batch(self, batch: Mapping[str, Any]) -> dict[str, Boxes3D]:
-        """What is found in a batch of a data loader, by sample token; see `step`."""
-        last = {"frames": batch["frames"][-1:]}
-        return boxes_by_sample(self._predicted(last), last, self.classes, self.taxonomy)
+    def predicted(self, batch: Mapping[str, Any]) -> Sequence[Any]:
+        """What the network finds in the last frame of a batch."""
+        return super().predicted({"frames": batch["frames"][-1:]})
+
+    def named(self, predictions: Sequence[Any], batch: Mapping[str, Any]) -> dict[str, Boxes3D]:
+        """What was found in the last frame of a batch by sample token; see `step`."""
+        return boxes_by_sample(predictions, {"frames": batch["frames"][-1:]}, self.classes, self.taxonomy)
 
 
 def detect(config: Config, checkpoint: Path | str, *, progress: Progress | None = None, **how: Any) -> Results | None:
@@ -122,9 +125,10 @@ def detect(config: Config, checkpoint: Path | str, *, progress: Progress | None 
     if loader_config.get("batch_size", 1) != 1:
         raise InputError("val_dataloader.batch_size: a process tests one stream at a time")
     loader = build_loader(loader_config)
+    data = batches(loader)  # which is read while the network is built
     detector = Detector.from_config(config, checkpoint, **how)
     tokens = loader.dataset.sample_tokens  # type: ignore[attr-defined]
-    found = found_by_all(detector, loader, tokens, progress)
+    found = found_by_all(detector, data, len(loader.sampler), tokens, progress)  # type: ignore[arg-type]
     return None if found is None else Results(found, taxonomy=detector.taxonomy)
 
 

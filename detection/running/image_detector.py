@@ -14,7 +14,7 @@ from mmengine.config import Config
 from detection.config import building
 from detection.data.dataset import path_below
 from detection.data.image_reading import RgbImage
-from detection.data.loading import build_loader
+from detection.data.loading import batches, build_loader
 from detection.image_batch import ImageBatch, ImageDetections, detections_by_image
 from detection.images2d.annotations import chosen_categories, read_instances
 from detection.images2d.sample import ImageSample, ImageTransform, image_batch
@@ -82,9 +82,9 @@ class ImageDetector(TrainedDetector):
             samples.append(sample)
         return image_batch(samples)
 
-    def detect_batch(self, batch: Mapping[str, Any]) -> dict[CocoId, ImageDetections]:
-        """What is found in a batch of a data loader, by image id, in pixels of the image as it was read."""
-        return detections_by_image(self._predicted(batch), batch)
+    def named(self, predictions: Sequence[Any], batch: Mapping[str, Any]) -> dict[CocoId, ImageDetections]:
+        """What was found in a batch by image id, in pixels of the image as it was read."""
+        return detections_by_image(predictions, batch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +140,10 @@ def detect_images(
         InputError: the config, the checkpoint or a file of the data set cannot be used.
     """
     loader = build_loader(setting(config, "val_dataloader"))
+    data = batches(loader)  # which is read while the network is built
     detector = ImageDetector.from_config(config, checkpoint, **how)
-    return found_by_all(detector, loader, loader.dataset.image_ids, progress)  # type: ignore[attr-defined]
+    ids = loader.dataset.image_ids  # type: ignore[attr-defined]
+    return found_by_all(detector, data, len(loader.sampler), ids, progress)  # type: ignore[arg-type]
 
 
 def found_rows(config: Config, found: Mapping[CocoId, ImageDetections]) -> list[CocoRow]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,16 +14,16 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, is_main_process
 from torch import nn
-from torch.utils.data import DataLoader
 
 from detection.checkpoints import load_weights
 from detection.config import building, read_config
-from detection.data.loading import batches
 from detection.registry import MODELS
 from detection.running.compilation import compile_for_inference, inference_precision
 from scenes import InputError
 
 Progress = Callable[[int, int], None]
+
+_logger = logging.getLogger(__name__)
 
 _DetectorT = TypeVar("_DetectorT", bound="TrainedDetector")
 
@@ -91,16 +94,20 @@ class TrainedDetector(ABC):
         """The network."""
         return self._model
 
-    @abstractmethod
     def detect_batch(self, batch: Mapping[str, Any]) -> Mapping[Any, Any]:
         """What is found in a batch of a data loader, by what names a frame or an image of the data set."""
+        return self.named(self.predicted(batch), batch)
 
     @torch.no_grad()
-    def _predicted(self, batch: Mapping[str, Any]) -> Sequence[Any]:
-        """What the network finds in a batch, as it sees it."""
+    def predicted(self, batch: Mapping[str, Any]) -> Sequence[Any]:
+        """What the network finds in a batch of a data loader, as it sees it."""
         with self._precision:
             found: Sequence[Any] = self._model(**self._model.data_preprocessor(batch), mode="predict")
         return found
+
+    @abstractmethod
+    def named(self, predictions: Sequence[Any], batch: Mapping[str, Any]) -> Mapping[Any, Any]:
+        """What `predicted` has found in a batch as results hold it, by what names a frame or an image."""
 
     def reset(self) -> None:
         """Forget what was seen before."""
@@ -132,30 +139,49 @@ def untrained_model(config: Config) -> nn.Module:
 
 
 def found_by_all(
-    detector: TrainedDetector, loader: DataLoader[Any], names: Sequence[Any], progress: Progress | None = None
+    detector: TrainedDetector,
+    data: Iterator[Mapping[str, Any]],
+    total: int,
+    names: Sequence[Any],
+    progress: Progress | None = None,
 ) -> dict[Any, Any] | None:
     """What the processes find in their shares of a data set, together; None in processes other than the first.
 
+    Reading, the network, and turning into results what it has found go on side by side.
+
     Args:
         detector: of this process.
-        loader: of its share.
+        data: batches of its share, as `detection.data.loading.batches` gives them.
+        total: frames or images of its share.
         names: of all frames or images, in the order that is wanted.
         progress: called with the number of frames or images that this process has seen, first with 0, and that of its
             share.
     """
-    found: dict[Any, Any] = {}
-    total: int = len(loader.sampler)  # type: ignore[arg-type]  # ours have a length
-    if progress is not None:
-        progress(0, total)
-    for batch in batches(loader):
-        found.update(detector.detect_batch(batch))
-        if progress is not None:
-            progress(len(found), total)
+    report = progress or _silent
+    report(0, total)
+    started_s = time.perf_counter()
+    network_s, seen = 0.0, 0
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        converted: list[Future[Mapping[Any, Any]]] = []
+        for batch in data:
+            began_s = time.perf_counter()
+            predictions = detector.predicted(batch)
+            network_s += time.perf_counter() - began_s
+            converted.append(pool.submit(detector.named, predictions, batch))
+            seen += len(predictions)
+            report(seen, total)
+    found = {name: boxes for future in converted for name, boxes in future.result().items()}
+    elapsed_s = time.perf_counter() - started_s
     shares = all_gather_object(found)
     if not is_main_process():
         return None
+    _logger.info("%d in %.1f s, of which the network took %.1f s", seen, elapsed_s, network_s)
     together = {name: boxes for share in shares for name, boxes in share.items()}
     return {name: together[name] for name in names}
+
+
+def _silent(done: int, total: int) -> None:
+    pass
 
 
 def setting(config: Config, key: str) -> Any:

@@ -94,7 +94,7 @@ class ResizeCropFlipRotate:
         scale = draw.zoom * max(self._height / height, self._width / width)
         left = int(draw.left * max(0.0, scale * width - self._width))
         top = int((1.0 - draw.bottom) * scale * height) - self._height
-        pixels = self._cropped(cast("NDArray[np.uint8]", image), scale, left, top)
+        pixels = self._cropped(image, scale, left, top)
         after_from_before = np.array([[scale, 0.0, -left], [0.0, scale, -top], [0.0, 0.0, 1.0]])
         if draw.mirrored:
             pixels = np.ascontiguousarray(pixels[:, ::-1])

@@ -27,11 +27,11 @@ Features = tuple[Tensor, ...]  # feature maps (B, N, C, H, W), the finest first
 
 @MODELS.register_module()
 class FramePreprocessor(BaseDataPreprocessor):  # type: ignore[misc]  # mmengine has no types
-    """Moves the frames of a window to the device of the model."""
+    """Moves the frames of a window to the device of the model, and normalises their images there."""
 
     def forward(self, data: Mapping[str, Sequence[FrameBatch]], training: bool = False) -> dict[str, list[FrameBatch]]:
         """`{"frames": window}`, as the data loader gives it, on the device of the model."""
-        return {"frames": [frame.to(self.device) for frame in data["frames"]]}
+        return {"frames": [frame.to(self.device).normalized() for frame in data["frames"]]}
 
 
 @MODELS.register_module()

@@ -39,7 +39,7 @@ def test_frame_has_what_the_tables_say(small_city: Path, train_infos: Path, pipe
     assert dataset.sample_tokens == [frame.token for frame in frames]
     (batch,) = dataset[3]
     frame = frames[3]
-    assert batch.images.shape == (1, 6, 3, 180, 320) and batch.images.dtype == torch.float32
+    assert batch.images.shape == (1, 6, 3, 180, 320) and batch.images.dtype == torch.uint8
     assert batch.scene_tokens == (scenes[0].token,) and batch.sample_tokens == (frame.token,)
     assert batch.timestamp_s.dtype == torch.float64
     assert batch.timestamp_s.item() == pytest.approx(frame.timestamp_us * 1e-6, abs=1e-6)

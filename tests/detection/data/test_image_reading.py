@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from detection.data.image_reading import read_image
+from detection.data.image_reading import read_image, read_reduced_image
 from scenes import InputError
 
 PIXELS = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8), (0, 0), 2)
@@ -105,3 +105,34 @@ def test_damaged_file_is_read_or_named(tmp_path: Path, data: st.DataObject, suff
         assert read_image(path).shape[2] == 3
     except InputError as error:
         assert str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("at_least", "divisor"),
+    [(None, 1), ((1, 1), 8), ((20, 30), 4), ((26, 60), 2), ((51, 80), 1), ((25, 90), 1), ((200, 300), 1)],
+)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_is_read_at_a_part_of_its_size(
+    tmp_path: Path, at_least: tuple[int, int] | None, divisor: int, orientation: int
+) -> None:
+    """Of 162x101 pixels; what the decoder computes is what the mean of the pixels is, at the very same place."""
+    smooth = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (101, 162, 3), dtype=np.uint8), (0, 0), 12)
+    spread = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(spread).save(tmp_path / "image.jpg", quality=98, subsampling=0, exif=exif)
+    upright = spread if orientation == 1 else np.rot90(spread, -1)
+    wanted = at_least if at_least is None or orientation == 1 else at_least[::-1]
+    read = read_reduced_image(tmp_path / "image.jpg", at_least=wanted)
+    assert (read.divisor, read.size_px) == (divisor, upright.shape[1::-1])
+    assert read.pixels.shape[:2] == tuple(-(-side // divisor) for side in upright.shape[:2])
+    whole = [side // divisor for side in upright.shape[:2]]
+    cells = upright[: whole[0] * divisor, : whole[1] * divisor].reshape(whole[0], divisor, whole[1], divisor, 3)
+    if orientation == 1:  # a turn leaves the rest of a division on the other side
+        assert np.abs(read.pixels[: whole[0], : whole[1]] - cells.mean(axis=(1, 3))).mean() < 2
+
+
+def test_other_files_are_read_whole(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "image.png")
+    read = read_reduced_image(tmp_path / "image.png", at_least=(2, 2))
+    assert read.divisor == 1 and np.array_equal(read.pixels, PIXELS)

@@ -191,7 +191,6 @@ def simulated_gpu() -> Iterator[Log]:
     device = _Device(log)
     only_lift_cpu = torch._C._only_lift_cpu_tensors()  # type: ignore[attr-defined]
     replaced = torch.__future__.get_overwrite_module_params_on_conversion()
-    _register_guard()
     _present.append(device)
     torch._C._set_only_lift_cpu_tensors(True)  # type: ignore[attr-defined]
     torch.__future__.set_overwrite_module_params_on_conversion(True)
@@ -205,6 +204,8 @@ def simulated_gpu() -> Iterator[Log]:
 
     try:
         with (
+            _idle_guard(),
+            torch.backends.cudnn.flags(enabled=False),  # whose kernels the CPU does not have
             mock.patch.object(Tensor, "tolist", logged_tolist),
             mock.patch.object(Tensor, "pin_memory", _pinned),
             mock.patch.object(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
@@ -229,9 +230,14 @@ def _is_pinned(tensor: Tensor) -> bool:
     return getattr(tensor, "is_simulated_pinned", False)
 
 
-def _register_guard() -> None:
-    """Give a torch that was built without CUDA a guard to switch devices with: that of `meta`, which is idle."""
+@contextmanager
+def _idle_guard() -> Iterator[None]:
+    """Inside the block torch switches to the device by the guard of `meta`, which is idle: one that was built without
+    CUDA has none, and that of CUDA asks for a driver."""
     library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so"))
     guards = (ctypes.c_void_p * 22).in_dll(library, "_ZN3c104impl26device_guard_impl_registryE")
-    if guards[_CUDA_NUMBER] is None:
-        guards[_CUDA_NUMBER] = guards[_META_NUMBER]
+    replaced, guards[_CUDA_NUMBER] = guards[_CUDA_NUMBER], guards[_META_NUMBER]
+    try:
+        yield
+    finally:
+        guards[_CUDA_NUMBER] = replaced

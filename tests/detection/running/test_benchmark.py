@@ -124,3 +124,9 @@ def test_table(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_device_that_is_not_there_is_said(config: Path) -> None:
     with pytest.raises(InputError, match="device 'cuda:9' is not there"):
         _run("--config", str(config), "--device", "cuda:9")
+
+
+def test_few_images_take_turns() -> None:
+    stream = benchmark.made_stream(9, 1, IMAGE_SIZE, torch.device("cpu"))
+    shown = [frame.images.data_ptr() for frame in stream]
+    assert len(set(shown)) == 4 and shown[0] == shown[4] == shown[8] != shown[1]

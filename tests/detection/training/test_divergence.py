@@ -30,6 +30,7 @@ class _BreakAt(Hook):
         if batch_idx + 1 != self._iteration:
             return
         if self._part == "image":
+            data_batch["frames"][0] = data_batch["frames"][0].normalized()
             data_batch["frames"][0].images[0, 0] = float("nan")
         else:
             parameter = next(iter(runner.detector.img_neck.parameters()))

@@ -7,11 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from detection.data import LoadImages, NormalizeImages, PadImages
+from detection.data import LoadImages, NormalizeImages, PadImages, ResizeCropFlipRotate, collate
 from detection.data.sample import FrameSample
+from detection.frames import FrameBatch
 from scenes import InputError
+from tests.detection.models.simulated_gpu import simulated_gpu
 
 MakeSample = Callable[..., FrameSample]
 RANDOM = np.random.default_rng(0)
@@ -61,21 +64,79 @@ def test_cut_image_is_named(make_sample: MakeSample, small_city: Path, tmp_path:
         LoadImages()(_at(make_sample(np.zeros((2, 2, 3), np.uint8)), tmp_path / "cut.jpg"), RANDOM)
 
 
+def test_half_decoding_moves_nothing(make_sample: MakeSample, tmp_path: Path) -> None:
+    """The network's image, its calibration and its boxes are those of the image that is decoded whole."""
+    smooth = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (180, 320, 3), dtype=np.uint8), (0, 0), 6)
+    Image.fromarray(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)).save(tmp_path / "a.jpg", quality=95)
+    box = [[2.0, 20.0, -1.0, 4.0, 2.0, 1.5, 0.3, 0.0, 0.0]]
+    sample = make_sample(np.zeros((180, 320, 3), np.uint8), box, boxes_px=[[90.0, 60.0, 200.0, 150.0]], depths_m=[20.0])
+    sample = replace(_at(sample, tmp_path / "a.jpg", (320, 180)), focus_px=np.array([100.0, 80.0]))
+    shrink = ResizeCropFlipRotate((64, 128), training=False)
+    whole, half = (LoadImages(at_least)(sample, RANDOM) for at_least in (None, (64, 128)))
+    assert half.views[0].image is not None and half.views[0].image.shape == (90, 160, 3)
+    assert half.focus_px is not None and half.focus_px.tolist() == [50.0, 40.0]
+    (expected,), (found,) = (shrink(loaded, RANDOM).views for loaded in (whole, half))
+    np.testing.assert_allclose(found.image_from_camera, expected.image_from_camera, atol=1e-9)
+    assert found.annotations is not None and expected.annotations is not None
+    np.testing.assert_allclose(found.annotations.boxes_px, expected.annotations.boxes_px, atol=1e-9)
+    np.testing.assert_allclose(found.annotations.centers_px, expected.annotations.centers_px, atol=1e-9)
+    assert found.image is not None and expected.image is not None
+    assert np.abs(found.image.astype(int) - expected.image).mean() < 1
+
+
+def test_a_size_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="at_least is \\(0, 704\\), expected a height and a width above 0"):
+        LoadImages((0, 704))
+
+
 @pytest.mark.parametrize("to_rgb", [True, False])
 def test_normalises_in_the_order_of_the_channels(make_sample: MakeSample, to_rgb: bool) -> None:
     image = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
-    normalized = NormalizeImages(mean.tolist(), std.tolist(), to_rgb)(make_sample(image), RANDOM).views[0].image
-    assert normalized is not None and normalized.dtype == np.float32
+    sample = NormalizeImages(mean.tolist(), std.tolist(), to_rgb)(make_sample(image), RANDOM)
+    frame = sample.to_batch(continues_scene=False)
+    assert frame.images.dtype == torch.uint8
+    normalized = frame.normalized()
+    assert normalized.images.dtype == torch.float32 and normalized.normalized() is normalized
     channels = image if to_rgb else image[..., ::-1]
-    np.testing.assert_allclose(normalized.transpose(1, 2, 0), (channels - mean) / std, atol=1e-5)
+    found = normalized.images[0, 0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(found, (channels - mean) / std, atol=1e-5)
+    # To the bit what numpy gives in float32, as pipelines did it.
+    mean32, scale32 = mean.astype(np.float32), (1 / std).astype(np.float32)
+    np.testing.assert_array_equal(found, (channels.astype(np.float32) - mean32) * scale32)
 
 
-def test_pads_all_to_one_size(make_sample: MakeSample) -> None:
-    sample = make_sample(np.full((40, 50, 3), 9, np.uint8))
-    other = make_sample(np.full((30, 70, 3), 9, np.uint8))
-    both = NormalizeImages([0, 0, 0], [1, 1, 1], True)(sample.with_views([*sample.views, *other.views]), RANDOM)
-    padded = [view.image for view in PadImages(32)(both, RANDOM).views]
-    assert [image is not None and image.shape for image in padded] == [(3, 64, 96)] * 2
-    assert padded[0] is not None
-    assert (padded[0][:, :40, :50] == 9).all() and padded[0].sum() == 9 * 3 * 40 * 50
+def _padded(make_sample: MakeSample, *sizes: tuple[int, int]) -> FrameBatch:
+    """A frame of images of 9, which are normalised to 4."""
+    samples = [make_sample(np.full((*size, 3), 9, np.uint8)) for size in sizes]
+    together = samples[0].with_views([view for sample in samples for view in sample.views])
+    for step in (NormalizeImages([1, 1, 1], [2, 2, 2], True), PadImages(32)):
+        together = step(together, RANDOM)
+    return together.to_batch(continues_scene=False)
+
+
+def test_pads_all_to_one_size_with_the_mean_colour(make_sample: MakeSample) -> None:
+    images = _padded(make_sample, (40, 50), (30, 70)).normalized().images[0]
+    assert images.shape == (2, 3, 64, 96)
+    for image, (height, width) in zip(images, ((40, 50), (30, 70)), strict=True):
+        assert (image[:, :height, :width] == 4).all() and image.sum() == 4 * 3 * height * width
+
+
+def test_normalises_on_a_gpu_that_nobody_waits_for(make_sample: MakeSample) -> None:
+    frame = _padded(make_sample, (40, 50), (30, 70))
+    with simulated_gpu() as log:
+        images = frame.pin_memory().to("cuda:0").normalized().images
+        assert not log.waits and not log.copies
+        assert torch.equal(images.cpu(), frame.normalized().images)
+
+
+def test_streams_keep_their_padding_side_by_side(make_sample: MakeSample) -> None:
+    frames = [_padded(make_sample, size) for size in ((40, 70), (64, 96))]
+    assert frames[1].normalization is not None and frames[1].normalization.sizes_px is None
+    (batch,) = collate([[frame] for frame in frames])["frames"]
+    assert torch.equal(batch.normalized().images, torch.cat([frame.normalized().images for frame in frames]))
+
+
+def test_images_that_are_not_normalised_make_no_frame(make_sample: MakeSample) -> None:
+    with pytest.raises(ValueError, match="has to load the images and end with NormalizeImages"):
+        make_sample(np.zeros((2, 2, 3), np.uint8)).to_batch(continues_scene=False)
