@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from torch import nn
-from torch._dynamo.testing import CompileCounter
 
 from detection.config import read_config
 from detection.registry import MODELS
@@ -56,30 +54,6 @@ def test_compiled_detector_gives_the_same_boxes(tiny_config: TinyConfig, shipped
     compile_for_inference(compiled, backend="aot_eager")
     assert compiled.state_dict().keys() == model.state_dict().keys()
     _assert_equal_boxes(model, compiled)
-
-
-@pytest.mark.parametrize("sampling", [None, "grid_sample"])
-def test_a_frame_is_one_graph_that_is_made_once(tiny_config: TinyConfig, sampling: str | None) -> None:
-    """Over twenty frames with a change of scene and a reset, for a PETR's and a RepDETR3D's cross-attention."""
-    config = tiny_config()
-    if sampling is not None:
-        config = read_config(
-            ROOT / "configs/repdetr3d/city_r18.py", {"model.pts_bbox_head.decoder.sampling": "grid_sample"}
-        )
-    model = _model(config)
-    compiled = copy.deepcopy(model)
-    counter = CompileCounter()
-    compiled.advance = torch.compile(compiled.advance, fullgraph=True, backend=counter, dynamic=False)
-    with torch.no_grad():
-        for t, frame in enumerate(made_stream(20, 2, IMAGE_SIZE, torch.device("cpu"))):
-            frame = replace(frame, continues_scene=torch.tensor([t not in (0, 9)]))
-            if t == 15:
-                model.memory.reset()
-                compiled.memory.reset()
-            (expected,), (found,) = model([frame]), compiled([frame])
-            torch.testing.assert_close(found.scores, expected.scores)
-            assert torch.equal(found.query_ids, expected.query_ids)
-    assert counter.frame_count == 1
 
 
 @pytest.mark.slow
