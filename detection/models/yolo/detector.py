@@ -92,7 +92,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
         self.postprocessing = Postprocessing(**(postprocess or {}))
         self.adaptive_offset = AdaptiveOffset()
         self.last_routing: Routing | None = None
-        self._image_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.image_format = torch.channels_last if channels_last else torch.contiguous_format
         self._coarsest_stride = VARIANTS[variant].strides[-1]
         for part in self._frozen_parts():
             part.requires_grad_(False)
@@ -208,7 +208,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
 
     def _scaled(self, images: ImageBatch) -> Tensor:
         """(B, 3, H, W) in [0, 1]."""
-        return (images.images.float() / 255).contiguous(memory_format=self._image_format)
+        return (images.images.float() / 255).contiguous(memory_format=self.image_format)
 
     def _frozen_parts(self) -> tuple[nn.Module, ...]:
         """What a step of training leaves as it is."""

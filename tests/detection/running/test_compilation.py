@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import logging
 from collections.abc import Callable
@@ -17,7 +18,14 @@ from torch import nn
 from detection.config import read_config
 from detection.registry import MODELS
 from detection.running.benchmark import made_stream
-from detection.running.compilation import compile_for_inference
+from detection.running.compilation import (
+    add_speed_options,
+    compile_for_inference,
+    for_inference,
+    inference_precision,
+    set_gpu_arithmetic,
+    speed_of,
+)
 from detection.running.detector import Detector, detect
 from detection.running.image_detector import ImageDetector
 from scenes import InputError
@@ -105,6 +113,56 @@ def test_half_precision_finds_about_the_same(tiny_config: TinyConfig, tmp_path: 
     assert whole is not None and half is not None and whole.boxes.keys() == half.boxes.keys()
     differences = [np.abs(boxes.score[:5] - half.boxes[token].score[:5]).max() for token, boxes in whole.boxes.items()]
     assert 0 < max(differences) < 0.02
+
+
+@torch.no_grad()
+def test_the_form_for_inference_finds_the_same_and_leaves_the_network_alone(tiny_config: TinyConfig) -> None:
+    model = _model(tiny_config())
+    before = copy.deepcopy(model)
+    form = for_inference(model, torch.device("cpu"), torch.float32)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in form.modules())
+    assert form.image_format == torch.channels_last and model.image_format == torch.contiguous_format
+    _assert_equal_boxes(model, form)
+    assert all(torch.equal(value, before.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["repdetr3d/city_r18_proposals", "dynamic/city_step1", None])
+def test_weights_rounded_once_find_what_autocast_finds(
+    tiny_config: TinyConfig, dtype: torch.dtype, name: str | None
+) -> None:
+    """Bit by bit: the same weights are rounded, before the first frame instead of in each."""
+    model = _model(tiny_config() if name is None else read_config(ROOT / f"configs/{name}.py"))
+    form = for_inference(model, torch.device("cpu"), dtype)
+    by_autocast = for_inference(model, torch.device("cpu"), torch.float32)
+    assert {value.dtype for value in form.parameters()} == {torch.float32, dtype}
+    stream = made_stream(2, 2, IMAGE_SIZE, torch.device("cpu"))
+    with inference_precision(torch.device("cpu"), dtype):
+        for frame in stream:
+            (expected,), (found,) = by_autocast([frame]), form([frame])
+            assert torch.equal(found.scores, expected.scores) and torch.equal(found.boxes, expected.boxes)
+
+
+def test_gpus_compute_float32_unless_told_otherwise() -> None:
+    flags = [(torch.backends.cuda.matmul, "allow_tf32"), (torch.backends.cudnn, "allow_tf32")]
+    flags.append((torch.backends.cudnn, "benchmark"))
+    before = [getattr(owner, flag) for owner, flag in flags]
+    try:
+        for tf32, cudnn_benchmark in ((False, False), (True, True)):
+            set_gpu_arithmetic(tf32, cudnn_benchmark)
+            assert [getattr(owner, flag) for owner, flag in flags] == [tf32, tf32, cudnn_benchmark]
+    finally:
+        for (owner, flag), value in zip(flags, before, strict=True):
+            setattr(owner, flag, value)
+
+
+def test_options_are_what_detectors_take(tiny_config: TinyConfig) -> None:
+    parser = argparse.ArgumentParser()
+    add_speed_options(parser)
+    speed = speed_of(parser.parse_args(["--dtype", "float16", "--tf32"]))
+    assert speed == dict(dtype=torch.float16, compile=False, tf32=True, cudnn_benchmark=False)
+    Detector(_model(tiny_config()), "cpu", **speed)
 
 
 def test_other_precisions_are_refused(tiny_config: TinyConfig) -> None:
