@@ -158,8 +158,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
     def _predict(self, pixels: Tensor) -> list[ImageDetections]:
         maps = self.first_maps(pixels)
         self.last_routing = self._route(maps, len(pixels))
-        boxes = self.boxes(pixels, maps, ~self.last_routing.hard.to(pixels.device))
-        return [self.postprocessing.detections(of_image) for of_image in boxes]
+        return self.postprocessing.detections(self.boxes(pixels, maps, ~self.last_routing.hard))
 
     def _route(self, maps: list[Tensor], count: int) -> Routing:
         """Which images take the hard path.

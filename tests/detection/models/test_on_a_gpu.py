@@ -117,18 +117,30 @@ def _images() -> ImageBatch:
     )
 
 
-@pytest.mark.parametrize("amp", [None, torch.bfloat16])
-def test_detectors_of_single_images(amp: torch.dtype | None) -> None:
-    """Dy-YOLOv7 finds boxes and has a loss, which autocast on a GPU once refused."""
-    model = _built(dict(type="DynamicYoloDetector", variant="dy-yolov7", width=0.03, num_classes=3))
-    with simulated_gpu() as log, torch.autocast("cuda", amp or torch.bfloat16, enabled=amp is not None):
-        model.to(GPU)
+def _dynamic_yolo(threshold: float = 0.5) -> Any:
+    config = dict(type="DynamicYoloDetector", variant="dy-yolov7", width=0.03, num_classes=3, threshold=threshold)
+    return _built(config)
+
+
+@pytest.mark.parametrize(("threshold", "waits"), [(0.0, 3), (0.5, 4), (1.0, 3)])
+def test_detectors_of_single_images_wait_for_the_router_and_for_their_boxes(threshold: float, waits: int) -> None:
+    """Three times, since how many boxes are likely decides what is compared; however many images there are."""
+    with simulated_gpu() as log, torch.no_grad():
+        model = _dynamic_yolo(threshold).to(GPU)
+        model(_images().pin_memory().to(GPU))  # whether the router is trained is asked once
         log.clear()
-        images = _images().pin_memory().to(GPU)
-        assert not log.copies
-        with torch.no_grad():
-            assert len(model(images)) == 2
-        losses: dict[str, Tensor] = model.train()(images, mode="loss")
+        assert len(model(_images().pin_memory().to(GPU))) == 2
+        assert (log.waits.total(), log.copies.total()) == (waits, 0), (log.waits, log.copies)
+
+
+@pytest.mark.parametrize("amp", [None, torch.bfloat16])
+def test_detectors_of_single_images_train(amp: torch.dtype | None) -> None:
+    """Dy-YOLOv7 has a loss, which autocast on a GPU once refused, and copies nothing to the device."""
+    with simulated_gpu() as log, torch.autocast("cuda", amp or torch.bfloat16, enabled=amp is not None):
+        model = _dynamic_yolo().to(GPU).train()
+        log.clear()
+        losses: dict[str, Tensor] = model(_images().pin_memory().to(GPU), mode="loss")
+        assert (log.waits.total(), log.copies.total()) == (29, 0), (log.waits, log.copies)
         assert all(loss.isfinite().item() for loss in losses.values())
 
 

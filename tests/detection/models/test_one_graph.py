@@ -86,3 +86,19 @@ def test_fixed_paths_of_a_cascade_are_two_graphs(
         for t in range(3):
             model.step(make_frame(t, [t > 0]))
     assert counter.frame_count == 2
+
+
+@pytest.mark.slow
+def test_detectors_of_single_images_are_captured_part_by_part() -> None:
+    """What comes before a router, each path behind it, and their boxes."""
+    config = dict(type="DynamicYoloDetector", variant="dy-yolov7", width=0.03, num_classes=3)
+    model = MODELS.build(config).eval()
+    nn.init.normal_(model.router.layer2.weight)
+    counter = _captured(model)
+    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for easy in ([True, True], [False, False], [True, True]):
+            maps = model.first_maps(images)
+            model.router.forward(model.routed_maps(maps))
+            model.boxes(images, maps, torch.tensor(easy))
+    assert counter.frame_count == len(model.tensor_functions())
