@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -82,7 +82,8 @@ def for_inference(model: _ModelT, device: torch.device, dtype: torch.dtype) -> _
     copy = fused(model).to(device)
     if device.type == "cpu" or dtype is not torch.float32:
         copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for part in copy.modules():
+        parts: Iterable[Any] = copy.modules()
+        for part in parts:
             if hasattr(part, "image_format"):
                 part.image_format = torch.channels_last
     if dtype is not torch.float32:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,7 +140,8 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         with building("model"):
             detector: nn.Module = MODELS.build(model)
         if (recomputes := self._settings["with_cp"]) is not None:
-            for part in detector.modules():
+            parts: Iterable[Any] = detector.modules()
+            for part in parts:
                 if hasattr(part, "with_cp"):
                     part.with_cp = bool(recomputes)
         return detector

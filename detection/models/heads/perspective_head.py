@@ -303,10 +303,11 @@ class PerspectiveHead(nn.Module):
     def _ranked(self, found: LiftedPeaks, num_streams: int) -> tuple[Tensor, Tensor]:
         """(B, K) indices of the candidates of each stream, those that stay first, and which of them these are; see
         `ranked_without_neighbours`."""
-        of_streams = found.boxes[:, :2], found.scores, found.peaks.labels
-        ranked, kept = ranked_without_neighbours(
-            *(values.unflatten(0, (num_streams, -1)) for values in of_streams), self.merge_radii
+        centers_m, scores, labels = (
+            values.reshape(num_streams, -1, *values.shape[1:])
+            for values in (found.boxes[:, :2], found.scores, found.peaks.labels)
         )
+        ranked, kept = ranked_without_neighbours(centers_m, scores, labels, self.merge_radii)
         first = torch.arange(num_streams, device=ranked.device).unsqueeze(1) * ranked.shape[1]
         return first + ranked, kept
 

@@ -77,7 +77,8 @@ class RepDETR3DHead(QueryHead):
         with full_precision(reference_points):
             reference_points_m = to_metres(reference_points, self.pc_range)
         calibration = _calibration(frame)[:, :, None, None]
-        innermost = self.transformer["decoder"].layers[0].attentions[1].reads_innermost(calibration.device)
+        decoder: Any = self.transformer["decoder"]
+        innermost = decoder.layers[0].attentions[1].reads_innermost(calibration.device)
         aligned = [_laid_out(self.spatial_alignment(maps.movedim(2, -1), calibration), innermost) for maps in features]
         return PyramidContext(aligned, reference_points_m, frame.image_from_lidar, frame.image_size_px)
 

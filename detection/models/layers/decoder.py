@@ -168,7 +168,8 @@ class Decoder(nn.Module):
     def _contexts(self, context: Any) -> list[Any]:
         """What the cross-attention of each layer is given. In training each layer projects the tokens itself, which
         checkpoints can do again."""
-        attentions = [layer.attentions[1] for layer in self.layers]
+        layers: Any = self.layers
+        attentions = [layer.attentions[1] for layer in layers]
         if torch.is_grad_enabled() or not all(isinstance(one, ImageCrossAttention) for one in attentions):
             return [context] * len(attentions)
         return list(projected_together([one.attn for one in attentions], *context))

@@ -228,9 +228,8 @@ def _shape_of_sums(features: Sequence[Tensor], grid: Tensor, weights: Tensor) ->
 
 def _in_view(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> Tensor:
     """See `_sums_in_view`."""
-    if torch.compiler.is_compiling():
-        return _whole_sums_in_view(features, grid, weights)
-    return _sums_in_view(features, grid, weights)
+    sums: Tensor = (_whole_sums_in_view if torch.compiler.is_compiling() else _sums_in_view)(features, grid, weights)
+    return sums
 
 
 @cache
