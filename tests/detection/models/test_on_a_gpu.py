@@ -102,6 +102,29 @@ def test_training_waits_no_more_than_it_has_to(
         assert all(loss.isfinite().item() for loss in losses.values())
 
 
+def test_a_window_with_gradients_through_several_frames(
+    model_config: Callable[[str], dict[str, Any]], make_frame: MakeFrame
+) -> None:
+    window = dict(num_frame_losses=2, num_frame_head_grads=2, num_frame_backbone_grads=2)
+    model = _built({**model_config("StreamPETR"), **window}).train()
+    with simulated_gpu() as log:
+        model.to(GPU)
+        frames = [make_frame(t, [t > 0] * 2, num_boxes=[3, 2]).pin_memory().to(GPU) for t in range(3)]
+        log.clear()
+        losses = model(frames, mode="loss")
+        assert (log.waits.total(), log.copies.total()) == (2 * WAITS["StreamPETR"][1], 0), (log.waits, log.copies)
+        assert all(loss.isfinite().item() for loss in losses.values())
+
+
+def test_a_router_trains(model_config: Callable[[str], dict[str, Any]], make_frame: MakeFrame) -> None:
+    model = _built({**model_config("dynamic"), "trains": "router"}).train()
+    with simulated_gpu() as log:
+        model.to(GPU)
+        losses = _last_frame(log, lambda frame: model([frame], mode="loss"), make_frame, [3, 2])
+        assert not log.copies, (log.waits, log.copies)
+        assert losses["loss_router"].isfinite().item()
+
+
 def _images() -> ImageBatch:
     return ImageBatch(
         torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8),
