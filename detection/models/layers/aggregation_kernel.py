@@ -10,8 +10,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from detection.models.layers.deformable_aggregation import SUMS_SCHEMA
-
 
 @triton.jit
 def _seen(row, column, height, width, place):
@@ -143,7 +141,11 @@ def _gradient_kernel(
                 _add_to_corner(of_image, row + 1, column + 1, height, width, place, inside, row_length, lower * across)
 
 
-@torch.library.custom_op("streamtrack::sums_by_triton", mutates_args=(), schema=SUMS_SCHEMA)
+@torch.library.custom_op(
+    "streamtrack::sums_by_triton",
+    mutates_args=(),
+    schema="(Tensor[] features, Tensor grid, Tensor weights) -> Tensor",
+)
 def sums_by_triton(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> Tensor:
     """(B, Q, C) float32 sums over cameras, levels and points; no copy where the channels of the maps lie innermost.
 

@@ -15,9 +15,6 @@ from detection.models.layers.precision import full_precision
 
 _Sums = Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]
 
-SUMS_SCHEMA = "(Tensor[] features, Tensor grid, Tensor weights) -> Tensor"
-"""Of operators that sum as `_sums_everywhere` does."""
-
 _logger = logging.getLogger(__name__)
 
 _NEAREST_M = 1e-5  # depth at which a point at or behind the camera is projected: far outside of the image
@@ -215,7 +212,11 @@ def _bilinear_corners(place: Tensor, height: int, width: int) -> tuple[Tensor, T
     return pixel.flatten(1), (share[:, :, None, 1] * share[:, None, :, 0]).flatten(1)
 
 
-@torch.library.custom_op("streamtrack::sums_in_view", mutates_args=(), schema=SUMS_SCHEMA)
+@torch.library.custom_op(
+    "streamtrack::sums_in_view",
+    mutates_args=(),
+    schema="(Tensor[] features, Tensor grid, Tensor weights) -> Tensor",
+)
 def _whole_sums_in_view(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> Tensor:
     """`_sums_in_view` as one operation of a compiled graph, which knows nothing of how many samples there are."""
     return _sums_in_view(features, grid, weights)
