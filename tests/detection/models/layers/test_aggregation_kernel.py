@@ -1,91 +1,44 @@
-"""Triton's deformable aggregation against the one by `grid_sample`, interpreted on the CPU.
+"""Deformable aggregation by Triton, in its interpreter.
 
-Where Triton is not installed, which comes with torch for GPUs: `pip install triton` puts it beside a torch for CPUs.
+Where Triton is missing, which comes with torch for GPUs: `pip install triton` puts it beside a torch for CPUs.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from typing import Any
-from unittest import mock
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
-import torch
-from torch import Tensor
 
-from detection.models.layers import deformable_aggregation
-from detection.models.layers.deformable_aggregation import DeformableAggregation, PyramidContext, _sums_everywhere
-
-if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
-    pytest.skip("Triton has been loaded without its interpreter", allow_module_level=True)
-with mock.patch.dict(os.environ, TRITON_INTERPRET="1"):
-    pytest.importorskip("triton", reason="Triton is not installed")
-    from detection.models.layers.aggregation_kernel import sums_by_triton
-
-Inputs = tuple[list[Tensor], Tensor, Tensor]
+pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 
 
-def _inputs(groups: int, channels: int, dtype: torch.dtype = torch.float32, reach: float = 1.4) -> Inputs:
-    """Points inside of the images, at their borders and outside, two levels; widths that are no powers of two too."""
-    generator = torch.Generator().manual_seed(0)
-    features = [
-        torch.randn(2, 2, channels, *cells, generator=generator).to(dtype).requires_grad_()
-        for cells in ((4, 6), (1, 3))
-    ]
-    grid = (torch.rand(2, 2, 3, 4, 2, generator=generator) * 2 - 1) * reach
-    grid[0, 0, 0, 0] = torch.tensor([-2.0, 2.0])
-    weights = torch.rand(2, 2, 3, 2, 4, groups, generator=generator)
-    return features, grid.requires_grad_(), weights.requires_grad_()
-
-
-@pytest.mark.parametrize(("groups", "channels"), [(2, 8), (3, 9), (1, 5)])
-def test_sums_and_gradients_are_those_of_grid_sample(groups: int, channels: int) -> None:
-    features, grid, weights = inputs = _inputs(groups, channels)
-    found, expected = sums_by_triton(*inputs), _sums_everywhere(*inputs)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    gradient = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
-    gradients = [torch.autograd.grad(one, [*features, grid, weights], gradient) for one in (found, expected)]
-    for mine, its in zip(*gradients, strict=True):
-        assert its.abs().max() > 0
-        torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-5)
-
-
-def test_half_precision_is_summed_in_float32() -> None:
-    features, _, weights = inputs = _inputs(2, 8, torch.bfloat16)
-    found = sums_by_triton(*inputs)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, _sums_everywhere(*inputs), rtol=1e-5, atol=1e-5)
-    of_maps, of_weights = torch.autograd.grad(found.sum(), [features[0], weights])
-    assert of_maps.dtype == torch.bfloat16 and of_weights.dtype == torch.float32
-
-
-def test_points_outside_of_all_images_give_nothing() -> None:
-    features, grid, weights = _inputs(2, 8)
-    outside = torch.full_like(grid, 1.9).requires_grad_()
-    sums = sums_by_triton(features, outside, weights)
-    assert not sums.any()
-    assert not any(one.any() for one in torch.autograd.grad(sums.sum(), [*features, outside, weights]))
-
-
-def test_layers_on_a_gpu_ask_for_maps_with_their_channels_innermost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deformable_aggregation, "_sums_on_gpus", lambda: sums_by_triton)
-    torch.manual_seed(0)
-    layer = DeformableAggregation(embed_dims=8, num_groups=2, num_levels=2, num_points=4)
-    assert layer.reads_innermost(torch.device("cuda:0")) and not layer.reads_innermost(torch.device("cpu"))
-    torch.nn.init.normal_(layer.weights_fc.weight)
-    expected = layer.eval()(*_arguments())
-    layer._on_cpu = layer._on_gpu
-    torch.testing.assert_close(layer(*_arguments()), expected, rtol=1e-4, atol=1e-5)
-
-
-def _arguments() -> tuple[Any, ...]:
-    generator = torch.Generator().manual_seed(2)
-    camera = torch.tensor([[20.0, 0, 24, 0], [0, 20, 16, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    context = PyramidContext(
-        [torch.randn(2, 1, 8, *cells, generator=generator) for cells in ((4, 6), (2, 3))],
-        torch.randn(2, 5, 3, generator=generator) * torch.tensor([2.0, 2.0, 6.0]),
-        camera.expand(2, 1, 4, 4),
-        (32, 48),
+def test_kernels_sum_as_grid_sample_does() -> None:
+    tests = Path(__file__).with_name("interpreted_aggregation.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", str(tests)]
+    found = subprocess.run(
+        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False
     )
-    return torch.randn(2, 5, 8, generator=generator), torch.zeros(2, 5, 8), context
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("maps", ["*fp32", "*bf16", "*fp16"])
+@pytest.mark.parametrize("name", ["_sum_kernel", "_gradient_kernel"])
+def test_kernels_compile_for_gpus(name: str, maps: str, capability: int) -> None:
+    """To the GPU's own code, for which none is needed."""
+    from triton import compile as compile_kernel
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from detection.models.layers import aggregation_kernel
+
+    kernel = getattr(aggregation_kernel, name)
+    numbers = kernel.arg_names[kernel.arg_names.index("height") : -2]
+    types = dict.fromkeys(kernel.arg_names, "*fp32") | dict.fromkeys(numbers, "i32") | {"maps": maps}
+    blocks = {"group_block": 8, "channel_block": 32}
+    source = ASTSource(fn=kernel, signature=types | dict.fromkeys(blocks, "constexpr"), constexprs=blocks)
+    assert compile_kernel(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
