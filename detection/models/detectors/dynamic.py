@@ -156,7 +156,7 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
     def tensor_functions(self) -> list[tuple[nn.Module, str]]:
         """See `MultiViewDetector.tensor_functions`: the part of a frame before the answer of the router, which the CPU
         has to know, and each of the paths behind it."""
-        return [(self, name) for name in ("_first_maps", "_asked", "_along_easy", "_along_hard")]
+        return [(self, name) for name in ("_unasked", "_asked", "_along_easy", "_along_hard")]
 
     def step(self, frame: FrameBatch) -> Candidates:
         """What is found in the B streams of a frame, each on its own path, on the device. The CPU waits for it only
@@ -255,6 +255,10 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         memory.align(frame, to_metres(head.pseudo_reference_points.weight, head.pc_range))
         return memory_summary(memory, head.cls_branches[0], self.track_score)
 
+    def _unasked(self, images: Tensor) -> Features:
+        """Maps of the first backbone where the router is not asked, of images (B, N, 3, H, W)."""
+        return self._first_maps(images)
+
     def _asked(self, frame: FrameBatch, state: State) -> tuple[Features, Tensor]:
         """Maps of the first backbone, and how easy the router finds each stream by them, (B,)."""
         maps = self._first_maps(frame.images)
@@ -269,7 +273,7 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         streams = len(frame.continues_scene)
         fixed = fixed_routing(self.threshold, streams, self.router)
         if fixed is not None:
-            return self._first_maps(frame.images), fixed
+            return self._unasked(frame.images), fixed
         maps, scores = self._asked(frame, state)
         # Decided on the CPU: one copy of both.
         of_streams, continues = torch.stack((scores, frame.continues_scene.to(scores))).cpu()
