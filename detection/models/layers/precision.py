@@ -32,5 +32,6 @@ def round_weights(model: nn.Module, dtype: torch.dtype) -> None:
     whole = {id(module) for part in named for module in part.modules()}
     for module in model.modules():
         if isinstance(module, _ROUNDED) and id(module) not in whole:
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(dtype)
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                rounded = nn.Parameter(parameter.detach().to(dtype), parameter.requires_grad)
+                module.register_parameter(name, rounded)

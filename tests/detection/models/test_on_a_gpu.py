@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from detection.frames import FrameBatch
 from detection.image_batch import ImageBatch, ImageTargets
 from detection.registry import MODELS
+from detection.running.compilation import for_inference, inference_precision
 
 from .simulated_gpu import Log, simulated_gpu
 
@@ -72,6 +73,21 @@ def test_a_step_waits_for_nothing(
         model.to(GPU)
         _last_frame(log, model.step, make_frame, None)
         assert not log.waits and not log.copies, (log.waits, log.copies)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["StreamPETR", "RepDETR3D EVA02", "RepDETR3D proposals", "perspective", "dynamic"])
+def test_the_form_for_inference_runs_there(
+    name: str, model_config: Callable[[str], dict[str, Any]], make_frame: MakeFrame, dtype: torch.dtype
+) -> None:
+    """With folded norms, and weights that are rounded once where the autocast of CUDA rounds them."""
+    model = _built(model_config(name))
+    with simulated_gpu() as log, torch.no_grad():
+        form = for_inference(model, torch.device(GPU), dtype)
+        with inference_precision(torch.device(GPU), dtype):
+            found = _last_frame(log, lambda frame: form([frame]), make_frame, None)
+        assert (log.waits.total(), log.copies.total()) == (WAITS[name][0], 0), (log.waits, log.copies)
+    assert len(found) == 2 and all(detections.scores.isfinite().all() for detections in found)
 
 
 @pytest.mark.parametrize(("threshold", "waits"), [(0.0, 0), (0.5, 1), (1.0, 0)])
