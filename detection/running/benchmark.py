@@ -110,11 +110,12 @@ def run(arguments: argparse.Namespace) -> None:
         print_arithmetic(model, stream[:2], console)
     measured = [measure("eager float32", model, stream, arguments.warm_up)]
     dtype = DTYPES[arguments.dtype]
-    variant = for_inference(model, device, dtype)
-    measured.append(measure(f"fused {arguments.dtype}", variant, stream, arguments.warm_up, dtype))
+    form = for_inference(model, device, dtype)
+    measured.append(measure(f"fused {arguments.dtype}", form, stream, arguments.warm_up, dtype))
     if arguments.compile:
-        compile_for_inference(variant)
-        measured.append(measure(f"compiled {arguments.dtype}", variant, stream, arguments.warm_up, dtype))
+        compiled = for_inference(model, device, dtype, compiled=True)
+        compile_for_inference(compiled)
+        measured.append(measure(f"compiled {arguments.dtype}", compiled, stream, arguments.warm_up, dtype))
     console.print(_table(measured, device))
 
 

@@ -62,7 +62,7 @@ class TrainedDetector(ABC):
         self._precision = inference_precision(self._device, dtype)
         if self._device.type == "cuda":
             set_gpu_arithmetic(tf32, cudnn_benchmark)
-        self._model: Any = for_inference(model, self._device, dtype)
+        self._model: Any = for_inference(model, self._device, dtype, compile)
         self._transforms = tuple(transforms)
         if compile:
             compile_for_inference(self._model)

@@ -122,6 +122,8 @@ def test_the_form_for_inference_finds_the_same_and_leaves_the_network_alone(tiny
     form = for_inference(model, torch.device("cpu"), torch.float32)
     assert not any(isinstance(part, nn.BatchNorm2d) for part in form.modules())
     assert form.image_format == torch.channels_last and model.image_format == torch.contiguous_format
+    to_compile = for_inference(model, torch.device("cpu"), torch.float32, compiled=True)
+    assert to_compile.image_format == torch.contiguous_format
     _assert_equal_boxes(model, form)
     assert all(torch.equal(value, before.state_dict()[name]) for name, value in model.state_dict().items())
 
