@@ -39,6 +39,7 @@ _KEYS: Final[Mapping[str, frozenset[str] | None]] = {
     "tensorboard": None,
     "find_unused_parameters": None,
     "sync_bn": None,
+    "with_cp": None,
     "custom_hooks": None,
     "custom_imports": frozenset({"imports", "allow_failed_imports"}),
     "load_from": None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,7 +11,7 @@ from typing import Any, Final
 import torch
 
 from detection.running.benchmark import SpeedMeasurement, made_stream, measure
-from detection.running.compilation import DTYPES, compile_for_inference
+from detection.running.compilation import DTYPES, compile_for_inference, for_inference
 from gpu_check.cases import TRAINED, case_of
 from gpu_check.parts import Settings
 from gpu_check.record import Record
@@ -62,7 +61,7 @@ def run(settings: Settings, record: Record, subject: str) -> None:
     baseline: SpeedMeasurement | None = None
     for way in _ways(settings, subject):
         started_s = time.perf_counter()
-        variant = _variant(model, way)
+        variant = _variant(model, way, device)
         with tensor_float32(way.tf32) if settings.on_gpu else nullcontext():
             measured = measure(str(way), variant, stream, warm_up, DTYPES[way.dtype])
         begun_s = time.perf_counter() - started_s - measured.latencies_s.sum()
@@ -74,9 +73,11 @@ def run(settings: Settings, record: Record, subject: str) -> None:
         torch.compiler.reset()
 
 
-def _variant(model: Any, way: Way) -> Any:
+def _variant(model: Any, way: Way, device: torch.device) -> Any:
     """The network as it runs in a way; its precision is that of `measure`."""
-    variant = copy.deepcopy(model)
+    if way == _BASELINE:
+        return model
+    variant = for_inference(model, device, DTYPES[way.dtype], compiled=way.compiled)
     if way.compiled:
         compile_for_inference(variant)
     return variant

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import add_overrides, read_config
-from detection.running.compilation import DTYPES, add_speed_options
+from detection.running.compilation import add_speed_options, speed_of
 from detection.running.detections_file import DetectionsFile
 from detection.running.image_detector import FoundImage, ImageDetector, detect_in_source, set_score_threshold
 from detection.running.operating_point import set_hard_share, set_threshold
@@ -43,9 +43,7 @@ def main() -> None:
         set_threshold(config, arguments.dynamic_threshold)
     if arguments.hard_fraction is not None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
-    detector = ImageDetector.from_config(
-        config, arguments.checkpoint, dtype=DTYPES[arguments.dtype], compile=arguments.compile
-    )
+    detector = ImageDetector.from_config(config, arguments.checkpoint, **speed_of(arguments))
     noted = DetectionsFile(detector.classes)
     unit = "frames" if isinstance(source, Video) else "images"
     with _progress_bar() as progress:

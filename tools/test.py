@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from detection.config import add_overrides, read_config
 from detection.data.create_infos import info_file_name
 from detection.processes import LAUNCHERS, joined_processes
-from detection.running.compilation import DTYPES, add_speed_options
+from detection.running.compilation import add_speed_options, speed_of
 from detection.running.operating_point import set_hard_share, set_threshold
 from detection.running.tasks import task_of
 from scenes import InputError
@@ -44,9 +44,8 @@ def main() -> None:
         bar = progress.add_task(task.unit, total=None, visible=False)
         found = task.detect(
             arguments.checkpoint,
-            dtype=DTYPES[arguments.dtype],
-            compile=arguments.compile,
             progress=lambda done, total: progress.update(bar, completed=done, total=total, visible=True),
+            **speed_of(arguments),
         )
     if found is None:
         return

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from detection.frames import CameraTargets, FrameBatch, FrameTargets
+from detection.models.layers.filled import filled
 from scenes import InputError
 
 
@@ -91,7 +92,7 @@ class ImageAdapter:
         if not self._flips_colours and self._scale == [1.0] * 3 and self._shift == [0.0] * 3:
             return images
         ordered = images.flip(-3) if self._flips_colours else images
-        scale, shift = (images.new_tensor(values).view(3, 1, 1) for values in (self._scale, self._shift))
+        scale, shift = (filled(images, *values).view(3, 1, 1) for values in (self._scale, self._shift))
         return ordered * scale + shift
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from detection.records import on_device
 from detection.registry import MODELS
 
 CODE_SIZE = 10
@@ -63,6 +65,27 @@ class Candidates:
             )
             for rows in found
         ]
+
+
+def in_order(parts: Sequence[Candidates], order: Sequence[int]) -> Candidates:
+    """The candidates of several groups of streams as those of one.
+
+    Args:
+        parts: of each group, which may have other numbers of boxes.
+        order: which streams these are, group after group.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    most = max(part.valid.shape[1] for part in parts)
+    index = on_device(torch.tensor(order).argsort(), parts[0].valid.device)
+
+    def joined(column: str) -> Tensor:
+        values = [getattr(part, column) for part in parts]
+        sides = (0, 0) * (values[0].dim() - 2)
+        return torch.cat([functional.pad(value, (*sides, 0, most - value.shape[1])) for value in values])[index]
+
+    names = None if parts[0].query_ids is None else joined("query_ids")
+    return Candidates(joined("boxes"), joined("scores"), joined("labels"), names, joined("valid"))
 
 
 def encode_boxes(boxes: Tensor) -> Tensor:

@@ -2,14 +2,14 @@
 
 A frame is what a car shows: images of all cameras of one stream, batch 1, each frame continuing the one before, so
 that the memory works as in use. Times run from the images in the device's memory to boxes; reading and resizing images
-is not part of them. The float32 model without compilation is always measured first, in the same run, and the others
-are compared with it: in speed, and in the scores of the boxes.
+is not part of them. The network as it trains, in eager float32, is always measured first. What a `Detector` makes of it
+in the precision that is asked for, and compiled if that is asked for, is compared with it: in speed, and in the scores
+of the boxes.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import resource
 import sys
 import time
@@ -31,7 +31,14 @@ from detection.checkpoints import load_weights
 from detection.config import read_config
 from detection.frames import FrameBatch
 from detection.registry import MODELS
-from detection.running.compilation import DTYPES, add_speed_options, compile_for_inference, inference_precision
+from detection.running.compilation import (
+    DTYPES,
+    add_speed_options,
+    compile_for_inference,
+    for_inference,
+    inference_precision,
+    set_gpu_arithmetic,
+)
 from scenes import InputError
 from scenes.command import between, table_console
 
@@ -89,8 +96,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print a table with the float32 model without compilation and, if asked for, the model as asked for."""
+    """Print a table with the network as it trains and the one that runs as asked for."""
     device = _device(arguments.device)
+    if device.type == "cuda":
+        set_gpu_arithmetic(arguments.tf32, arguments.cudnn_benchmark)
     model = MODELS.build(read_config(arguments.config)["model"])
     if arguments.checkpoint:
         load_weights(model, arguments.checkpoint)
@@ -102,12 +111,12 @@ def run(arguments: argparse.Namespace) -> None:
         print_arithmetic(model, stream[:2], console)
     measured = [measure("eager float32", model, stream, arguments.warm_up)]
     dtype = DTYPES[arguments.dtype]
-    if arguments.compile or dtype is not torch.float32:
-        variant = copy.deepcopy(model)
-        if arguments.compile:
-            compile_for_inference(variant)
-        name = f"{'compiled' if arguments.compile else 'eager'} {arguments.dtype}"
-        measured.append(measure(name, variant, stream, arguments.warm_up, dtype))
+    form = for_inference(model, device, dtype)
+    measured.append(measure(f"fused {arguments.dtype}", form, stream, arguments.warm_up, dtype))
+    if arguments.compile:
+        compiled = for_inference(model, device, dtype, compiled=True)
+        compile_for_inference(compiled)
+        measured.append(measure(f"compiled {arguments.dtype}", compiled, stream, arguments.warm_up, dtype))
     console.print(_table(measured, device))
 
 

@@ -1,4 +1,8 @@
-"""How fast a network runs in inference: in which precision, and whether compiled. Nothing else compiles or autocasts.
+"""How a network runs in inference: its form, in which precision, and whether compiled. Nothing else fuses, autocasts,
+compiles, or says how a GPU computes.
+
+`for_inference` makes a copy of another form that finds the same up to rounding: batch norms are parts of their
+convolutions, channels lie innermost where that is faster, and in half precision the weights are rounded once.
 
 What is compiled are the network's functions of tensors, see `tensor_functions` of each detector: most have one for the
 whole of a frame. What is remembered between frames is copied, so that a CUDA graph, which writes its results to the
@@ -10,15 +14,19 @@ from __future__ import annotations
 import argparse
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
+from detection.models.fusing import fused
+from detection.models.layers.precision import round_weights
 from scenes import InputError
+
+_ModelT = TypeVar("_ModelT", bound=nn.Module)
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Precisions of a network by name; the lower ones where they keep the results, by autocast."""
@@ -27,11 +35,61 @@ _logger = logging.getLogger(__name__)
 
 
 def add_speed_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--dtype` and `--compile`, which `DTYPES` and `compile_for_inference` understand."""
+    """Add what `speed_of` reads."""
     parser.add_argument(
         "--dtype", choices=DTYPES, default="float32", help="of the network where it keeps the results (%(default)s)"
     )
     parser.add_argument("--compile", action="store_true", help="torch.compile; the first frames are slow")
+    parser.add_argument("--tf32", action="store_true", help="on a GPU: products of float32 in TF32, with 10 bits of 23")
+    parser.add_argument(
+        "--cudnn-benchmark",
+        action="store_true",
+        help="on a GPU: try algorithms of each convolution in the first frame; results may differ from run to run",
+    )
+
+
+def speed_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the options of `add_speed_options` say, as a `TrainedDetector` takes it."""
+    return dict(
+        dtype=DTYPES[arguments.dtype],
+        compile=arguments.compile,
+        tf32=arguments.tf32,
+        cudnn_benchmark=arguments.cudnn_benchmark,
+    )
+
+
+def set_gpu_arithmetic(tf32: bool, cudnn_benchmark: bool) -> None:
+    """How GPUs compute in this process, which torch keeps for all networks alike; nothing on a CPU.
+
+    Args:
+        tf32: whether products and convolutions of float32 round their factors to TF32. By itself torch does so in
+            convolutions alone.
+        cudnn_benchmark: whether cuDNN tries algorithms for each convolution of a new size.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = cudnn_benchmark
+
+
+def for_inference(model: _ModelT, device: torch.device, dtype: torch.dtype, compiled: bool = False) -> _ModelT:
+    """A copy on a device in evaluation mode that finds the same up to rounding, sooner, with other weights by name.
+
+    Args:
+        model: is not changed.
+        device: where it will run.
+        dtype: in which it will run, under `inference_precision`.
+        compiled: whether it will be compiled: what a compiler makes of float32 is faster where it lays out the maps.
+    """
+    copy = fused(model).to(device)
+    if dtype is not torch.float32 or (device.type == "cpu" and not compiled):
+        copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        parts: Iterable[Any] = copy.modules()
+        for part in parts:
+            if hasattr(part, "image_format"):
+                part.image_format = torch.channels_last
+    if dtype is not torch.float32:
+        round_weights(copy, dtype)
+    return copy
 
 
 def inference_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:

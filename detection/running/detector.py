@@ -30,13 +30,14 @@ class Detector(TrainedDetector):
     One's own images go through `prepare`, frames of a data set straight to `step`.
 
     Args:
-        model: with its weights.
+        model: with its weights; a copy runs, see `detection.running.compilation.for_inference`.
         device: where to run; by default a GPU if there is one.
         classes: what its labels index; None for those of the taxonomy in their order.
         transforms: from images as the cameras give them to what the network sees.
         dtype: in what precision to run where that keeps the results: float32, bfloat16 or float16.
         compile: whether to compile it, see `detection.running.compilation.compile_for_inference`.
         taxonomy: the classes of the data, which the labels of the boxes mean.
+        tf32, cudnn_benchmark: how a GPU computes, see `detection.running.compilation.set_gpu_arithmetic`.
 
     Raises:
         InputError: a class is none of the taxonomy's.
@@ -51,11 +52,13 @@ class Detector(TrainedDetector):
         dtype: torch.dtype = torch.float32,
         compile: bool = False,
         taxonomy: Taxonomy = NUSCENES,
+        tf32: bool = False,
+        cudnn_benchmark: bool = False,
     ) -> None:
         known = taxonomy.names if classes is None else classes
         taxonomy.labels(known)
         self.taxonomy = taxonomy
-        super().__init__(model, known, transforms, device, dtype, compile)
+        super().__init__(model, known, transforms, device, dtype, compile, tf32, cudnn_benchmark)
 
     @classmethod
     def _of(cls, config: Config, checkpoint: Path | str, **how: Any) -> Detector:
@@ -113,7 +116,7 @@ def detect(config: Config, checkpoint: Path | str, *, progress: Progress | None 
         config: of it, `model` and `val_dataloader` are read.
         checkpoint: weights of the model.
         progress: see `found_by_all`.
-        how: device, dtype and compile of the `Detector`.
+        how: device, dtype, compile and the rest of how the `Detector` runs.
 
     Returns:
         The boxes of all frames, in the order of the data set; None in processes other than the first.

@@ -19,7 +19,6 @@ from detection.image_batch import ImageBatch, ImageDetections, detections_by_ima
 from detection.images2d.annotations import chosen_categories, read_instances
 from detection.images2d.sample import ImageSample, ImageTransform, image_batch
 from detection.metrics.coco import CocoRow, coco_results, evaluate_coco
-from detection.models.yolo import fused
 from detection.models.yolo.detector import DynamicYoloDetector
 from detection.registry import MODELS, TRANSFORMS
 from detection.running.sources import SourceImage
@@ -29,15 +28,16 @@ from scenes.coco import CocoId
 
 
 class ImageDetector(TrainedDetector):
-    """A trained 2D detector, fused for inference.
+    """A trained 2D detector.
 
     Args:
-        model: with its weights; a fused copy of it is what runs.
+        model: with its weights; a copy runs, see `detection.running.compilation.for_inference`.
         classes: what its labels index.
         transforms: from an image as it was read to what the network sees.
         device: where to run; by default a GPU if there is one.
         dtype: in what precision to run where that keeps the results: float32, bfloat16 or float16.
         compile: whether to compile it, see `detection.running.compilation.compile_for_inference`.
+        tf32, cudnn_benchmark: how a GPU computes, see `detection.running.compilation.set_gpu_arithmetic`.
     """
 
     def __init__(
@@ -48,9 +48,11 @@ class ImageDetector(TrainedDetector):
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
         compile: bool = False,
+        tf32: bool = False,
+        cudnn_benchmark: bool = False,
     ) -> None:
         model.check_classes(classes)
-        super().__init__(fused(model), classes, transforms, device, dtype, compile)
+        super().__init__(model, classes, transforms, device, dtype, compile, tf32, cudnn_benchmark)
 
     @classmethod
     def _of(cls, config: Config, checkpoint: Path | str, **how: Any) -> ImageDetector:

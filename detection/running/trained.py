@@ -18,7 +18,12 @@ from torch import nn
 from detection.checkpoints import load_weights
 from detection.config import building, read_config
 from detection.registry import MODELS
-from detection.running.compilation import compile_for_inference, inference_precision
+from detection.running.compilation import (
+    compile_for_inference,
+    for_inference,
+    inference_precision,
+    set_gpu_arithmetic,
+)
 from scenes import InputError
 
 Progress = Callable[[int, int], None]
@@ -32,12 +37,13 @@ class TrainedDetector(ABC):
     """A network with its weights, and what comes before and after it.
 
     Args:
-        model: with its weights.
+        model: with its weights; a copy runs, see `for_inference`.
         classes: what its labels index.
         transforms: from an image as it was read to what the network sees.
         device: where to run; by default a GPU if there is one.
         dtype: in what precision to run where that keeps the results: float32, bfloat16 or float16.
         compile: whether to compile it, see `compile_for_inference`.
+        tf32, cudnn_benchmark: how a GPU computes, in the whole process, see `set_gpu_arithmetic`.
 
     Raises:
         InputError: another precision.
@@ -51,12 +57,16 @@ class TrainedDetector(ABC):
         device: torch.device | str | None,
         dtype: torch.dtype,
         compile: bool,
+        tf32: bool,
+        cudnn_benchmark: bool,
     ) -> None:
         self.classes = tuple(classes)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._model: Any = model.to(self._device).eval()
-        self._transforms = tuple(transforms)
         self._precision = inference_precision(self._device, dtype)
+        if self._device.type == "cuda":
+            set_gpu_arithmetic(tf32, cudnn_benchmark)
+        self._model: Any = for_inference(model, self._device, dtype, compile)
+        self._transforms = tuple(transforms)
         if compile:
             compile_for_inference(self._model)
 
@@ -68,13 +78,15 @@ class TrainedDetector(ABC):
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
         compile: bool = False,
+        tf32: bool = False,
+        cudnn_benchmark: bool = False,
     ) -> _DetectorT:
         """The detector of a config with the weights of a checkpoint. The data set itself need not be there.
 
         Args:
             config: a config file, or what `detection.config.read_config` made of it.
             checkpoint: see `detection.checkpoints.read_checkpoint`.
-            device, dtype, compile: see the class.
+            device, dtype, compile, tf32, cudnn_benchmark: see the class.
 
         Raises:
             InputError: the config is wrong or of another kind of detector, the checkpoint is broken or of another
@@ -82,12 +94,20 @@ class TrainedDetector(ABC):
         """
         if not isinstance(config, Config):
             config = read_config(config)
-        return cls._of(config, checkpoint, device=device, dtype=dtype, compile=compile)
+        return cls._of(
+            config,
+            checkpoint,
+            device=device,
+            dtype=dtype,
+            compile=compile,
+            tf32=tf32,
+            cudnn_benchmark=cudnn_benchmark,
+        )
 
     @classmethod
     @abstractmethod
     def _of(cls: type[_DetectorT], config: Config, checkpoint: Path | str, **how: Any) -> _DetectorT:
-        """See `from_config`; `how` it runs: device, dtype, compile."""
+        """See `from_config`; `how` it runs: device, dtype, compile and the rest."""
 
     @property
     def model(self) -> Any:

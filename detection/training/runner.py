@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +51,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "tensorboard": None,
     "amp": None,
     "sync_bn": False,
+    "with_cp": None,
     "load_from": None,
     "custom_hooks": (),
 }
@@ -138,6 +139,11 @@ class DetectorRunner(Runner):  # type: ignore[misc]  # mmengine is untyped
         """The detector of a config."""
         with building("model"):
             detector: nn.Module = MODELS.build(model)
+        if (recomputes := self._settings["with_cp"]) is not None:
+            parts: Iterable[Any] = detector.modules()
+            for part in parts:
+                if hasattr(part, "with_cp"):
+                    part.with_cp = bool(recomputes)
         return detector
 
     def wrap_model(self, model_wrapper_cfg: None, model: nn.Module) -> nn.Module:

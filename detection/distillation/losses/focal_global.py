@@ -11,6 +11,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from detection.distillation.losses.imitation import pointwise_projection
 from detection.distillation.losses.map_loss import MapLoss, Setting
 from detection.distillation.step import TrainingStep
+from detection.models.layers.filled import filled
 from detection.registry import MODELS
 
 
@@ -99,7 +100,7 @@ class FocalGlobalLoss(MapLoss):
         assert step.frame.targets is not None, "this loss needs annotated frames"
         height, width = step.frame.image_size_px
         rows, columns = maps.shape[-2:]
-        cells_per_px = maps.new_tensor((columns / width, rows / height, columns / width, rows / height))
+        cells_per_px = filled(maps, columns / width, rows / height, columns / width, rows / height)
         boxes = [camera.boxes_px * cells_per_px for target in step.frame.targets for camera in target.cameras]
         return object_masks(boxes, rows, columns)
 

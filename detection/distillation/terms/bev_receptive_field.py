@@ -13,6 +13,7 @@ from detection.distillation.record import HeadRecord, sampling_layers
 from detection.distillation.step import TrainingStep
 from detection.distillation.terms.term import DistillationTerm
 from detection.models.detectors import MultiViewDetector
+from detection.models.layers.filled import filled
 from detection.registry import MODELS
 from scenes import InputError
 
@@ -83,7 +84,7 @@ class BEVReceptiveField(DistillationTerm):
         features = record.decoded[layer].float()
         project = overwritten_bev_map if self.published else summed_bev_map
         points_m = record.sampled_points_m[layer]
-        return smoothed(project(points_m, features, features.new_tensor(self.detection_range), self.num_cells))
+        return smoothed(project(points_m, features, filled(features, *self.detection_range), self.num_cells))
 
 
 def smoothed(maps: Tensor) -> Tensor:

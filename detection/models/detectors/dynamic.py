@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 
 from detection.frames import FrameBatch
 from detection.models.backbones.resnet import ResNet
-from detection.models.box_coder import Detections
+from detection.models.box_coder import Candidates, Detections, in_order
 from detection.models.detectors.multi_view import Features, MultiViewDetector
-from detection.models.detectors.shared_memory import NUM_SUMMARY, SharedMemory, memory_summary
+from detection.models.detectors.shared_memory import NUM_SUMMARY, SharedMemory, State, memory_summary, streams_of
 from detection.models.heads.query_head import QueryHead
 from detection.models.layers.position import to_metres
 from detection.models.predictions import HeadOutputs, Predictions
@@ -147,49 +148,60 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         self._last_mode = mode
         (frame,) = frames
         if mode == "predict":
-            return self._predict(frame)
+            return self.step(frame).detections()
         if frame.targets is None:
             raise InputError(f"training needs annotations; sample {frame.sample_tokens[0]} has none")
         return self._detector_losses(frame) if self.trains == DETECTORS else self._router_losses(frame)
 
     def tensor_functions(self) -> list[tuple[nn.Module, str]]:
-        """See `MultiViewDetector.tensor_functions`."""
-        heads = [*self.easy.pts_bbox_head.tensor_functions(), *self.hard.pts_bbox_head.tensor_functions()]
-        return [(self, "_first_maps"), (self, "_features"), (self.router, "forward"), *heads]
+        """See `MultiViewDetector.tensor_functions`: the part of a frame before the answer of the router, which the CPU
+        has to know, and each of the paths behind it."""
+        return [(self, name) for name in ("_unasked", "_asked", "_along_easy", "_along_hard")]
 
-    def _predict(self, frame: FrameBatch) -> list[Detections]:
-        """Detections of the B streams of a frame, each on its own path."""
-        images = self._masked_images(frame)
-        maps = self._first_maps(images)
-        self._begin(frame)
-        self.last_routing = self._route(maps, frame)
+    def step(self, frame: FrameBatch) -> Candidates:
+        """What is found in the B streams of a frame, each on its own path, on the device. The CPU waits for it only
+        where the router decides."""
+        frame, state = self._begun(frame)
+        maps, self.last_routing = self._routed(frame, state)
         hard = self.last_routing.hard
-        detections: dict[int, Detections] = {}
+        order: list[int] = []
         parts = []
-        for path, taken in ((self.easy, ~hard), (self.hard, hard)):
+        for along, taken in ((self._along_easy, ~hard), (self._along_hard, hard)):
             streams = taken.nonzero().flatten().tolist()
-            parts.append((_memory_of(path), range(len(streams))))
-            if not streams:
-                continue
-            everything = len(streams) == len(hard)
-            its_frame = frame if everything else frame.select(streams)
-            index = on_device(torch.tensor(streams), images.device)
-            its_images = images if everything else images[index]
-            its_maps = maps if everything else tuple(level[index] for level in maps)
-            self.memory.lend(_memory_of(path), streams)
-            outputs = path.frame_outputs(self._features(path, its_images, its_maps), its_frame)
-            detections.update(zip(streams, path.pts_bbox_head.decode(outputs).detections(), strict=True))
-        self.memory.take_back(parts, hard)
-        return [detections[stream] for stream in range(len(hard))]
+            if streams:
+                order += streams
+                whole = len(streams) == len(hard)
+                its_maps = maps if whole else _maps_of(maps, streams)
+                parts.append(along(frame if whole else frame.select(streams), its_maps, streams_of(state, streams)))
+        # A CUDA graph writes its results to the same place again in the next frame.
+        states = [{name: value.clone() for name, value in remembered.items()} for _, remembered in parts]
+        self.memory.take_back(states, order, hard)
+        return in_order([found for found, _ in parts], order)
+
+    def _along_easy(self, frame: FrameBatch, maps: Features, state: State) -> tuple[Candidates, State]:
+        """The easy path as a function, see `MultiViewDetector.advance`; maps are those of the first backbone."""
+        return self._along(self.easy, frame, maps, state)
+
+    def _along_hard(self, frame: FrameBatch, maps: Features, state: State) -> tuple[Candidates, State]:
+        """The hard path as a function, see `_along_easy`."""
+        return self._along(self.hard, frame, maps, state)
+
+    def _along(
+        self, path: MultiViewDetector, frame: FrameBatch, maps: Features, state: State
+    ) -> tuple[Candidates, State]:
+        memory = _memory_of(path)
+        memory.load_state(state)
+        outputs = path.frame_outputs(self._features(path, frame.images, maps), frame)
+        return path.pts_bbox_head.decode(outputs), memory.state()
 
     def _detector_losses(self, frame: FrameBatch) -> dict[str, Tensor]:
         """Losses of both detectors in all streams."""
         images = self._masked_images(frame)
         maps = self._first_maps(images)
-        self._begin(frame)
+        frame, state = self._begun(frame)
         losses: dict[str, Tensor] = {}
         for name, path in (("easy", self.easy), ("hard", self.hard)):
-            self.memory.lend(_memory_of(path), range(len(images)))
+            _memory_of(path).load_state(state)
             found = path.frame_losses(self._features(path, images, maps), frame)
             losses |= {f"{name}_{loss}": value for loss, value in found.items()}
         self._remember_by_chance(frame)
@@ -200,11 +212,11 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         with torch.no_grad():
             images = self._masked_images(frame)
             maps = self._first_maps(images)
-            self._begin(frame)
-            summary = self._summary()
+            frame, state = self._begun(frame)
+            summary = self._summary(frame, state)
             totals = []
             for path in (self.easy, self.hard):
-                self.memory.lend(_memory_of(path), range(len(images)))
+                _memory_of(path).load_state(state)
                 outputs = path.frame_outputs(self._features(path, images, maps), frame)
                 totals.append(_losses_by_stream(path.pts_bbox_head, outputs, frame))
             self._remember_by_chance(frame)
@@ -231,18 +243,29 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
             flat_maps = path.img_neck(flat_maps)
         return _by_stream(flat_maps, len(images))
 
-    def _begin(self, frame: FrameBatch) -> None:
-        """Brings the memory, for now that of the easy head, to a new frame."""
-        head = self.easy.pts_bbox_head
-        start_points_m = to_metres(head.pseudo_reference_points.weight, head.pc_range)
-        self.memory.begin(_memory_of(self.easy), frame, start_points_m)
+    def _begun(self, frame: FrameBatch) -> tuple[FrameBatch, State]:
+        """A frame that says of its streams whether anything is remembered of them, and what."""
+        state, continues_scene = self.memory.state_before(_memory_of(self.easy), frame)
+        return replace(frame, continues_scene=continues_scene), state
 
-    def _summary(self) -> Tensor:
-        """What the router is told of the memory after `_begin`."""
-        return memory_summary(_memory_of(self.easy), self.easy.pts_bbox_head.cls_branches[0], self.track_score)
+    def _summary(self, frame: FrameBatch, state: State) -> Tensor:
+        """What the router is told of the memory."""
+        head, memory = self.easy.pts_bbox_head, _memory_of(self.easy)
+        memory.load_state(state)
+        memory.align(frame, to_metres(head.pseudo_reference_points.weight, head.pc_range))
+        return memory_summary(memory, head.cls_branches[0], self.track_score)
 
-    def _route(self, maps: Features, frame: FrameBatch) -> Routing:
-        """Which streams take the hard path.
+    def _unasked(self, images: Tensor) -> Features:
+        """Maps of the first backbone where the router is not asked, of images (B, N, 3, H, W)."""
+        return self._first_maps(images)
+
+    def _asked(self, frame: FrameBatch, state: State) -> tuple[Features, Tensor]:
+        """Maps of the first backbone, and how easy the router finds each stream by them, (B,)."""
+        maps = self._first_maps(frame.images)
+        return maps, self.router(maps, self._summary(frame, state)).detach()
+
+    def _routed(self, frame: FrameBatch, state: State) -> tuple[Features, Routing]:
+        """Maps of the first backbone, and which streams take the hard path.
 
         Raises:
             InputError: there is something to decide, and the router has never been trained.
@@ -250,20 +273,22 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         streams = len(frame.continues_scene)
         fixed = fixed_routing(self.threshold, streams, self.router)
         if fixed is not None:
-            return fixed
-        scores = self.router(maps, self._summary()).detach()
+            return self._unasked(frame.images), fixed
+        maps, scores = self._asked(frame, state)
         # Decided on the CPU: one copy of both.
         of_streams, continues = torch.stack((scores, frame.continues_scene.to(scores))).cpu()
+        return maps, Routing(self._is_hard(of_streams, continues.bool()), scores.clone())
+
+    def _is_hard(self, scores: Tensor, continues_scene: Tensor) -> Tensor:
+        """(B,) bool of what the router says (B,) and which streams go on (B,), all on the CPU."""
+        last = self.memory.hard_path
         if self.budget is not None:
-            goes_on = continues.bool() & (self.memory.hard_path is not None)
-            return Routing(self.budget.spend(of_streams, goes_on), scores)
-        limits = torch.full((streams,), self.threshold)
-        if self.memory.hard_path is not None:
-            held = self.threshold + self.hysteresis * torch.where(
-                self.memory.hard_path, 1 - self.threshold, -self.threshold
-            )
-            limits = torch.where(continues.bool(), held, limits)
-        return Routing(~takes_easy_path(of_streams, limits), scores)
+            return self.budget.spend(scores, continues_scene & (last is not None))
+        limits = torch.full_like(scores, self.threshold)
+        if last is not None:
+            held = self.threshold + self.hysteresis * torch.where(last, 1 - self.threshold, -self.threshold)
+            limits = torch.where(continues_scene, held, limits)
+        return ~takes_easy_path(scores, limits)
 
     def _remember_by_chance(self, frame: FrameBatch) -> None:
         """Keeps what one head, drawn for each stream, has made of the frame."""
@@ -272,9 +297,14 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
         switches = torch.rand(len(continues)) < self.switch_probability
         if self.memory.hard_path is not None:
             hard = torch.where(continues, self.memory.hard_path ^ switches, hard)
-        places = ((~hard).nonzero().flatten().tolist(), hard.nonzero().flatten().tolist())
-        memories = (_memory_of(self.easy), _memory_of(self.hard))
-        self.memory.take_back(list(zip(memories, places, strict=True)), hard)
+        parts: list[State] = []
+        order: list[int] = []
+        for path, taken in ((self.easy, ~hard), (self.hard, hard)):
+            streams = taken.nonzero().flatten().tolist()
+            if streams:
+                order += streams
+                parts.append(streams_of(_memory_of(path).state(), streams))
+        self.memory.take_back(parts, order, hard)
 
     def _frozen_parts(self, trains: str) -> tuple[nn.Module, ...]:
         """What a step of training leaves as it is."""
@@ -284,6 +314,12 @@ class DynamicDetector(BaseModel):  # type: ignore[misc]  # mmengine has no types
 def _memory_of(path: MultiViewDetector) -> Any:
     """What the head of a path works on."""
     return path.pts_bbox_head.memory
+
+
+def _maps_of(maps: Features, streams: Sequence[int]) -> Features:
+    """The maps of some streams."""
+    index = on_device(torch.tensor(streams), maps[0].device)
+    return tuple(level[index] for level in maps)
 
 
 def _by_stream(maps: Sequence[Tensor], streams: int) -> Features:

@@ -143,17 +143,11 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         if self._last_mode not in (None, mode) and self.memory is not None:
             self.memory.reset()
         self._last_mode = mode
-        return self._loss(frames) if mode == "loss" else self._predict(*frames)
+        return self._loss(frames) if mode == "loss" else self.step(*frames).detections()
 
     def tensor_functions(self) -> list[tuple[nn.Module, str]]:
-        """Functions that are arithmetic on tensors alone and can be compiled: the owner and the name of each.
-
-        A whole frame, but for proposals, which are chosen on the CPU.
-        """
-        if self.pts_bbox_head is None:
-            return [(self, "extract_features")]
-        if self.pts_bbox_head.num_proposals:
-            return [(self, "extract_features"), *self.pts_bbox_head.tensor_functions()]
+        """Functions that are arithmetic on tensors alone and can be compiled, the owner and the name of each: the whole
+        of a frame."""
         return [(self, "_found" if self.memory is None else "advance")]
 
     def extract_features(self, images: Tensor) -> Features:
@@ -167,15 +161,8 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
             levels = self.img_neck(levels)
         return tuple(level.unflatten(0, (streams, -1)) for level in levels)
 
-    def _predict(self, frame: FrameBatch) -> list[Detections]:
-        """Detections of the B streams of a frame."""
-        if self.pts_bbox_head is not None:
-            return self.step(frame).detections()
-        detections: list[Detections] = self.img_roi_head.detect(self.extract_features(frame.images), frame)
-        return detections
-
     def step(self, frame: FrameBatch) -> Candidates:
-        """What the queries find in the B streams of a frame, on the device, which the CPU does not wait for."""
+        """What is found in the B streams of a frame, on the device, which the CPU does not wait for."""
         if self.memory is None:
             return self._found(frame)
         state, continues_scene = self.memory.state_before(frame)
@@ -196,7 +183,12 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
         return self._found(frame), self.memory.state()
 
     def _found(self, frame: FrameBatch) -> Candidates:
-        found: Candidates = self.pts_bbox_head.decode(self.frame_outputs(self.extract_features(frame.images), frame))
+        features = self.extract_features(frame.images)
+        found: Candidates
+        if self.pts_bbox_head is None:
+            found = self.img_roi_head.detect(features, frame)
+        else:
+            found = self.pts_bbox_head.decode(self.frame_outputs(features, frame))
         return found
 
     def frame_outputs(self, features: Features, frame: FrameBatch) -> HeadOutputs:

@@ -19,17 +19,22 @@ _USUAL_SPEED_MPS = 10.0  # so that all numbers of a summary are of the order of 
 _HARD_PATH = "hard_path"
 
 
+State = dict[str, Tensor]
+"""What is remembered of streams, see `TemporalMemory.state`."""
+
+
 class SharedMemory:
     """What is known of every stream between two frames, whichever path it has taken.
 
-    Each head has a `TemporalMemory` to work on, whose content counts within a frame only: before the head runs it is
-    lent the streams that go through it, and afterwards they are taken back. Query identities are part of it, so that
-    they go on where a stream changes its path. Behind the interface by which training resets, saves and restores.
+    Each head has a `TemporalMemory` to work on, whose content counts within a frame only: before the head runs it loads
+    what is known of the streams that go through it, and afterwards that is taken back. Query identities are part of it,
+    so that they go on where a stream changes its path. Behind the interface by which training resets, saves and
+    restores.
     """
 
     def __init__(self) -> None:
         """An empty memory."""
-        self._streams: dict[str, Tensor] = {}
+        self._streams: State = {}
         self._hard: Tensor | None = None
 
     @property
@@ -41,39 +46,35 @@ class SharedMemory:
         """Forgets everything."""
         self._streams, self._hard = {}, None
 
-    def begin(self, memory: TemporalMemory, frame: FrameBatch, start_points_m: Tensor) -> None:
-        """Shows a head's memory all streams, aligned to a new frame; see `TemporalMemory.align`.
+    def state_before(self, memory: TemporalMemory, frame: FrameBatch) -> tuple[State, Tensor]:
+        """What is known of all streams before a frame, as a head's memory would say it; see its `state_before`.
 
         Raises:
             InputError: the number of streams has changed within a scene.
         """
         memory.load_state(self._streams)
-        memory.align(frame, start_points_m)
-        if self._hard is not None and len(self._hard) != len(frame.continues_scene):
-            self.reset()  # all streams start scenes, or `align` would have refused
+        state, continues_scene = memory.state_before(frame)
+        if self._hard is not None and len(self._hard) != len(continues_scene):
+            self.reset()  # all streams start scenes, or it would have been refused
+        return state, continues_scene
 
-    def lend(self, memory: TemporalMemory, streams: Sequence[int]) -> None:
-        """Gives a head's memory these streams, in this order."""
-        memory.load_state(_rows_of(self._streams, list(streams)))
-
-    def take_back(self, parts: Sequence[tuple[TemporalMemory, Sequence[int]]], hard: Tensor) -> None:
+    def take_back(self, parts: Sequence[State], order: Sequence[int], hard: Tensor) -> None:
         """Keeps what the heads have made of the streams.
 
         Args:
-            parts: memories of the easy and the hard head, each with the places in it of the streams of its path, in
-                the order of the streams.
+            parts: of the streams of each path that any has taken.
+            order: which streams these are.
             hard: (B,) bool on the CPU, which streams took the hard path.
         """
-        kept = [_rows_of(memory.state(), list(places)) for memory, places in parts if len(places)]
-        order = torch.cat([(~hard).nonzero(), hard.nonzero()]).flatten().argsort().tolist()
-        self._streams = _rows_of({name: torch.cat([part[name] for part in kept]) for name in kept[0]}, order)
+        together = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        self._streams = streams_of(together, sorted(range(len(order)), key=order.__getitem__))
         self._hard = hard
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> State:
         """Everything a later run needs to go on, as tensors (B, ...) by name; empty after a reset."""
         return {} if self._hard is None else {**self._streams, _HARD_PATH: self._hard}
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
+    def load_state(self, state: State) -> None:
         """Goes on from a `state()`.
 
         Raises:
@@ -88,14 +89,11 @@ class SharedMemory:
         self._hard = state[_HARD_PATH]
 
 
-def _rows_of(state: dict[str, Tensor], places: list[int]) -> dict[str, Tensor]:
-    """The streams at some places of a state, in this order."""
-    if not state:
+def streams_of(state: State, streams: Sequence[int]) -> State:
+    """What is remembered of some streams, in this order."""
+    if list(streams) == list(range(len(next(iter(state.values()))))):
         return state
-    first = next(iter(state.values()))
-    if places == list(range(len(first))):
-        return state
-    index = on_device(torch.tensor(places), first.device)
+    index = on_device(torch.tensor(streams), next(iter(state.values())).device)
     return {name: value[index] for name, value in state.items()}
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detection.frames import FrameBatch
-from detection.models.box_coder import Detections
+from detection.models.box_coder import Candidates
 from detection.models.heads.perspective_geometry import Cameras
 from detection.models.heads.perspective_targets import PerspectiveTargets, perspective_targets
 from detection.models.layers.filled import filled
@@ -31,8 +31,7 @@ from detection.models.layers.precision import full_precision
 from detection.models.losses.gaussian_focal import gaussian_focal_loss
 from detection.models.losses.positives import mean_positives
 from detection.models.proposals import Proposals
-from detection.models.suppression_3d import suppress_neighbours
-from detection.records import on_device
+from detection.models.suppression_3d import ranked_without_neighbours
 from detection.registry import MODELS
 
 _PRIOR_SCORE = 0.01  # of an untrained class score
@@ -88,31 +87,19 @@ class PeakBoxes:
 
 @dataclass(frozen=True, eq=False)
 class LiftedPeaks:
-    """Candidates of one frame, of all its cameras and streams.
+    """Candidates of one frame, the same number K of each of B streams.
 
     Attributes:
-        peaks: where they are.
-        streams: (K,) int64.
-        boxes: (K, 9) in the lidar frame, as in `FrameTargets.boxes`.
-        scores: (K,) in [0, 1].
-        log_deviations: (K,) logarithm of the mean relative error that the depth is expected to have.
+        peaks: where they are, stream after stream.
+        boxes: (B * K, 9) in the lidar frame, as in `FrameTargets.boxes`.
+        scores: (B * K,) in [0, 1].
+        log_deviations: (B * K,) logarithm of the mean relative error that the depth is expected to have.
     """
 
     peaks: Peaks
-    streams: Tensor
     boxes: Tensor
     scores: Tensor
     log_deviations: Tensor
-
-    def on_cpu(self) -> LiftedPeaks:
-        """Copies there, all in one, for which the device is waited for once."""
-        whole = (self.peaks.images, self.peaks.labels, self.streams, self.scores, self.log_deviations)
-        columns = (*(each.unsqueeze(1) for each in whole), self.peaks.cells, self.boxes)
-        together = torch.cat([column.double() for column in columns], dim=1).cpu()  # holds all of them exactly
-        parts = torch.split(together, [column.shape[1] for column in columns], dim=1)
-        *single, cells, boxes = (part.to(column.dtype) for part, column in zip(parts, columns, strict=True))
-        images, labels, streams, scores, log_deviations = (part.squeeze(1) for part in single)
-        return LiftedPeaks(Peaks(images, cells, labels), streams, boxes, scores, log_deviations)
 
 
 @MODELS.register_module()
@@ -134,7 +121,9 @@ class PerspectiveHead(nn.Module):
         weights: of the losses, by name; those left out weigh as in `_LOSS_WEIGHTS`.
     """
 
+    full_precision_parts = ("class_branch", "box_branch")
     mean_sizes: Tensor
+    merge_radii: Tensor
 
     def __init__(
         self,
@@ -165,7 +154,7 @@ class PerspectiveHead(nn.Module):
         self.max_num = max_num
         self.loss_weights = {**_LOSS_WEIGHTS, **(weights or {})}
         self.register_buffer("mean_sizes", torch.tensor(mean_sizes_m, dtype=torch.float32), persistent=False)
-        self.merge_radii = torch.tensor(tuple(merge_radii_m), dtype=torch.float32)  # on the CPU, where boxes are merged
+        self.register_buffer("merge_radii", torch.tensor(tuple(merge_radii_m), dtype=torch.float32), persistent=False)
         self.feature_channels = len(self.strides_px) * in_channels
         self.heat_map = nn.Sequential(
             nn.Conv2d(in_channels, in_channels, 3, padding=1, bias=False),
@@ -265,7 +254,6 @@ class PerspectiveHead(nn.Module):
 
     def candidates(self, features: Sequence[Tensor], frame: FrameBatch) -> LiftedPeaks:
         """The best peaks of every image, as boxes in the lidar frame."""
-        num_cameras = frame.images.shape[1]
         heat_scores, peaks = highest_peaks(self.heat_map_logits(features).sigmoid(), self.peaks_per_camera)
         with full_precision(heat_scores):
             cell_features = self.cell_features(features, peaks)
@@ -275,22 +263,22 @@ class PerspectiveHead(nn.Module):
             certainty = torch.exp(-10 * self.depth_penalty * found.log_deviations[:, -1].exp())
             return LiftedPeaks(
                 peaks=peaks,
-                streams=peaks.images // num_cameras,
                 boxes=self.lidar_boxes(found, cameras),
                 scores=(heat_scores * agreed).sqrt() * certainty,
                 log_deviations=found.log_deviations[:, -1],
             )
 
-    def detect(self, features: Sequence[Tensor], frame: FrameBatch) -> list[Detections]:
-        """The boxes of B streams, best first, those that several cameras see once, on the CPU."""
-        found = self.candidates(features, frame).on_cpu()
-        detections = []
-        for stream in range(len(frame.images)):
-            mine = (found.streams == stream).nonzero().squeeze(1)
-            boxes, scores, labels = found.boxes[mine], found.scores[mine], found.peaks.labels[mine]
-            kept = suppress_neighbours(boxes[:, :2], scores, labels, self.merge_radii)[: self.max_num]
-            detections.append(Detections(boxes[kept], scores[kept], labels[kept], query_ids=None))
-        return detections
+    def detect(self, features: Sequence[Tensor], frame: FrameBatch) -> Candidates:
+        """The boxes of B streams, best first, of which those count that several cameras see once."""
+        found = self.candidates(features, frame)
+        ranked, kept = (values[:, : self.max_num] for values in self._ranked(found, len(frame.images)))
+        return Candidates(
+            boxes=found.boxes[ranked],
+            scores=found.scores[ranked],
+            labels=found.peaks.labels[ranked],
+            query_ids=None,
+            valid=kept,
+        )
 
     @property
     def proposal_channels(self) -> int:
@@ -308,22 +296,20 @@ class PerspectiveHead(nn.Module):
             found = self.candidates(features, frame)
         with full_precision(found.scores):
             told = torch.cat((self.cell_features(features, found.peaks), self._told_of_boxes(found)), dim=1)
-        ranked = self._ranked(found.on_cpu(), len(frame.images))
-        chosen = on_device(torch.stack([rows[torch.arange(count) % len(rows)] for rows in ranked]), told.device)
+        ranked, _ = self._ranked(found, len(frame.images))
+        chosen = ranked[:, torch.arange(count, device=ranked.device) % ranked.shape[1]]
         return Proposals(points_m=found.boxes[chosen, :3], features=told[chosen])
 
-    def _ranked(self, found: LiftedPeaks, num_streams: int) -> list[Tensor]:
-        """Indices of the candidates of each stream: those that stay by score, then by score those that do not."""
-        ranked = []
-        for stream in range(num_streams):
-            mine = (found.streams == stream).nonzero().squeeze(1)
-            scores, labels = found.scores[mine], found.peaks.labels[mine]
-            kept = mine[suppress_neighbours(found.boxes[mine, :2], scores, labels, self.merge_radii)]
-            suppressed = torch.ones(len(found.streams), dtype=torch.bool)
-            suppressed[kept] = False
-            others = mine[scores.argsort(descending=True, stable=True)]
-            ranked.append(torch.cat((kept, others[suppressed[others]])))
-        return ranked
+    def _ranked(self, found: LiftedPeaks, num_streams: int) -> tuple[Tensor, Tensor]:
+        """(B, K) indices of the candidates of each stream, those that stay first, and which of them these are; see
+        `ranked_without_neighbours`."""
+        centers_m, scores, labels = (
+            values.reshape(num_streams, -1, *values.shape[1:])
+            for values in (found.boxes[:, :2], found.scores, found.peaks.labels)
+        )
+        ranked, kept = ranked_without_neighbours(centers_m, scores, labels, self.merge_radii)
+        first = torch.arange(num_streams, device=ranked.device).unsqueeze(1) * ranked.shape[1]
+        return first + ranked, kept
 
     def _told_of_boxes(self, found: LiftedPeaks) -> Tensor:
         """(K, classes + 8) what is known of candidates beside the features at their peaks."""

@@ -62,6 +62,7 @@ class QueryHead(nn.Module):
     Sources: Liu et al., PETR, 2022; Wang et al., StreamPETR, 2023.
     """
 
+    full_precision_parts = ("cls_branches", "reg_branches")
     code_weights: Tensor
     match_costs: Tensor
     pc_range: Tensor
@@ -190,11 +191,6 @@ class QueryHead(nn.Module):
         slots, predictions = self.predictions(supervised, queries.reference_points).split(num_slots)
         query_ids, pushed = self._remember(decoded[-1, :, num_slots:], predictions)
         return HeadOutputs(predictions, query_ids, pushed, denoising, None if denoising is None else slots)
-
-    def tensor_functions(self) -> list[tuple[nn.Module, str]]:
-        """See `MultiViewDetector.tensor_functions`."""
-        parts: list[tuple[nn.Module, str]] = [(self, name) for name in ("query_tokens", "image_context", "predictions")]
-        return [*parts, (self.transformer["decoder"], "forward")]
 
     def decode(self, outputs: HeadOutputs) -> Candidates:
         """The boxes that the last decoder layer sees in each stream."""

@@ -77,9 +77,9 @@ class RepDETR3DHead(QueryHead):
         with full_precision(reference_points):
             reference_points_m = to_metres(reference_points, self.pc_range)
         calibration = _calibration(frame)[:, :, None, None]
-        aligned = [
-            self.spatial_alignment(maps.movedim(2, -1), calibration).movedim(-1, 2).contiguous() for maps in features
-        ]
+        decoder: Any = self.transformer["decoder"]
+        innermost = decoder.layers[0].attentions[1].reads_innermost(calibration.device)
+        aligned = [_laid_out(self.spatial_alignment(maps.movedim(2, -1), calibration), innermost) for maps in features]
         return PyramidContext(aligned, reference_points_m, frame.image_from_lidar, frame.image_size_px)
 
 
@@ -89,6 +89,11 @@ def _spread_biases(module: nn.Module) -> None:
         if isinstance(layer, nn.Linear):
             reach = layer.in_features**-0.5
             nn.init.uniform_(layer.bias, -reach, reach)
+
+
+def _laid_out(maps: Tensor, innermost: bool) -> Tensor:
+    """Maps (B, N, h, w, C) as (B, N, C, h, w), with their channels innermost in memory or as they are counted."""
+    return maps.contiguous().movedim(-1, 2) if innermost else maps.movedim(-1, 2).contiguous()
 
 
 def _calibration(frame: FrameBatch) -> Tensor:

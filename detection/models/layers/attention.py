@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that torch's own documents use
@@ -12,6 +13,13 @@ from torch import Tensor, nn
 from scenes.errors import InputError
 
 Attention = Callable[[Tensor, Tensor, Tensor, "Tensor | None", float], Tensor]
+
+
+class KeysValues(NamedTuple):
+    """Keys and values as the heads of a layer read them, both (B, K, embed_dims)."""
+
+    keys: Tensor
+    values: Tensor
 
 
 class MultiheadAttention(nn.Module):
@@ -60,17 +68,33 @@ class MultiheadAttention(nn.Module):
             (B, Q, embed_dims)
         """
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
-        q, k, v = (
-            self._split_heads(F.linear(tokens, weight, bias))
-            for tokens, weight, bias in zip((query, key, value), weights, biases, strict=True)
-        )
+        projected = [
+            F.linear(tokens, weight, bias)
+            for tokens, weight, bias in zip((key, value), weights[1:], biases[1:], strict=True)
+        ]
+        return self.attend(query, KeysValues(*projected), blocked)
+
+    def attend(self, query: Tensor, projected: KeysValues, blocked: Tensor | None = None) -> Tensor:
+        """Attends to keys and values that are projected already; see `forward`."""
+        weight, bias = self.in_proj_weight.chunk(3)[0], self.in_proj_bias.chunk(3)[0]
+        q, k, v = map(self._split_heads, (F.linear(query, weight, bias), *projected))
         attended = self._attend(q, k, v, blocked, self.dropout if self.training else 0.0)
-        projected: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
-        return projected
+        output: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return output
 
     def _split_heads(self, tokens: Tensor) -> Tensor:
         """(B, T, C) -> (B, heads, T, C / heads)."""
         return tokens.reshape(*tokens.shape[:2], self.num_heads, -1).transpose(1, 2)
+
+
+def projected_together(layers: Sequence[MultiheadAttention], key: Tensor, value: Tensor) -> list[KeysValues]:
+    """What each of several layers reads of the same keys and values (B, K, embed_dims), in one product of each."""
+    products = []
+    for part, tokens in ((1, key), (2, value)):
+        weight = torch.cat([layer.in_proj_weight.chunk(3)[part] for layer in layers])
+        bias = torch.cat([layer.in_proj_bias.chunk(3)[part] for layer in layers])
+        products.append(F.linear(tokens, weight, bias).chunk(len(layers), dim=-1))
+    return [KeysValues(*pair) for pair in zip(*products, strict=True)]
 
 
 def _implementation(name: str) -> Attention:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from detection.models.layers.attention import MultiheadAttention
+from detection.models.layers.attention import KeysValues, MultiheadAttention, projected_together
 
 
 class Remembered(NamedTuple):
@@ -51,7 +51,8 @@ class SelfAttention(nn.Module):
 class ImageCrossAttention(nn.Module):
     """What queries take from all image tokens of all cameras: the branch beside the residual.
 
-    Its context is a pair (key, value), each (B, T, C): tokens with and without their position.
+    Its context is a pair (key, value), each (B, T, C): tokens with and without their position. `KeysValues` are such
+    tokens as this layer projects them.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, dropout: float, implementation: str) -> None:
@@ -59,10 +60,11 @@ class ImageCrossAttention(nn.Module):
         self.attn = MultiheadAttention(embed_dims, num_heads, 0.0, implementation)  # attention weights are not dropped
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, query: Tensor, query_pos: Tensor, context: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, query: Tensor, query_pos: Tensor, context: tuple[Tensor, Tensor] | KeysValues) -> Tensor:
         """Queries and their positions (B, Q, C) -> their change (B, Q, C)."""
-        key, value = context
-        change: Tensor = self.dropout(self.attn(query + query_pos, key, value))
+        query = query + query_pos
+        found = self.attn.attend(query, context) if isinstance(context, KeysValues) else self.attn(query, *context)
+        change: Tensor = self.dropout(found)
         return change
 
 
@@ -154,11 +156,20 @@ class Decoder(nn.Module):
             (layers, B, Q, C)
         """
         outputs = []
-        for layer in self.layers:
-            arguments = (query, query_pos, context, remembered, blocked)
+        for layer, its_context in zip(self.layers, self._contexts(context), strict=True):
+            arguments = (query, query_pos, its_context, remembered, blocked)
             if self.with_cp and torch.is_grad_enabled():
                 query = checkpoint(layer, *arguments, use_reentrant=False)
             else:
                 query = layer(*arguments)
             outputs.append(query if self.post_norm is None else self.post_norm(query))
         return torch.stack(outputs)
+
+    def _contexts(self, context: Any) -> list[Any]:
+        """What the cross-attention of each layer is given. In training each layer projects the tokens itself, which
+        checkpoints can do again."""
+        layers: Any = self.layers
+        attentions = [layer.attentions[1] for layer in layers]
+        if torch.is_grad_enabled() or not all(isinstance(one, ImageCrossAttention) for one in attentions):
+            return [context] * len(attentions)
+        return list(projected_together([one.attn for one in attentions], *context))

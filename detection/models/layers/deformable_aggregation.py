@@ -1,7 +1,10 @@
 """Cross-attention that looks at the images only where a few points around each query project to."""
 
+import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +12,10 @@ from torch.nn.functional import embedding_bag, grid_sample
 
 from detection.models.layers.filled import filled
 from detection.models.layers.precision import full_precision
+
+_Sums = Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]
+
+_logger = logging.getLogger(__name__)
 
 _NEAREST_M = 1e-5  # depth at which a point at or behind the camera is projected: far outside of the image
 _CORNERS = 4  # pixels that a bilinear sample draws on
@@ -47,9 +54,9 @@ class DeformableAggregation(nn.Module):
         num_points: points a query.
         dropout: of the output.
         spread_m: how far from a query's reference point its points may start, along each axis.
-        sampling: "grid_sample" samples every point in every camera, in tensors of fixed shape, as compiled GPU code
-            wants it; "in_view" on a CPU only where a camera sees the point, which is several times as fast there. The
-            sums are the same up to rounding.
+        sampling: "grid_sample" samples every point in every camera, in tensors of fixed shape, as a GPU wants it;
+            "in_view" on a CPU only where a camera sees the point, which is several times as fast there. On a GPU with
+            Triton both are one kernel that reads in view only. The sums are the same up to rounding.
 
     Raises:
         ValueError: on an unknown `sampling`.
@@ -68,7 +75,7 @@ class DeformableAggregation(nn.Module):
         super().__init__()
         if sampling not in _SAMPLINGS:
             raise ValueError(f"unknown sampling {sampling!r}; known: {', '.join(_SAMPLINGS)}")
-        self._weighted_sums = _SAMPLINGS[sampling]
+        self._on_cpu, self._on_gpu = _SAMPLINGS[sampling], _sums_on_gpus()
         self.num_groups = num_groups
         self.num_levels = num_levels
         self.num_points = num_points
@@ -95,10 +102,16 @@ class DeformableAggregation(nn.Module):
         """Queries and their positions (B, Q, C) -> their change (B, Q, C)."""
         grid = self._projected(query, context)
         weights = self._weights(query + query_pos, context.image_from_lidar)
-        weighted_sums = self._weighted_sums if grid.device.type == "cpu" else _sums_everywhere
-        sums = weighted_sums(context.features, grid, weights)
+        sums = self._sums_on(grid.device)(context.features, grid, weights)
         change: Tensor = self.dropout(self.output_proj(sums))
         return change
+
+    def reads_innermost(self, device: torch.device) -> bool:
+        """Whether the channels of the maps should lie innermost in memory."""
+        return self._sums_on(device) is not _sums_everywhere
+
+    def _sums_on(self, device: torch.device) -> _Sums:
+        return self._on_cpu if device.type == "cpu" else self._on_gpu
 
     def _projected(self, query: Tensor, context: PyramidContext) -> Tensor:
         """(B, N, Q, P, 2) where the points lie in the images; -1 and 1 are the borders."""
@@ -199,8 +212,61 @@ def _bilinear_corners(place: Tensor, height: int, width: int) -> tuple[Tensor, T
     return pixel.flatten(1), (share[:, :, None, 1] * share[:, None, :, 0]).flatten(1)
 
 
-_SAMPLINGS: dict[str, Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]] = {
+@torch.library.custom_op(
+    "streamtrack::sums_in_view",
+    mutates_args=(),
+    schema="(Tensor[] features, Tensor grid, Tensor weights) -> Tensor",
+)
+def _whole_sums_in_view(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> Tensor:
+    """`_sums_in_view` as one operation of a compiled graph, which knows nothing of how many samples there are."""
+    return _sums_in_view(features, grid, weights)
+
+
+@_whole_sums_in_view.register_fake
+def _shape_of_sums(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> Tensor:
+    return grid.new_empty(grid.shape[0], grid.shape[2], features[0].shape[2])
+
+
+def _in_view(features: Sequence[Tensor], grid: Tensor, weights: Tensor) -> Tensor:
+    """See `_sums_in_view`."""
+    sums: Tensor = (_whole_sums_in_view if torch.compiler.is_compiling() else _sums_in_view)(features, grid, weights)
+    return sums
+
+
+@cache
+def _sums_on_gpus() -> _Sums:
+    """How the GPUs of this machine sum: by Triton, where a trial of it gives what is expected."""
+    if not torch.cuda.is_available():
+        return _sums_everywhere
+    try:
+        from detection.models.layers.aggregation_kernel import sums_by_triton
+
+        _try(sums_by_triton)
+    except Exception as error:
+        _logger.warning("deformable aggregation goes on without Triton: %s: %s", type(error).__name__, error)
+        return _sums_everywhere
+    return sums_by_triton
+
+
+def _try(sums: _Sums) -> None:
+    """Sum a few points on a GPU, and bring gradients back.
+
+    Raises:
+        RuntimeError: they are others than those of `_sums_everywhere`.
+    """
+    shapes = (1, 2, 16, 4, 6), (1, 2, 3, 4, 2), (1, 2, 3, 1, 4, 2)
+    maps, grid, weights = (
+        torch.linspace(-1, 1, math.prod(shape), device="cuda").view(shape).requires_grad_() for shape in shapes
+    )
+    with torch.autocast("cuda", enabled=False), torch.enable_grad():
+        found, expected = (way([maps], grid, weights) for way in (sums, _sums_everywhere))
+        gradients = [torch.autograd.grad(one.square().sum(), (maps, grid, weights)) for one in (found, expected)]
+    for one, other in ((found, expected), *zip(*gradients, strict=True)):
+        if not torch.allclose(one, other, rtol=1e-3, atol=1e-4):
+            raise RuntimeError("the kernel gives other numbers")
+
+
+_SAMPLINGS: dict[str, _Sums] = {
     "grid_sample": _sums_everywhere,
-    # Not compiled: the number of samples changes from call to call.
-    "in_view": torch.compiler.disable(_sums_in_view),  # type: ignore[no-untyped-call]
+    "in_view": _in_view,
 }

@@ -93,5 +93,5 @@ def router_losses(adaptive_offset: AdaptiveOffset, scores: Tensor, easy: Tensor,
         "loss_router": routing_losses(scores, easy, hard, offset).mean(),
         "score": scores.detach().mean(),
         "gain": (easy - hard).mean(),
-        "offset": torch.tensor(offset, device=scores.device),
+        "offset": scores.new_full((), offset),
     }

@@ -114,5 +114,4 @@ def takes_easy_path(scores: Tensor, threshold: Tensor | float) -> Tensor:
         scores: (B,) of the router.
         threshold: one for all, or (B,).
     """
-    limits = torch.as_tensor(threshold, device=scores.device)
-    return (scores >= limits) & (limits < 1)
+    return (scores >= threshold) & (threshold < 1)

@@ -9,7 +9,6 @@ Lin et al., DynamicDet: A Unified Dynamic Architecture for Object Detection, 202
 
 from detection.models.yolo.detector import DynamicYoloDetector, ImagePreprocessor
 from detection.models.yolo.dynamic_yolo import DynamicYolo, DynamicYoloOutput
-from detection.models.yolo.fusing import fused
 from detection.models.yolo.loss import YoloLoss
 from detection.models.yolo.variants import VARIANTS, Variant
 
@@ -21,5 +20,4 @@ __all__ = [
     "ImagePreprocessor",
     "Variant",
     "YoloLoss",
-    "fused",
 ]

@@ -20,6 +20,7 @@ from detection.models.box_overlap import (
     corners_from_center_size,
     intersection_over_union,
 )
+from detection.models.layers.filled import filled
 from detection.models.matching.sim_ota import SimOTAAssigner
 from detection.models.yolo.layers import AnchorGrid
 
@@ -42,7 +43,7 @@ class AnchorAssignment:
     targets: Tensor
 
     def select(self, which: Tensor) -> AnchorAssignment:
-        """Those pairs that a mask or an index array picks."""
+        """Those pairs that an index array (L,) int64 picks."""
         return AnchorAssignment(self.images[which], self.anchors[which], self.targets[which])
 
 
@@ -60,15 +61,15 @@ def candidates(grid: AnchorGrid, targets: ImageTargets, largest_ratio: float) ->
     found, first = [], 0
     for (anchors, rows, columns), count in zip(grid.shapes, grid.counts, strict=True):
         one_of_each = torch.arange(anchors, device=boxes_px.device) * rows * columns + first
-        extent = torch.tensor((columns, rows), device=boxes_px.device)
+        extent = filled(boxes_px, columns, rows)
         places = boxes_px[:, :2] / grid.strides_px[first]
         ratios = boxes_px[:, 2:] / grid.sizes_px[one_of_each][:, None]
         alike = torch.maximum(ratios, 1 / ratios).amax(-1) < largest_ratio
         step, anchor, target = (_reachable(places, extent)[:, None] & alike).nonzero().unbind(1)
         # Half a cell towards the neighbour ends in it, as the centre is that near.
-        steps = torch.tensor(_STEPS, device=boxes_px.device)
+        steps = torch.stack([filled(boxes_px, *one) for one in _STEPS])
         cells = (places[target] + _REACH * steps[step]).long()
-        column, row = torch.minimum(cells.clamp(min=0), extent - 1).unbind(1)
+        column, row = torch.minimum(cells.clamp(min=0), (extent - 1).long()).unbind(1)
         flat = first + (anchor * rows + row) * columns + column
         found.append(AnchorAssignment(targets.image_index[target], flat, target))
         first += count
@@ -107,7 +108,7 @@ class AnchorAssigner:
         pairs = candidates(grid, targets, self.largest_ratio)
         chosen: list[AnchorAssignment] = []
         for image in range(len(logits)):
-            own = pairs.select(pairs.images == image)
+            own = pairs.select((pairs.images == image).nonzero().flatten())
             objects = (targets.image_index == image).nonzero().flatten()
             if len(own.anchors):
                 chosen.append(self._chosen(grid, logits[image], own, targets, objects))
@@ -127,7 +128,7 @@ class AnchorAssigner:
 
 def _joined(parts: Sequence[AnchorAssignment], like: AnchorAssignment) -> AnchorAssignment:
     if not parts:
-        return like.select(like.images < 0)
+        return like.select(like.images[:0])
     return AnchorAssignment(
         *(torch.cat([getattr(part, name) for part in parts]) for name in ("images", "anchors", "targets"))
     )

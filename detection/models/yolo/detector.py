@@ -92,7 +92,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
         self.postprocessing = Postprocessing(**(postprocess or {}))
         self.adaptive_offset = AdaptiveOffset()
         self.last_routing: Routing | None = None
-        self._image_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.image_format = torch.channels_last if channels_last else torch.contiguous_format
         self._coarsest_stride = VARIANTS[variant].strides[-1]
         for part in self._frozen_parts():
             part.requires_grad_(False)
@@ -158,8 +158,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
     def _predict(self, pixels: Tensor) -> list[ImageDetections]:
         maps = self.first_maps(pixels)
         self.last_routing = self._route(maps, len(pixels))
-        boxes = self.boxes(pixels, maps, ~self.last_routing.hard.to(pixels.device))
-        return [self.postprocessing.detections(of_image) for of_image in boxes]
+        return self.postprocessing.detections(self.boxes(pixels, maps, ~self.last_routing.hard))
 
     def _route(self, maps: list[Tensor], count: int) -> Routing:
         """Which images take the hard path.
@@ -208,7 +207,7 @@ class DynamicYoloDetector(DynamicYolo, BaseModel):  # type: ignore[misc]  # mmen
 
     def _scaled(self, images: ImageBatch) -> Tensor:
         """(B, 3, H, W) in [0, 1]."""
-        return (images.images.float() / 255).contiguous(memory_format=self._image_format)
+        return (images.images.float() / 255).contiguous(memory_format=self.image_format)
 
     def _frozen_parts(self) -> tuple[nn.Module, ...]:
         """What a step of training leaves as it is."""

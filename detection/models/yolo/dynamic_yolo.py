@@ -12,6 +12,7 @@ from detection.models.routing import Router, takes_easy_path
 from detection.models.yolo.graph import LayerGraph
 from detection.models.yolo.layers import AnchorPrediction
 from detection.models.yolo.variants import Variant, first_backbone, head, second_backbone
+from detection.records import on_device
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,19 @@ class DynamicYolo(nn.Module):
         """Boxes (B, N, 5 + classes) of images, each from one detector; the other one does not run for it.
 
         Args:
-            images: (B, 3, H, W). maps: of all layers of the first backbone. easy: (B,) bool, the first detector's.
+            images: (B, 3, H, W). maps: of all layers of the first backbone. easy: (B,) bool, the first detector's; the
+                CPU has to know it, and does not wait for it where it lies there.
         """
+        easy = easy.cpu()
         if easy.all():
             return self.decode(self.easy_logits(maps))
         if not easy.any():
             return self.decode(self.hard_logits(images, maps))
-        parts = []
-        for chosen, logits_of in ((easy, self._easy), (~easy, self.hard_logits)):
+        parts, groups = [], [taken.nonzero().flatten() for taken in (easy, ~easy)]
+        for group, logits_of in zip(groups, (self._easy, self.hard_logits), strict=True):
+            chosen = on_device(group, images.device)
             parts.append(self.decode(logits_of(images[chosen], [of_layer[chosen] for of_layer in maps])))
-        order = torch.cat((easy.nonzero(), (~easy).nonzero())).flatten()
-        return torch.cat(parts)[order.argsort()]
+        return torch.cat(parts)[on_device(torch.cat(groups).argsort(), images.device)]
 
     def first_maps(self, images: Tensor) -> list[Tensor]:
         """What every layer of the first backbone gives for images (B, 3, H, W)."""

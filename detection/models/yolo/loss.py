@@ -91,8 +91,8 @@ class YoloLoss:
         first = 0
         for count, balance in zip(grid.counts, _BALANCE[len(grid.counts)], strict=True):
             total["loss_object"] += balance * objects[:, first : first + count].mean()
-            here = (pairs.anchors >= first) & (pairs.anchors < first + count)
-            if here.any():
+            here = ((pairs.anchors >= first) & (pairs.anchors < first + count)).nonzero().flatten()
+            if len(here):
                 total["loss_box"] += (1.0 - overlaps[here]).mean()
                 if classes.shape[1] > 1:  # the one class there is needs no probability
                     total["loss_class"] += classes[here].mean()

@@ -38,20 +38,28 @@ class Postprocessing:
         if self.max_detections < 1:
             raise InputError(f"postprocess: max_detections is {self.max_detections}, expected at least 1")
 
-    def detections(self, boxes: Tensor) -> ImageDetections:
-        """Detections of one image, on the CPU; a box may be one of each class.
+    def detections(self, boxes: Tensor) -> list[ImageDetections]:
+        """Detections of each image, on the CPU; a box may be one of each class.
+
+        Three waits for the device, however many images there are: for how many boxes are likely, for how many of their
+        classes are, and for these.
 
         Args:
-            boxes: (N, 5 + classes) centre, width, height in pixels, then probabilities of an object and of its class.
+            boxes: (B, N, 5 + classes) centre, width, height in pixels, probabilities of an object and of its class.
         """
-        objectness = boxes[:, 4]
-        likely = boxes[objectness > self.score_threshold]  # no class of the others can be above it
+        likely_places = (boxes[..., 4] > self.score_threshold).nonzero(as_tuple=True)  # above it no class of others is
+        likely = boxes[likely_places]
         confidences = likely[:, 5:] * likely[:, 4:5]
-        rows, labels = (confidences > self.score_threshold).nonzero().unbind(1)
-        scores, order = confidences[rows, labels].sort(descending=True, stable=True)
-        scores, order = scores[:_MOST_CANDIDATES].float().cpu(), order[:_MOST_CANDIDATES]
-        edges = corners_from_center_size(likely[rows[order], :4].float()).cpu()
-        labels = labels[order].cpu()
+        rows, labels = (confidences > self.score_threshold).nonzero(as_tuple=True)
+        edges = corners_from_center_size(likely[rows, :4].float())
+        columns = (likely_places[0][rows], labels, confidences[rows, labels])
+        together = torch.cat([*(column.double().unsqueeze(1) for column in columns), edges.double()], dim=1).cpu()
+        return [self._of_image(together[together[:, 0] == image, 1:]) for image in range(len(boxes))]
+
+    def _of_image(self, found: Tensor) -> ImageDetections:
+        """Detections of (K, 6) labels, confidences, left, top, right, bottom."""
+        order = found[:, 1].argsort(descending=True, stable=True)[:_MOST_CANDIDATES]
+        labels, scores, edges = found[order, 0].long(), found[order, 1].float(), found[order, 2:].float()
         kept = best_of_each_object(edges, labels, self.iou_threshold, self.max_detections)
         return ImageDetections(edges[kept], labels[kept], scores[kept])
 

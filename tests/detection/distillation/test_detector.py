@@ -17,6 +17,8 @@ from detection.registry import MODELS
 from detection.training.optimizer import build_optim_wrapper
 from scenes import InputError
 
+from ..models.simulated_gpu import simulated_gpu
+
 Build = Callable[..., DistilledDetector]
 MakeFrame = Callable[..., FrameBatch]
 
@@ -37,6 +39,22 @@ def _losses(model: DistilledDetector, *frames: FrameBatch) -> dict[str, Tensor]:
     losses = model(frames, mode="loss")
     assert isinstance(losses, dict)
     return losses
+
+
+@pytest.mark.parametrize(("terms", "kind"), [(TERMS, {}), (IN_A_DENSE_HEAD, DENSE)], ids=["RepDETR3D", "StreamPETR"])
+def test_terms_copy_nothing_to_a_gpu(
+    build: Build, make_frame: MakeFrame, terms: dict[str, Any], kind: dict[str, Any]
+) -> None:
+    """Nor do they mix devices: teacher, student and terms lie on one."""
+    model = build(terms, kind, kind)
+    with simulated_gpu() as log:
+        model.to("cuda:0")
+        for number in range(2):
+            frame = make_frame(number, num_boxes=(3, 1)).pin_memory().to("cuda:0")
+            log.clear()
+            losses = _losses(model, frame)
+        assert not log.copies, (log.waits, log.copies)
+        assert all(loss.isfinite().item() for loss in losses.values())
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """Frames and small heads for the tests of the networks."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from detection.config import read_config
 from detection.frames import CameraTargets, FrameBatch, FrameTargets
 from detection.models.heads.streampetr_head import StreamPETRHead
 from detection.registry import MODELS
 
+ROOT = Path(__file__).resolve().parents[3]
 HEIGHT_PX, WIDTH_PX, CAMERAS = 64, 96, 2
 DETECTION_RANGE = [-51.2, -51.2, -5.0, 51.2, 51.2, 3.0]
 POSITION_RANGE = [-61.2, -61.2, -10.0, 61.2, 61.2, 10.0]
@@ -121,3 +124,67 @@ def features_of() -> Callable[[FrameBatch], tuple[torch.Tensor]]:
         return (4 * cells.repeat(1, 1, 11, 1, 1)[:, :, :32],)
 
     return features
+
+
+@pytest.fixture
+def model_config(head_config: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
+    """The smallest detector of a kind, or one for the city, by name."""
+
+    def detector(depth: int = 18, head: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+        return dict(
+            type="MultiViewDetector",
+            img_backbone=dict(type="ResNet", depth=depth, base_channels=8, out_indices=(2, 3)),
+            img_neck=dict(type="CPFPN", in_channels=[32, 64], out_channels=32),
+            pts_bbox_head={**head_config, **(head or {})},
+            **settings,
+        )
+
+    def repdetr3d(**settings: Any) -> dict[str, Any]:
+        others = {key: value for key, value in head_config.items() if key not in ("in_channels", "position_range")}
+        decoder = dict(num_layers=2, num_heads=4, num_levels=4, num_points=3, feedforward_channels=64)
+        return dict(
+            type="MultiViewDetector",
+            pts_bbox_head={**others, "type": "RepDETR3DHead", "decoder": decoder},
+            img_roi_head=dict(type="YOLOXHead", num_classes=10, in_channels=32, strides_px=settings.pop("strides_px")),
+            **settings,
+        )
+
+    def read(name: str) -> dict[str, Any]:
+        return dict(read_config(ROOT / "configs" / f"{name}.py")["model"])
+
+    def config(name: str) -> dict[str, Any]:
+        roi = dict(type="FocalHead", num_classes=10, in_channels=32)
+        petr = {key: value for key, value in head_config.items() if key not in ("memory", "denoising")}
+        return {
+            "PETR": lambda: {**detector(), "pts_bbox_head": {**petr, "type": "PETRHead"}},
+            "Focal-PETR": lambda: detector(img_roi_head={**roi, "train_ratio": 0.75, "infer_ratio": 0.5}),
+            "StreamPETR": lambda: detector(img_roi_head=roi),
+            "RepDETR3D": lambda: read("repdetr3d/city_r18"),
+            "RepDETR3D V2": lambda: repdetr3d(
+                img_backbone=dict(type="VoVNet", depth=39, out_indices=(1, 2, 3)),
+                img_neck=dict(type="FPN", in_channels=[512, 768, 1024], out_channels=32, num_outs=4),
+                strides_px=(8, 16, 32, 64),
+            ),
+            "RepDETR3D EVA02": lambda: repdetr3d(
+                img_backbone=dict(
+                    type="EVA02",
+                    embed_dims=32,
+                    depth=3,
+                    num_heads=2,
+                    window_size=2,
+                    global_window_size=3,
+                    global_blocks=(1,),
+                    out_channels=32,
+                ),
+                img_neck=None,
+                strides_px=(4, 8, 16, 32),
+            ),
+            "RepDETR3D proposals": lambda: read("repdetr3d/city_r18_proposals"),
+            "RayDN": lambda: read("raydn/city_r18"),
+            "perspective": lambda: read("perspective/city_perspective"),
+            "dynamic": lambda: dict(
+                type="DynamicDetector", easy=detector(), hard=detector(34, dict(denoising=None)), threshold=0.5
+            ),
+        }[name]()
+
+    return config

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detection.models.box_coder import Candidates, NMSFreeCoder, decode_boxes, encode_boxes
+from detection.models.box_coder import Candidates, NMSFreeCoder, decode_boxes, encode_boxes, in_order
 
 POST_CENTER_RANGE = [-61.2, -61.2, -10.0, 61.2, 61.2, 10.0]
 BOXES = st.tuples(
@@ -77,3 +77,26 @@ def test_one_copy_keeps_every_number() -> None:
     assert torch.equal(second.scores, found.scores[1]) and second.labels.tolist() == [3, 4]
     assert first.query_ids is not None and second.query_ids is not None
     assert first.query_ids.tolist() == [2**40 + 1] and torch.equal(second.query_ids, names[1])
+
+
+def test_groups_of_streams_come_together_in_their_order() -> None:
+    """Also those of other numbers of boxes: what is missing is no detection."""
+
+    def part(first: int, streams: int, boxes: int) -> Candidates:
+        count = streams * boxes
+        numbers = torch.arange(first, first + count).view(streams, boxes)
+        return Candidates(
+            boxes=numbers[..., None].expand(-1, -1, 9).float(),
+            scores=numbers.float(),
+            labels=numbers,
+            query_ids=numbers,
+            valid=torch.ones(streams, boxes, dtype=torch.bool),
+        )
+
+    found = in_order([part(0, 2, 3), part(100, 1, 2)], [0, 2, 1]).detections()
+    assert [detections.labels.tolist() for detections in found] == [[0, 1, 2], [100, 101], [3, 4, 5]]
+    for detections in found:
+        assert detections.query_ids is not None
+        assert torch.equal(detections.boxes, detections.labels[:, None].expand(-1, 9).float())
+        assert torch.equal(detections.scores, detections.labels.float())
+        assert torch.equal(detections.query_ids, detections.labels)

@@ -117,7 +117,15 @@ def test_table(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--image-size", *size, "--cameras", "2", "--frames", "2", "--warm-up", "1", "--device", "cpu"]
     _run("--config", str(config), *small, "--dtype", "bfloat16", "--flops")
     printed = capsys.readouterr().out
-    for expected in ("tiny: ", "million parameters", "2 frames after 1", "img_backbone", "p99", "eager bfloat16"):
+    for expected in (
+        "tiny: ",
+        "million parameters",
+        "2 frames after 1",
+        "img_backbone",
+        "p99",
+        "eager float32",
+        "fused bfloat16",
+    ):
         assert expected in printed
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,18 @@ import pytest
 import torch
 from mmengine.config import Config
 from torch import nn
-from torch._dynamo.testing import CompileCounter
 
 from detection.config import read_config
 from detection.registry import MODELS
 from detection.running.benchmark import made_stream
-from detection.running.compilation import compile_for_inference
+from detection.running.compilation import (
+    add_speed_options,
+    compile_for_inference,
+    for_inference,
+    inference_precision,
+    set_gpu_arithmetic,
+    speed_of,
+)
 from detection.running.detector import Detector, detect
 from detection.running.image_detector import ImageDetector
 from scenes import InputError
@@ -56,30 +62,6 @@ def test_compiled_detector_gives_the_same_boxes(tiny_config: TinyConfig, shipped
     compile_for_inference(compiled, backend="aot_eager")
     assert compiled.state_dict().keys() == model.state_dict().keys()
     _assert_equal_boxes(model, compiled)
-
-
-@pytest.mark.parametrize("sampling", [None, "grid_sample"])
-def test_a_frame_is_one_graph_that_is_made_once(tiny_config: TinyConfig, sampling: str | None) -> None:
-    """Over twenty frames with a change of scene and a reset, for a PETR's and a RepDETR3D's cross-attention."""
-    config = tiny_config()
-    if sampling is not None:
-        config = read_config(
-            ROOT / "configs/repdetr3d/city_r18.py", {"model.pts_bbox_head.decoder.sampling": "grid_sample"}
-        )
-    model = _model(config)
-    compiled = copy.deepcopy(model)
-    counter = CompileCounter()
-    compiled.advance = torch.compile(compiled.advance, fullgraph=True, backend=counter, dynamic=False)
-    with torch.no_grad():
-        for t, frame in enumerate(made_stream(20, 2, IMAGE_SIZE, torch.device("cpu"))):
-            frame = replace(frame, continues_scene=torch.tensor([t not in (0, 9)]))
-            if t == 15:
-                model.memory.reset()
-                compiled.memory.reset()
-            (expected,), (found,) = model([frame]), compiled([frame])
-            torch.testing.assert_close(found.scores, expected.scores)
-            assert torch.equal(found.query_ids, expected.query_ids)
-    assert counter.frame_count == 1
 
 
 @pytest.mark.slow
@@ -131,6 +113,58 @@ def test_half_precision_finds_about_the_same(tiny_config: TinyConfig, tmp_path: 
     assert whole is not None and half is not None and whole.boxes.keys() == half.boxes.keys()
     differences = [np.abs(boxes.score[:5] - half.boxes[token].score[:5]).max() for token, boxes in whole.boxes.items()]
     assert 0 < max(differences) < 0.02
+
+
+@torch.no_grad()
+def test_the_form_for_inference_finds_the_same_and_leaves_the_network_alone(tiny_config: TinyConfig) -> None:
+    model = _model(tiny_config())
+    before = copy.deepcopy(model)
+    form = for_inference(model, torch.device("cpu"), torch.float32)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in form.modules())
+    assert form.image_format == torch.channels_last and model.image_format == torch.contiguous_format
+    to_compile = for_inference(model, torch.device("cpu"), torch.float32, compiled=True)
+    assert to_compile.image_format == torch.contiguous_format
+    _assert_equal_boxes(model, form)
+    assert all(torch.equal(value, before.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["repdetr3d/city_r18_proposals", "dynamic/city_step1", None])
+def test_weights_rounded_once_find_what_autocast_finds(
+    tiny_config: TinyConfig, dtype: torch.dtype, name: str | None
+) -> None:
+    """Bit by bit: the same weights are rounded, before the first frame instead of in each."""
+    model = _model(tiny_config() if name is None else read_config(ROOT / f"configs/{name}.py"))
+    form = for_inference(model, torch.device("cpu"), dtype)
+    by_autocast = for_inference(model, torch.device("cpu"), torch.float32)
+    assert {value.dtype for value in form.parameters()} == {torch.float32, dtype}
+    stream = made_stream(2, 2, IMAGE_SIZE, torch.device("cpu"))
+    with inference_precision(torch.device("cpu"), dtype):
+        for frame in stream:
+            (expected,), (found,) = by_autocast([frame]), form([frame])
+            assert torch.equal(found.scores, expected.scores) and torch.equal(found.boxes, expected.boxes)
+
+
+def test_gpus_compute_float32_unless_told_otherwise() -> None:
+    flags = [(torch.backends.cuda.matmul, "allow_tf32"), (torch.backends.cudnn, "allow_tf32")]
+    flags.append((torch.backends.cudnn, "benchmark"))
+    before = [getattr(owner, flag) for owner, flag in flags]
+    try:
+        for tf32, cudnn_benchmark in ((False, False), (True, True)):
+            set_gpu_arithmetic(tf32, cudnn_benchmark)
+            assert [getattr(owner, flag) for owner, flag in flags] == [tf32, tf32, cudnn_benchmark]
+    finally:
+        for (owner, flag), value in zip(flags, before, strict=True):
+            setattr(owner, flag, value)
+
+
+def test_options_are_what_detectors_take(tiny_config: TinyConfig) -> None:
+    parser = argparse.ArgumentParser()
+    add_speed_options(parser)
+    speed = speed_of(parser.parse_args(["--dtype", "float16", "--tf32"]))
+    assert speed == dict(dtype=torch.float16, compile=False, tf32=True, cudnn_benchmark=False)
+    Detector(_model(tiny_config()), "cpu", **speed)
 
 
 def test_other_precisions_are_refused(tiny_config: TinyConfig) -> None:

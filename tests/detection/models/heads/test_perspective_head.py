@@ -18,7 +18,6 @@ from detection.models.heads import perspective_head
 from detection.models.heads.perspective_geometry import Cameras
 from detection.models.heads.perspective_head import PeakBoxes, PerspectiveHead, highest_peaks
 from detection.models.heads.perspective_targets import perspective_targets
-from detection.models.suppression_3d import suppress_neighbours
 
 MakeFrame = Callable[..., FrameBatch]
 SIZES = [(4.5, 1.9, 1.6), (0.7, 0.7, 1.75)]
@@ -166,7 +165,7 @@ def test_a_few_steps_teach_one_frame(head: PerspectiveHead, frame: FrameBatch) -
         loss.backward()
         optimizer.step()
     assert float(loss.detach()) < first - 5
-    (found,) = head.eval().detect(features, frame)
+    (found,) = head.eval().detect(features, frame).detections()
     best = found.boxes[:3]
     apart = torch.cdist(BOXES[:, :2], best[:, :2]).amin(dim=1)
     assert (apart < 2.0).all(), apart
@@ -193,26 +192,12 @@ def test_features_are_sampled_as_grid_sample_does(seed: int) -> None:
     torch.testing.assert_close(found, every[images, :, torch.arange(9)], rtol=0, atol=1e-5)
 
 
-@given(seed=st.integers(0, 10_000), count=st.integers(0, 30))
-def test_neighbours_are_suppressed_as_one_by_one(seed: int, count: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    centers = torch.rand(count, 2, generator=generator) * 10
-    scores, labels = torch.rand(count, generator=generator), torch.randint(0, 2, (count,), generator=generator)
-    radii = torch.tensor([1.0, 3.0])
-    kept: list[int] = []
-    for index in scores.argsort(descending=True).tolist():
-        rivals = [one for one in kept if labels[one] == labels[index]]
-        if all(math.dist(centers[one].tolist(), centers[index].tolist()) >= radii[labels[index]] for one in rivals):
-            kept.append(index)
-    assert suppress_neighbours(centers, scores, labels, radii).tolist() == kept
-
-
 def test_proposals_are_the_detections_then_their_neighbours_then_again(
     head: PerspectiveHead, make_frame: MakeFrame
 ) -> None:
     frame = make_frame(0, [False, False])
     features = _features(frame)
-    detections = head.detect(features, frame)
+    detections = head.detect(features, frame).detections()
     proposals = head.propose(features, frame, 30)
     assert proposals.points_m.shape == (2, 30, 3)
     assert proposals.features.shape == (2, 30, head.proposal_channels)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from detection.models.layers.decoder import (
     Decoder,
@@ -39,6 +40,23 @@ def test_layers_are_chained_before_the_post_norm() -> None:
     for layer, output in zip(decoder.layers, outputs, strict=True):
         query = layer(query, position, context, None, None)
         torch.testing.assert_close(output, decoder.post_norm(query))
+
+
+def test_without_gradients_all_layers_project_the_images_together() -> None:
+    """The same as layer by layer, in two products."""
+    torch.manual_seed(0)
+    decoder = Decoder(_layer, 3).eval()
+    for layer in decoder.layers:
+        torch.nn.init.normal_(layer.attentions[1].attn.in_proj_bias)
+    inputs = _inputs()
+    one_by_one = decoder(*inputs)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        together = decoder(*inputs)
+    torch.testing.assert_close(together, one_by_one)
+    products = counter.get_flop_counts()["Decoder"][torch.ops.aten.addmm]
+    images = 2 * 2 * (2 * 7) * CHANNELS * (3 * CHANNELS)
+    queries = 3 * 2 * (2 * QUERIES) * (CHANNELS * CHANNELS * (4 + 2) + 2 * CHANNELS * 16)
+    assert products == images + queries
 
 
 def test_residuals_are_normed_after_the_sum() -> None:

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from detection.models.yolo import VARIANTS, DynamicYolo, fused
-from detection.models.yolo.fusing import FusedReparameterization
+from detection.models.fusing import FusedReparameterization, fused
+from detection.models.yolo import VARIANTS, DynamicYolo
 from detection.models.yolo.layers import AnchorPrediction, ConvolutionBlock, ReparameterizedConvolution
 
 

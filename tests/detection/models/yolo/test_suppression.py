@@ -40,7 +40,7 @@ def test_many_boxes_agree_with_opencv(most: int) -> None:
 
 def test_a_box_is_found_as_each_class_above_the_threshold() -> None:
     box = [20.0, 30.0, 10.0, 20.0, 0.5, 0.9, 0.1, 0.02]
-    found = Postprocessing(score_threshold=0.02).detections(torch.tensor([box]))
+    (found,) = Postprocessing(score_threshold=0.02).detections(torch.tensor([[box]]))
     assert found.labels.tolist() == [0, 1]
     torch.testing.assert_close(found.scores, torch.tensor([0.45, 0.05]))
     assert found.boxes_px.tolist() == [[15.0, 20.0, 25.0, 40.0]] * 2
@@ -49,14 +49,26 @@ def test_a_box_is_found_as_each_class_above_the_threshold() -> None:
 def test_the_best_come_first_and_no_more_than_asked_for() -> None:
     boxes = torch.rand(200, 8, generator=torch.Generator().manual_seed(0))
     boxes[:, :2] *= 1000
-    found = Postprocessing(max_detections=7).detections(boxes)
-    everything = Postprocessing(max_detections=1000).detections(boxes)
+    (found,) = Postprocessing(max_detections=7).detections(boxes[None])
+    (everything,) = Postprocessing(max_detections=1000).detections(boxes[None])
     assert len(found) == 7
     assert found.scores.tolist() == sorted(everything.scores.tolist(), reverse=True)[:7]
 
 
+def test_images_of_a_batch_are_apart() -> None:
+    boxes = torch.rand(3, 60, 8, generator=torch.Generator().manual_seed(0))
+    boxes[..., :2] *= 1000
+    boxes[1] = 0
+    together = Postprocessing().detections(boxes)
+    assert len(together[0]) and not len(together[1]) and len(together[2])
+    for image, found in zip(boxes, together, strict=True):
+        (alone,) = Postprocessing().detections(image[None])
+        assert torch.equal(found.boxes_px, alone.boxes_px)
+        assert torch.equal(found.scores, alone.scores) and torch.equal(found.labels, alone.labels)
+
+
 def test_nothing_found() -> None:
-    found = Postprocessing().detections(torch.zeros(5, 8))
+    (found,) = Postprocessing().detections(torch.zeros(1, 5, 8))
     assert (len(found), found.boxes_px.shape) == (0, (0, 4))
 
 

@@ -82,7 +82,7 @@ def test_detections_are_boxes_of_the_network(build: Build) -> None:
     boxes = detector.decode(detector.hard_logits(pixels, detector.first_maps(pixels)))
     found = detector(batch)
     for index, detections in enumerate(found):
-        expected = detector.postprocessing.detections(boxes[index])
+        (expected,) = detector.postprocessing.detections(boxes[index, None])
         torch.testing.assert_close(detections.boxes_px, expected.boxes_px)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -13,7 +14,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from detection.models.yolo.graph import LayerGraph
 from detection.models.yolo.layers import (
     AnchorPrediction,
-    ConvolutionBlock,
     ImplicitProduct,
     ImplicitSum,
     ReparameterizedConvolution,
@@ -27,8 +27,7 @@ class FusedReparameterization(nn.Module):
 
     def __init__(self, layer: ReparameterizedConvolution) -> None:
         super().__init__()
-        self.conv = _fused_branch(layer.rbr_dense)
-        beside = _fused_branch(layer.rbr_1x1)
+        self.conv, beside = (_folded(*branch) for branch in (layer.rbr_dense, layer.rbr_1x1))
         assert self.conv.bias is not None and beside.bias is not None
         with torch.no_grad():
             self.conv.weight += functional.pad(beside.weight, (1, 1, 1, 1))
@@ -47,20 +46,28 @@ def fused(model: _ModelT) -> _ModelT:
     """
     copy = deepcopy(model).eval()
     for module in list(copy.modules()):
-        if isinstance(module, ConvolutionBlock):
-            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
-            module.bn = nn.Identity()  # type: ignore[assignment]
-        elif isinstance(module, AnchorPrediction):
+        if isinstance(module, AnchorPrediction):
             _fuse_prediction(module)
         elif isinstance(module, LayerGraph):
             for index, layer in enumerate(module):
                 if isinstance(layer, ReparameterizedConvolution):
                     module[index] = FusedReparameterization(layer)
+    for module in list(copy.modules()):
+        _fold_batch_norms(module)
     return copy
 
 
-def _fused_branch(branch: nn.Sequential) -> nn.Conv2d:
-    convolution, norm = branch
+def _fold_batch_norms(parent: nn.Module) -> None:
+    """Make a batch norm behind a convolution a part of it: of two neighbours among the children of one module, in the
+    order in which it has got them, as all backbones here have it."""
+    for (name, convolution), (behind, norm) in pairwise(list(parent.named_children())):
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(parent, name, _folded(convolution, norm))
+            setattr(parent, behind, nn.Identity())
+
+
+def _folded(convolution: nn.Module, norm: nn.Module) -> nn.Conv2d:
+    """One convolution for a convolution and its batch norm."""
     assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     return fuse_conv_bn_eval(convolution, norm)
 
