@@ -8,7 +8,7 @@ from evaluation.tracking import tracking_metrics
 from scenes import Boxes3D, read_detections, read_scenes, select_samples
 from scenes.city.simulated_detector import simulate_detections
 from scenes.geometry import invert_pose, pose_matrix, rotation_from_yaw
-from tracking import ScoreScale, TrackerConfig, offline, track_results, tracker_config_from_dict
+from tracking import ScoreScale, TrackerConfig, linking, offline, track_results, tracker_config_from_dict
 from tracking.offline import track_offline
 
 EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
@@ -43,7 +43,7 @@ def test_fragments_of_one_object_are_linked(boxes_at) -> None:
     frames = [boxes_at([(4.0 * index, 5.0)], velocity_mps=[[8.0, 0.0]]) for index in range(12)]
     frames[2:6] = [Boxes3D.empty()] * 4
     assert {identity for boxes in track(frames) for identity in boxes.track_id.tolist()} == {"1"}
-    apart = track(frames, TrackerConfig(link_sigmas=0.0))
+    apart = track(frames, TrackerConfig(link_gap_s=0.0))
     assert {identity for boxes in apart for identity in boxes.track_id.tolist()} == {"1", "2"}
 
 
@@ -64,7 +64,7 @@ def test_what_is_done_at_once_changes_nothing(city_scenes, monkeypatch) -> None:
     detections = simulate_detections(city_scenes)
     whole = track_results(detections, city_scenes, offline=True)
     monkeypatch.setattr(offline, "_CELLS_AT_ONCE", 7)
-    monkeypatch.setattr(offline, "_PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr(linking, "_PAIRS_AT_ONCE", 3)
     blocks = track_results(detections, city_scenes, offline=True)
     for token, boxes in whole.boxes.items():
         assert boxes.track_id.tolist() == blocks.boxes[token].track_id.tolist()
