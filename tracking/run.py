@@ -15,7 +15,8 @@ from scenes.processes import run_jobs
 from tracking.camera_evidence import SeenCameras
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
-from tracking.offline import track_offline
+from tracking.fusion import Probabilities, fused
+from tracking.offline import hindsight_probability, track_offline
 from tracking.persistence import learn_from_drives
 from tracking.score_scale import ScoreScale
 from tracking.tracker import Tracker
@@ -73,12 +74,10 @@ def track_results(
     drives = [_drive(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
     if offline and score_scale is None:
         score_scale = learn_scores(detections, scenes, config)
-    frames = sum(len(drive.tokens) for drive in drives)
     tracked: dict[str, Boxes3D] = {}
     offset = 0
     track_drive = partial(_track_drive, config=config, scale=score_scale, offline=offline)
-    workers = workers if frames >= _SMALLEST_PARALLEL_RUN else 1
-    outputs_of_drives = run_jobs(track_drive, [(drive,) for drive in drives], workers)
+    outputs_of_drives = run_jobs(track_drive, [(drive,) for drive in drives], _useful_workers(workers, drives))
     for drive, outputs in zip(drives, outputs_of_drives, strict=True):
         numbers = [_numbers(boxes) for boxes in outputs]
         for token, boxes, number in zip(drive.tokens, outputs, numbers, strict=True):
@@ -87,14 +86,69 @@ def track_results(
     return replace(detections, boxes=tracked)
 
 
+def track_several(
+    files: Sequence[Results],
+    scenes: Sequence[Scene],
+    config: TrackerConfig | None = None,
+    workers: int = 1,
+    *,
+    score_scales: Sequence[ScoreScale] | None = None,
+    camera_evidence: CameraBoxes | None = None,
+) -> Results:
+    """Track all scenes by the boxes of several detectors, or join the tracks of several trackers, with hindsight.
+
+    Args:
+        files: all detections or all tracks; a file may lack samples. Query identities are not used.
+        scenes, workers, camera_evidence: as for `track_results`.
+        config: the tracker's settings, for the classes of the scenes; None for the defaults.
+        score_scales: of each file, what its scores mean; None to learn it from the file.
+
+    Returns, Raises: as `track_results`.
+    """
+    config = config or TrackerConfig.of(shared_taxonomy(files[0], scenes))
+    scales = score_scales or [learn_scores(results, scenes, config) for results in files]
+    # What the least scores in the settings are asked of is the detectors' boxes, not those made of them.
+    unbounded = {name: replace(own, min_score=0.0, birth_score=0.0) for name, own in config.classes.items()}
+    calm = replace(config, classes=unbounded)
+
+    def hindsight(results: Results) -> dict[str, FloatArray]:
+        drives = [_drive(scene, results.boxes, {}) for scene in scenes]
+        judge = partial(_judged_drive, config=calm)
+        judged = run_jobs(judge, [(drive,) for drive in drives], _useful_workers(workers, drives))
+        pairs = zip(drives, judged, strict=True)
+        return {token: true for drive, of_drive in pairs for token, true in zip(drive.tokens, of_drive, strict=True)}
+
+    return track_results(
+        fused(files, scenes, config, scales, hindsight),
+        scenes,
+        calm,
+        workers,
+        offline=True,
+        score_scale=Probabilities.unknown(),
+        camera_evidence=camera_evidence,
+    )
+
+
+def _judged_drive(drive: _Drive, config: TrackerConfig) -> list[FloatArray]:
+    known = Probabilities.unknown()
+    return hindsight_probability(drive.boxes, drive.timestamps_us, drive.global_from_ego, config, known)
+
+
+def _useful_workers(workers: int, drives: Sequence[_Drive]) -> int:
+    return workers if sum(len(drive.tokens) for drive in drives) >= _SMALLEST_PARALLEL_RUN else 1
+
+
 def learn_scores(detections: Results, scenes: Sequence[Scene], config: TrackerConfig | None = None) -> ScoreScale:
     """What a detector's scores mean, from all of its boxes in some scenes, without annotations.
 
     Args:
-        detections: boxes of every frame of `scenes`.
+        detections: boxes of frames of `scenes`; those without are left out.
         scenes: the drives. config: the tracker's settings.
     """
-    drives = ([(detections.boxes[frame.token], frame.timestamp_us) for frame in scene.frames] for scene in scenes)
+    found = detections.boxes
+    drives = (
+        [(found[frame.token], frame.timestamp_us) for frame in scene.frames if frame.token in found] for scene in scenes
+    )
     return learn_from_drives(
         drives, ClassTable.from_config(config or TrackerConfig.of(shared_taxonomy(detections, scenes)))
     )
