@@ -10,7 +10,7 @@
 
    without annotations, from what boxes become: one is as true as the whole life of its track says, and one that no
    track takes is false. A file whose boxes seldom become tracks, or whose scores do not tell which do, counts for less.
-4. Boxes that are less probable than one that may start a track are left out.
+4. Improbable boxes are left out.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from tracking.measurement import Measured, measure
 from tracking.merging import merged, same_objects
 from tracking.score_scale import ScoreScale, probability
 
+LEAST_SHARE = 0.5
+"""Boxes count down to this share of the probability that may start a track; in hindsight they may start one."""
 _LEAST_MISSED = 0.02
 """No file is taken to see more surely than that."""
 _PRIOR_BOXES = 1.0
@@ -87,7 +89,7 @@ def fused(
     belief = _independent(objects)
     # Once: a second time learns from what it believes itself, and ever fewer boxes are true.
     belief = _relearned(objects, hindsight(_results(files[0], objects, belief, 0.0)))
-    return _results(files[0], objects, belief, config.birth_probability)
+    return _results(files[0], objects, belief, LEAST_SHARE * config.birth_probability)
 
 
 def _results(like: Results, objects: Mapping[str, _Objects], belief: Mapping[str, FloatArray], least: float) -> Results:

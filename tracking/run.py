@@ -15,7 +15,7 @@ from scenes.processes import run_jobs
 from tracking.camera_evidence import SeenCameras
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
-from tracking.fusion import Probabilities, fused
+from tracking.fusion import LEAST_SHARE, Probabilities, fused
 from tracking.offline import hindsight_probability, track_offline
 from tracking.persistence import learn_from_drives
 from tracking.score_scale import ScoreScale
@@ -113,7 +113,8 @@ def track_several(
 
     def hindsight(results: Results) -> dict[str, FloatArray]:
         drives = [_drive(scene, results.boxes, {}) for scene in scenes]
-        judge = partial(_judged_drive, config=calm)
+        lenient = replace(calm, birth_probability=LEAST_SHARE * calm.birth_probability)
+        judge = partial(_judged_drive, config=lenient)
         judged = run_jobs(judge, [(drive,) for drive in drives], _useful_workers(workers, drives))
         pairs = zip(drives, judged, strict=True)
         return {token: true for drive, of_drive in pairs for token, true in zip(drive.tokens, of_drive, strict=True)}
