@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scenes import Boxes3D, Frame, Results, Scene
 from scenes.geometry import FloatArray
@@ -34,6 +35,8 @@ LEAST_SHARE = 0.5
 """Boxes count down to this share of the probability that may start a track; in hindsight they may start one."""
 _LEAST_MISSED = 0.02
 """No file is taken to see more surely than that."""
+_SURENESS, _EVEN_LOG_ODDS = 1.5, -0.5
+"""Scores of tracks are cautious: with log odds of -0.5 as many are true as not, and beyond it all is soon clear."""
 _PRIOR_BOXES = 1.0
 """How many boxes, of even odds, the prior of a number counts as."""
 _NEWTON_STEPS = 25
@@ -123,7 +126,7 @@ def _objects(
     return objects
 
 
-def _classes(results: Results, count: int) -> IndexArray:
+def _classes(results: Results, count: int) -> NDArray[np.bool_]:
     """(count,) whether a file holds boxes of each class."""
     held = np.zeros(count, dtype=np.bool_)
     for boxes in results.boxes.values():
@@ -168,7 +171,7 @@ def _identities(part: Measured) -> list[str]:
 
 
 def _frame_objects(
-    parts: Sequence[Measured], numbers: Sequence[IndexArray], able: FloatArray, *, named: bool
+    parts: Sequence[Measured], numbers: Sequence[IndexArray], able: NDArray[np.bool_], *, named: bool
 ) -> _Objects:
     """The objects of one frame, in the order of their numbers."""
     all_numbers, number = np.unique(np.concatenate(list(numbers)), return_inverse=True)
@@ -221,7 +224,7 @@ def _relearned(objects: Mapping[str, _Objects], became: Mapping[str, FloatArray]
     """(N,) log odds of the objects of every sample, after what they became."""
     log_odds = np.concatenate([found.log_odds for found in objects.values()])
     able = np.concatenate([found.able for found in objects.values()])
-    true = np.concatenate([became[token] for token in objects])
+    true = _truth(np.concatenate([became[token] for token in objects]))
     belief = np.zeros(len(able))
     for group in np.unique(able):
         rows = np.flatnonzero(able == group)
@@ -230,6 +233,12 @@ def _relearned(objects: Mapping[str, _Objects], became: Mapping[str, FloatArray]
         belief[rows] = _fitted(own, true[rows]) if len(columns) > 1 else own[:, 0]
     ends = np.cumsum([len(found.able) for found in objects.values()])
     return dict(zip(objects, np.split(belief, ends[:-1]), strict=True))
+
+
+def _truth(score: FloatArray) -> FloatArray:
+    """(N,) how probably boxes are true whose tracks have these scores; 0 for those without one."""
+    cautious = Probabilities.unknown().of(score)
+    return np.where(score > 0.0, probability(_SURENESS * (cautious - _EVEN_LOG_ODDS)), 0.0)
 
 
 def _fitted(log_odds: FloatArray, true: FloatArray) -> FloatArray:
