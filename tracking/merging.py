@@ -74,6 +74,6 @@ def merged(parts: Sequence[Measured], numbers: Sequence[IndexArray], n_objects: 
 
 def _sums(values: FloatArray, weight: FloatArray, number: IndexArray, count: int) -> tuple[FloatArray, FloatArray]:
     """Weighted sums (count, D) of values (B, D) by their numbers, and the sums of the weights (count, 1)."""
-    total: FloatArray = np.bincount(number, weight, count)[:, None]
+    total = np.bincount(number, weight, count).astype(np.float64)[:, None]
     sums: FloatArray = np.column_stack([np.bincount(number, weight * column, count) for column in values.T])
     return sums, total
