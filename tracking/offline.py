@@ -70,14 +70,13 @@ def track_offline(
     if not boxes:
         return []
     drive = Drive.of(boxes, timestamps_us, global_from_ego, cameras, config)
-    fragments = _fragments(drive, timestamps_us, global_from_ego, scale)
-    if not len(fragments.track):
+    lives = _whole_lives(drive, timestamps_us, global_from_ego, scale)
+    if not lives:
         return [Boxes3D.empty().replace(track_id=np.zeros(0, np.str_)) for _ in boxes]
-    histories, paths = _whole_lives(fragments, drive)
-    del fragments
+    histories, paths = lives
     score = _whole_track_score(histories, paths, drive)
     alive = _cut(histories, paths, drive)
-    del histories  # a tenth of the memory that long drives take, and the frames need theirs now
+    del histories, lives  # a tenth of the memory that long drives take, and the frames need theirs now
     return list(_frames(paths, score, drive, alive))
 
 
@@ -99,29 +98,26 @@ def hindsight_probability(
     if not boxes:
         return true
     drive = Drive.of(boxes, timestamps_us, global_from_ego, [()] * len(boxes), config)
-    fragments = _fragments(drive, timestamps_us, global_from_ego, scale)
-    if len(fragments.track):
-        histories, paths = _whole_lives(fragments, drive)
+    if lives := _whole_lives(drive, timestamps_us, global_from_ego, scale):
+        histories, paths = lives
         score = _whole_track_score(histories, paths, drive)[histories.track].tolist()
         for frame, source, value in zip(histories.frame.tolist(), histories.source.tolist(), score, strict=True):
             true[frame][source] = value
     return true
 
 
-def _fragments(
+def _whole_lives(
     drive: Drive, timestamps_us: Sequence[int], global_from_ego: Sequence[FloatArray], scale: ScoreScale
-) -> Histories:
+) -> tuple[Histories, Paths] | None:
+    """The linked tracks of a drive and their smoothed paths; None where there is no track."""
     if any(frame.track_id is not None for frame in drive.boxes):
-        return named_already(drive, scale)
-    return followed_online(Tracker(drive.config, scale), drive, timestamps_us, global_from_ego)
-
-
-def _whole_lives(fragments: Histories, drive: Drive) -> tuple[Histories, Paths]:
-    """What fragments make when they are linked, and the smoothed paths of that."""
-    paths = _smoothed(fragments, drive)
-    histories = linked(fragments, paths, drive)
-    if len(histories.start) == len(fragments.start):
-        return histories, paths
+        histories = named_already(drive, scale)
+    else:
+        histories = followed_online(Tracker(drive.config, scale), drive, timestamps_us, global_from_ego)
+    if not len(histories.track):
+        return None
+    # The paths of the fragments are let go before those of the tracks are there: they are what long drives take.
+    histories = linked(histories, _smoothed(histories, drive), drive)
     return histories, _smoothed(histories, drive)
 
 
