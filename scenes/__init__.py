@@ -14,7 +14,7 @@ from scenes.results import (
     write_tracks,
 )
 from scenes.scene import Annotations, Camera, Frame, Scene, taxonomy_of
-from scenes.split_detections import read_split_detections
+from scenes.split_detections import read_several_split_results, read_split_detections
 from scenes.tables import read_sample_tokens, read_scenes
 from scenes.taxonomy import NUSCENES, ObjectClass, Taxonomy, read_classes, read_taxonomy
 
@@ -38,6 +38,7 @@ __all__ = [
     "read_detections",
     "read_sample_tokens",
     "read_scenes",
+    "read_several_split_results",
     "read_split_detections",
     "read_taxonomy",
     "read_tracks",

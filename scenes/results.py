@@ -117,6 +117,18 @@ def read_tracks(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
     return _read(Path(path), TRACKING_FORMAT, taxonomy)
 
 
+def hold_tracks(path: Path) -> bool:
+    """Whether a result file holds tracks, by the name that it gives the boxes' class; nothing is checked.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    content = _content(path)
+    name_keys = (TRACKING_FORMAT.name_key, DETECTION_FORMAT.name_key)
+    tracks, detections = (f'"{key}"'.encode() in content for key in name_keys)
+    return tracks and not detections
+
+
 def write_detections(path: Path | str, results: Results) -> None:
     """Write a detection result file, whole or not at all. Unknown velocities are written as 0."""
     _write(Path(path), results, _detection_rows)
@@ -170,10 +182,7 @@ def shared_taxonomy(results: Results, scenes: Sequence[Scene]) -> Taxonomy:
 
 
 def _read(path: Path, format_: ResultFormat, taxonomy: Taxonomy) -> Results:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+    content = _content(path)
     try:
         file = msgspec.json.decode(content, type=_File)
         decode_json(_without_boxes(content, file.results))
@@ -182,6 +191,13 @@ def _read(path: Path, format_: ResultFormat, taxonomy: Taxonomy) -> Results:
         # The fast path only knows that something is wrong. Look again, slowly, for a person to mend it.
         raise InputError(f"{path}: {find_fault(content, format_, taxonomy) or error}") from error
     return Results(boxes, file.meta, taxonomy)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
 
 
 def _without_boxes(content: bytes, samples: Mapping[str, msgspec.Raw]) -> bytes:

@@ -1,21 +1,44 @@
-"""Track a detection result file: boxes in, boxes with a tracking_id out."""
+"""Track a detection result file: boxes in, boxes with a tracking_id out; or fuse several.
+
+    streamtrack track detections.json --dataroot D --version V --split S --out tracks.json [--offline]
+    streamtrack track a.json b.json --offline --dataroot D --version V --split S --out tracks.json
+
+Several files, with --offline, are the detections of several detectors, or the tracks of several trackers, on the same
+scenes. One result comes out.
+"""
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scenes import InputError, Scene, read_scenes, read_split_detections, read_taxonomy, write_tracks
+from scenes import (
+    InputError,
+    Results,
+    Scene,
+    read_scenes,
+    read_several_split_results,
+    read_split_detections,
+    read_taxonomy,
+    write_tracks,
+)
 from scenes.boxes2d import CameraBoxes
 from scenes.coco_results import read_coco_boxes
 from scenes.command import add_workers, run_command
-from tracking import TrackerConfig, load_tracker_config, read_calibration, track_results
+from tracking import TrackerConfig, load_tracker_config, read_calibration, track_results, track_several
 
 
 def main() -> None:
     """Parse the command line, track, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("detections", type=Path, help="detection result file, nuScenes submission format")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="detection result file, nuScenes submission format; with --offline several, or several of tracks",
+    )
     parser.add_argument("--dataroot", type=Path, required=True, help="nuScenes data root; images are not needed")
     parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
     parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
@@ -28,9 +51,11 @@ def main() -> None:
     parser.add_argument(
         "--calibration",
         type=Path,
+        action="append",
         metavar="FILE",
-        help="what the detector's scores mean, from another recording by streamtrack calibrate "
-        "(default: learned from the frames of each drive so far; with --offline from all of the file)",
+        help="what is known of the detector, from another recording by streamtrack calibrate "
+        "(default: learned from the frames of each drive so far; with --offline from all of the file). "
+        "Of several files once for each, in their order",
     )
     parser.add_argument(
         "--camera-evidence",
@@ -42,31 +67,53 @@ def main() -> None:
     arguments = parser.parse_args()
     taxonomy = read_taxonomy(arguments.dataroot)
     config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
-    root = (arguments.dataroot, arguments.version, arguments.split)
-    scenes = read_scenes(*root, annotations=False)
-    detections = read_split_detections(arguments.detections, scenes, *root)
-    inputs = {"detections": arguments.detections}
-    if arguments.calibration:
-        inputs |= {"calibration": arguments.calibration}
+    scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split, annotations=False)
+    files = _results(arguments, scenes)
+    inputs = [("results" if len(files) > 1 else "detections", path) for path in arguments.results]
+    inputs += [("calibration", path) for path in arguments.calibration or ()]
     if arguments.camera_evidence:
-        inputs |= {"camera evidence": arguments.camera_evidence[0], "COCO data set": arguments.camera_evidence[1]}
-    for name, path in inputs.items():
+        inputs += zip(("camera evidence", "COCO data set"), arguments.camera_evidence, strict=True)
+    for name, path in inputs:
         if arguments.out.resolve() == path.resolve():
             raise InputError(f"{arguments.out}: would overwrite the {name}")
+    calibrations = [read_calibration(path) for path in arguments.calibration or ()]
     camera_boxes = _camera_boxes(*arguments.camera_evidence, scenes) if arguments.camera_evidence else None
-    tracks = track_results(
-        detections,
-        scenes,
-        config,
-        arguments.workers,
-        offline=arguments.offline,
-        calibration=read_calibration(arguments.calibration) if arguments.calibration else None,
-        camera_evidence=camera_boxes,
-    )
+    if len(files) > 1:
+        tracks = track_several(
+            files, scenes, config, arguments.workers, calibrations=calibrations or None, camera_evidence=camera_boxes
+        )
+    else:
+        tracks = track_results(
+            files[0],
+            scenes,
+            config,
+            arguments.workers,
+            offline=arguments.offline,
+            calibration=calibrations[0] if calibrations else None,
+            camera_evidence=camera_boxes,
+        )
     write_tracks(arguments.out, tracks)
     boxes = sum(len(frame) for frame in tracks.boxes.values())
     identities = len({identity for frame in tracks.boxes.values() for identity in frame.track_id.tolist()})
     print(f"{len(scenes)} scenes, {len(tracks.boxes)} frames: {boxes} boxes of {identities} tracks -> {arguments.out}")
+
+
+def _results(arguments: argparse.Namespace, scenes: Sequence[Scene]) -> list[Results]:
+    """What the result files hold of the split's scenes; says on stderr what they lack."""
+    paths = arguments.results
+    if arguments.calibration and len(arguments.calibration) != len(paths):
+        raise InputError(f"--calibration: {len(arguments.calibration)} for {len(paths)} result files")
+    root = (arguments.dataroot, arguments.version, arguments.split)
+    if len(paths) == 1:
+        return [read_split_detections(paths[0], scenes, *root)]
+    if not arguments.offline:
+        raise InputError(f"{len(paths)} result files: to fuse several takes --offline, which looks at whole drives")
+    files = read_several_split_results(paths, scenes, *root)
+    frames = sum(len(scene.frames) for scene in scenes)
+    for path, results in zip(paths, files, strict=True):
+        if len(results.boxes) < frames:
+            print(f"warning: {path}: lacks {frames - len(results.boxes)} of {frames} frames", file=sys.stderr)
+    return files
 
 
 def _camera_boxes(results: Path, data_set: Path, scenes: Sequence[Scene]) -> CameraBoxes:

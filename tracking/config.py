@@ -187,7 +187,7 @@ class TrackerConfig(_CheckedSettings):
             a share that grows with the time it has been observed.
         evidence_time_s: the time in which that share reaches 63%.
         link_gap_s: offline, the longest time between two fragments that are put together.
-        link_sigmas: offline, how badly place and velocity of two fragments may agree at most.
+        link_log_odds: offline, how much likelier than not they have to be one object, as the logarithm of odds.
         max_tracks: upper bound of live tracks; beyond it those unseen for longest, then the weakest, die.
         taxonomy: the classes that the labels of boxes mean; see `TrackerConfig.of`.
     """
@@ -216,7 +216,7 @@ class TrackerConfig(_CheckedSettings):
     track_score: str = "evidence"
     evidence_time_s: float = 1.5
     link_gap_s: float = 3.0
-    link_sigmas: float = 1.0
+    link_log_odds: float = 2.0
     max_tracks: int = 2000
     taxonomy: Taxonomy = field(default=NUSCENES, repr=False)
 

@@ -12,12 +12,12 @@ from scenes import Boxes3D, Frame, InputError, Results, Scene, shared_taxonomy
 from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.geometry import FloatArray
 from scenes.processes import run_jobs
-from tracking.box_errors import BoxErrors
 from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
-from tracking.offline import track_offline
+from tracking.fusion import LEAST_SHARE, Probabilities, fused
+from tracking.offline import hindsight_probability, track_offline
 from tracking.persistence import learn_from_drives
 from tracking.tracker import Tracker
 
@@ -74,12 +74,10 @@ def track_results(
     drives = [_drive(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
     if offline and calibration is None:
         calibration = calibrate(detections, scenes, config)
-    frames = sum(len(drive.tokens) for drive in drives)
     tracked: dict[str, Boxes3D] = {}
     offset = 0
     track_drive = partial(_track_drive, config=config, calibration=calibration, offline=offline)
-    workers = workers if frames >= _SMALLEST_PARALLEL_RUN else 1
-    outputs_of_drives = run_jobs(track_drive, [(drive,) for drive in drives], workers)
+    outputs_of_drives = run_jobs(track_drive, [(drive,) for drive in drives], _useful_workers(workers, drives))
     for drive, outputs in zip(drives, outputs_of_drives, strict=True):
         numbers = [_numbers(boxes) for boxes in outputs]
         for token, boxes, number in zip(drive.tokens, outputs, numbers, strict=True):
@@ -88,24 +86,77 @@ def track_results(
     return replace(detections, boxes=tracked)
 
 
+def track_several(
+    files: Sequence[Results],
+    scenes: Sequence[Scene],
+    config: TrackerConfig | None = None,
+    workers: int = 1,
+    *,
+    calibrations: Sequence[Calibration] | None = None,
+    camera_evidence: CameraBoxes | None = None,
+) -> Results:
+    """Track all scenes by the boxes of several detectors, or join the tracks of several trackers, with hindsight.
+
+    Args:
+        files: all detections or all tracks; a file may lack samples. Query identities are not used.
+        scenes, workers, camera_evidence: as for `track_results`.
+        config: the tracker's settings, for the classes of the scenes; None for the defaults.
+        calibrations: of each file, what is known of its detector; None to learn it from the file.
+
+    Returns, Raises: as `track_results`.
+    """
+    config = config or TrackerConfig.of(shared_taxonomy(files[0], scenes))
+    calibrations = calibrations or [calibrate(results, scenes, config) for results in files]
+    # What the least scores in the settings are asked of is the detectors' boxes, not those made of them.
+    unbounded = {name: replace(own, min_score=0.0, birth_score=0.0) for name, own in config.classes.items()}
+    calm = replace(config, classes=unbounded)
+
+    def hindsight(results: Results) -> dict[str, FloatArray]:
+        drives = [_drive(scene, results.boxes, {}) for scene in scenes]
+        lenient = replace(calm, birth_probability=LEAST_SHARE * calm.birth_probability)
+        judge = partial(_judged_drive, config=lenient)
+        judged = run_jobs(judge, [(drive,) for drive in drives], _useful_workers(workers, drives))
+        pairs = zip(drives, judged, strict=True)
+        return {token: true for drive, of_drive in pairs for token, true in zip(drive.tokens, of_drive, strict=True)}
+
+    return track_results(
+        fused(files, scenes, config, calibrations, hindsight),
+        scenes,
+        calm,
+        workers,
+        offline=True,
+        calibration=Calibration(Probabilities.unknown()),
+        camera_evidence=camera_evidence,
+    )
+
+
+def _judged_drive(drive: _Drive, config: TrackerConfig) -> list[FloatArray]:
+    known = Calibration(Probabilities.unknown())
+    return hindsight_probability(drive.boxes, drive.timestamps_us, drive.global_from_ego, config, known)
+
+
+def _useful_workers(workers: int, drives: Sequence[_Drive]) -> int:
+    return workers if sum(len(drive.tokens) for drive in drives) >= _SMALLEST_PARALLEL_RUN else 1
+
+
 def calibrate(detections: Results, scenes: Sequence[Scene], config: TrackerConfig | None = None) -> Calibration:
     """What all boxes of a detector in some scenes tell of it, without annotations.
 
     Args:
-        detections: boxes of every frame of `scenes`.
+        detections: boxes of frames of `scenes`; those without are left out.
         scenes: the drives. config: the tracker's settings.
     """
     config = config or TrackerConfig.of(shared_taxonomy(detections, scenes))
-    drives = [_drive(scene, detections.boxes, {}) for scene in scenes]
-    frames = (zip(drive.boxes, drive.timestamps_us, strict=True) for drive in drives)
-    score_scale = learn_from_drives(frames, ClassTable.from_config(config))
-    box_errors = BoxErrors.unknown()
+    boxes = detections.boxes
+    drives = [[(boxes[frame.token], frame) for frame in scene.frames if frame.token in boxes] for scene in scenes]
+    timed = ([(found, frame.timestamp_us) for found, frame in drive] for drive in drives)
+    known = Calibration(learn_from_drives(timed, ClassTable.from_config(config)))
     for drive in drives:
-        tracker = Tracker(config, Calibration(score_scale, box_errors))
-        for frame in zip(drive.boxes, drive.timestamps_us, drive.global_from_ego, strict=True):
-            tracker.assign(*frame)
-        box_errors = tracker.calibration.box_errors
-    return Calibration(score_scale, box_errors)
+        tracker = Tracker(config, known)
+        for found, frame in drive:
+            tracker.assign(found, frame.timestamp_us, frame.global_from_ego)
+        known = tracker.calibration
+    return known
 
 
 def _drive(scene: Scene, boxes: Mapping[str, Boxes3D], camera_boxes: CameraBoxes) -> _Drive:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,13 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 def refused(small_root: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., str]:
     """Runs the tool here, which is quick, and asserts that it ends in one line; returns the line."""
 
-    def run_and_check(path: Path, root: Path = small_root, **options: object) -> str:
+    def run_and_check(
+        path: Path, root: Path = small_root, *, and_also: Sequence[object] = (), **options: object
+    ) -> str:
         out = tmp_path / "out" / "tracks.json"
         given = {"dataroot": root, "version": "v1.0-small", "split": "all", "out": out, **options}
         flags = [str(word) for name, value in given.items() for word in (f"--{name}", value)]
-        monkeypatch.setattr(sys, "argv", [str(TOOL), str(path), *flags])
+        monkeypatch.setattr(sys, "argv", [str(TOOL), str(path), *map(str, and_also), *flags])
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(TOOL), run_name="__main__")
         printed = capsys.readouterr()
@@ -303,6 +305,54 @@ def test_scores_can_be_learned_from_another_recording(small_root: Path, run, ref
     code, _, err = run("calibrate.py", other, *root, "--out", learned)
     assert code == 2 and "no boxes to learn from" in err
     assert "not a calibration" in refused(path, calibration=path)
+
+
+def tracks_content() -> dict[str, Any]:
+    """Tracks of `small_root`: its two boxes of each frame by name."""
+    data = content()
+    for boxes in data["results"].values():
+        for index, row in enumerate(boxes):
+            for old, new in (("detection_name", "tracking_name"), ("detection_score", "tracking_score")):
+                row[new] = row.pop(old)
+            del row["attribute_name"]
+            row["tracking_id"] = f"object {index}"
+    return data
+
+
+def test_several_files_become_one_result(small_root: Path, tmp_path: Path) -> None:
+    """What two files see is not counted twice; frames that one lacks are said, and are the other's."""
+    first, second, out = (tmp_path / f"{name}.json" for name in ("first", "second", "tracks"))
+    for whole in (content(), tracks_content()):
+        first.write_text(json.dumps(whole))
+        del whole["results"][TOKENS[1]]
+        second.write_text(json.dumps(whole))
+        root = ("--dataroot", small_root, "--version", "v1.0-small", "--split", "all")
+        done = run(first, second, "--offline", *root, "--out", out)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == f"warning: {second}: lacks 1 of 3 frames\n"
+        assert "1 scenes, 3 frames: 6 boxes of 2 tracks" in done.stdout
+        for boxes in read_tracks(out).boxes.values():
+            np.testing.assert_allclose(boxes.center_m[:, :2], [[10.0, 4.0], [30.0, 4.0]], atol=1e-6)
+
+
+def test_several_files_that_do_not_fit_end_in_one_line(refused, run, small_root: Path, tmp_path: Path) -> None:
+    path, other, tracks = (tmp_path / f"{name}.json" for name in ("detections", "other", "of_a_tracker"))
+    path.write_text(json.dumps(content()))
+    tracks.write_text(json.dumps(tracks_content()))
+    other.write_text(json.dumps(with_results(foreign=[])))
+    assert "takes --offline" in refused(path, and_also=[tracks])
+    assert f"{path}: given twice" in refused(path, and_also=[tmp_path / "." / path.name, "--offline"])
+    assert f"{path}: holds detections, and {tracks} tracks" in refused(tracks, and_also=[path, "--offline"])
+    assert f"{other}: sample 'foreign' does not belong" in refused(path, and_also=[other, "--offline"])
+    other.write_text(json.dumps({"meta": {}, "results": {"foreign": []}}))
+    assert f"{other}: holds none of the 3 samples of split 'all'" in refused(path, and_also=[other, "--offline"])
+    assert "nothing.json: No such file" in refused(path, and_also=[tmp_path / "nothing.json", "--offline"])
+    other.write_text(json.dumps(content()))
+    assert "would overwrite the results" in refused(path, and_also=[other, "--offline"], out=other)
+    learned, root = tmp_path / "detector.json", ("--dataroot", small_root, "--version", "v1.0-small", "--split", "all")
+    assert run("calibrate.py", path, *root, "--out", learned)[0] == 0
+    line = refused(path, and_also=[other, "--offline"], calibration=learned)
+    assert "--calibration: 1 for 2 result files" in line
 
 
 def test_queries_ride_along(small_root: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Tracks with hindsight."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,7 +9,8 @@ from evaluation.tracking import tracking_metrics
 from scenes import Boxes3D, read_detections, read_scenes, select_samples
 from scenes.city.simulated_detector import simulate_detections
 from scenes.geometry import invert_pose, pose_matrix, rotation_from_yaw
-from tracking import Calibration, TrackerConfig, offline, track_results, tracker_config_from_dict
+from tracking import Calibration, TrackerConfig, linking, offline, track_results, tracker_config_from_dict
+from tracking.fusion import Probabilities
 from tracking.offline import track_offline
 
 EGO = pose_matrix([1210.0, -840.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
@@ -18,14 +20,18 @@ STEP_M = 2.0
 
 
 def track(
-    frames: list[Boxes3D], config: TrackerConfig | None = None, times_us: list[int] | None = None
+    frames: list[Boxes3D],
+    config: TrackerConfig | None = None,
+    times_us: list[int] | None = None,
+    known: Calibration | None = None,
 ) -> list[Boxes3D]:
     """Boxes that the ego sees, tracked in global coordinates, and as it sees them again."""
     times_us = times_us or [500_000 * index for index in range(len(frames))]
     egos = [EGO @ pose_matrix([STEP_M * index, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]) for index in range(len(frames))]
     with np.errstate(invalid="ignore"):  # some velocities are infinite
         seen = [boxes.transform(EGO) for boxes in frames]
-    tracked = track_offline(seen, times_us, egos, config or TrackerConfig(), Calibration(), [()] * len(frames))
+    known = known or Calibration()
+    tracked = track_offline(seen, times_us, egos, config or TrackerConfig(), known, [()] * len(frames))
     return [boxes.transform(invert_pose(EGO)) for boxes in tracked]
 
 
@@ -43,7 +49,7 @@ def test_fragments_of_one_object_are_linked(boxes_at) -> None:
     frames = [boxes_at([(4.0 * index, 5.0)], velocity_mps=[[8.0, 0.0]]) for index in range(12)]
     frames[2:6] = [Boxes3D.empty()] * 4
     assert {identity for boxes in track(frames) for identity in boxes.track_id.tolist()} == {"1"}
-    apart = track(frames, TrackerConfig(link_sigmas=0.0))
+    apart = track(frames, TrackerConfig(link_gap_s=0.0))
     assert {identity for boxes in apart for identity in boxes.track_id.tolist()} == {"1", "2"}
 
 
@@ -52,6 +58,37 @@ def test_fragments_that_move_apart_are_not_linked(boxes_at) -> None:
     back = [boxes_at([(20.0 - 4.0 * index, 5.0)], velocity_mps=[[-8.0, 0.0]]) for index in range(3)]
     outputs = track([*there, *[Boxes3D.empty()] * 3, *back])
     assert {identity for boxes in outputs for identity in boxes.track_id.tolist()} == {"1", "2"}
+
+
+def test_what_speaks_against_a_track_at_its_end_is_cut(boxes_at) -> None:
+    """Boxes that hardly ever are true go on from a car that has gone: they are not reported; those between are."""
+    score = np.array([0.9] * 4 + [0.1] + [0.9] * 4 + [0.01] * 3)
+    frames = [boxes_at([(1.0 * index, 5.0)], score=value) for index, value in enumerate(score[:, None])]
+    known = Calibration(Probabilities.unknown())
+    tracked = track_offline(
+        frames, [500_000 * at for at in range(12)], [np.eye(4)] * 12, TrackerConfig(), known, [()] * 12
+    )
+    assert [boxes.track_id.tolist() for boxes in tracked] == [["1"]] * 9 + [[]] * 3
+
+
+def test_gaps_and_better_tracks_in_their_place_speak_against_tracks(boxes_at) -> None:
+    def score(frames: list[Boxes3D]) -> list[float]:
+        return track(frames, known=Calibration(Probabilities.unknown()))[0].score.tolist()
+
+    whole = [boxes_at([(20.0, 0.0)])] * 9
+    seen_now_and_then = [frame if at % 2 == 0 else Boxes3D.empty() for at, frame in enumerate(whole)]
+    pair = boxes_at([(20.0, 0.0), (20.5, 0.0)], label=np.array([0, 1]), score=np.array([0.8, 0.79]))
+    (alone,), (gaps,), (better, displaced) = map(score, (whole, seen_now_and_then, [pair] * 9))
+    assert better == pytest.approx(alone)
+    assert gaps < alone - 0.1 and displaced < alone - 0.1
+
+
+def test_tracks_are_kept_together_and_linked(boxes_at) -> None:
+    """What somebody has found already comes in by its identities, and goes on from fragment to fragment."""
+    frames = [boxes_at([(4.0 * at, 5.0), (4.0 * at, 40.0)], velocity_mps=[[8.0, 0.0]] * 2) for at in range(10)]
+    named = [frame.replace(track_id=np.array(["a" if at < 4 else "b", "c"])) for at, frame in enumerate(frames)]
+    named[4] = named[5] = Boxes3D.empty().replace(track_id=np.zeros(0, np.str_))
+    assert [boxes.track_id.tolist() for boxes in track(named)] == [["1", "2"]] * 10
 
 
 def test_no_boxes_no_tracks() -> None:
@@ -64,7 +101,7 @@ def test_what_is_done_at_once_changes_nothing(city_scenes, monkeypatch) -> None:
     detections = simulate_detections(city_scenes)
     whole = track_results(detections, city_scenes, offline=True)
     monkeypatch.setattr(offline, "_CELLS_AT_ONCE", 7)
-    monkeypatch.setattr(offline, "_PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr(linking, "_PAIRS_AT_ONCE", 3)
     blocks = track_results(detections, city_scenes, offline=True)
     for token, boxes in whole.boxes.items():
         assert boxes.track_id.tolist() == blocks.boxes[token].track_id.tolist()
@@ -91,9 +128,10 @@ def test_whatever_comes_in_sound_tracks_come_out(data, motion: str, random_boxes
         assert (boxes.size_wlh_m > 0.0).all()
 
 
-def test_gains_on_real_detections(shared, mini_val) -> None:
+@pytest.mark.parametrize("detector", ["fastbev", "cc_3dt"])
+def test_gains_on_real_detections(detector: str, shared, mini_val) -> None:
     scenes = read_scenes(mini_val, "v1.0-mini", "mini_val")
-    path = shared / "detections" / "fastbev.json"
+    path = shared / "detections" / f"{detector}.json"
     tokens = [token for scene in scenes for token in scene.sample_tokens]
     detections = select_samples(read_detections(path), tokens, (), path)
     online, offline = (
