@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from scenes import read_detections, read_tracks, select_samples, write_detections
-from scenes.command import run_command
+from scenes import InputError, read_detections, read_tracks, select_samples, write_detections
+from scenes.command import between, run_command
 from scenes.conversion.argoverse2_results import read_argoverse2_detections, write_argoverse2_results
 from scenes.conversion.exports import write_csv, write_deepen, write_mot, write_parquet_table
 from scenes.conversion.found_boxes import Found
@@ -14,6 +14,7 @@ from scenes.conversion.mmdet3d_results import read_mmdet3d_results
 from scenes.conversion.omni3d_results import read_omni3d_results
 from scenes.conversion.source_frames import SourceFrames, read_source_frames
 from scenes.results import Results
+from scenes.track_scores import tracks_from_score
 
 Commands = argparse._SubParsersAction
 Read = Callable[[argparse.Namespace, SourceFrames], Found]
@@ -105,6 +106,13 @@ def _writer(commands: Commands, name: str, what: str, out: str, write: Write) ->
     parser: argparse.ArgumentParser = commands.add_parser(name, help=f"out: {what}", description=f"Write {what}.")
     parser.add_argument("results", metavar="RESULTS", type=Path, help="result file, nuScenes submission format")
     parser.add_argument("--kind", choices=("tracks", "detections"), default="tracks", help="default: %(default)s")
+    parser.add_argument(
+        "--min-track-score",
+        type=float,
+        action=between(0, 1e6),
+        default=0.0,
+        help="of tracks, leave out those whose boxes score less in the mean (default: %(default)g)",
+    )
     _data_root(parser)
     parser.add_argument("--out", metavar=out, type=Path, required=True, help="where to write")
     parser.set_defaults(convert=lambda arguments, frames: _write(arguments, frames, write))
@@ -135,6 +143,10 @@ def _write(arguments: argparse.Namespace, frames: SourceFrames, write: Write) ->
     read = read_tracks if arguments.kind == "tracks" else read_detections
     wanted = [frame.token for _, frame in frames.frames()]
     results = select_samples(read(arguments.results, frames.taxonomy), wanted, frames.name_of, arguments.results)
+    if arguments.min_track_score:
+        if arguments.kind == "detections":
+            raise InputError("--min-track-score: detections are no tracks")
+        results = tracks_from_score(results, arguments.min_track_score)
     notes = write(results, frames, arguments)
     boxes = sum(map(len, results.boxes.values()))
     print(f"{len(frames.scenes)} scenes, {boxes} boxes -> {arguments.out}")

@@ -145,6 +145,7 @@ CASES = [
     (OUT.replace("{root}", "{root} --split none"), "", "splits.json: no split 'none' (it has all)"),
     (OUT.replace(" --kind detections", ""), "", "key tracking_name: missing"),
     (OUT.replace("to-kitti", "to-mot"), "", "this format holds tracks"),
+    (OUT + " --min-track-score 0.5", "", "--min-track-score: detections are no tracks"),
 ]
 
 
