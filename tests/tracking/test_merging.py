@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenes import Boxes3D
-from tracking import TrackerConfig
+from tracking import BoxErrors, TrackerConfig
 from tracking.class_table import ClassTable
 from tracking.measurement import Measured, measured_boxes, ray_covariance
 from tracking.merging import merged, same_objects
@@ -20,7 +20,7 @@ TABLE = ClassTable.from_config(CONFIG)
 def as_measured(boxes: Boxes3D, log_odds: float = 0.0) -> Measured:
     place_cov = ray_covariance(boxes.center_m[:, :2], CONFIG.noise, np.zeros(2))
     known = np.full(len(boxes), log_odds)
-    return measured_boxes(np.arange(len(boxes)), boxes, known, CONFIG, TABLE, place_cov)
+    return measured_boxes(np.arange(len(boxes)), boxes, known, CONFIG, TABLE, BoxErrors.unknown(), place_cov)
 
 
 def test_boxes_of_two_files_that_are_near_are_one_object(boxes_at) -> None:

@@ -94,8 +94,11 @@ def test_2d_box_stays_around_its_object(make_sample: MakeSample, seed: int, left
     if not len(rows) or not len(view.annotations.boxes_px):
         return
     seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-    # The corners of a turned rectangle are thin: half of a pixel there is not half white.
-    np.testing.assert_allclose(view.annotations.boxes_px[0], seen, atol=2.5 if turned else 0.6)
+    (box_px,) = view.annotations.boxes_px
+    # The corners of a turned rectangle are thin: half of a pixel there is not half white. What the image's edge leaves
+    # of one can be a sliver as sharp as the turn, which is a pixel wide only so many pixels from its tip.
+    cut = (box_px[:2] < 1e-6).any() or (box_px[2:] > np.subtract([160, 96], 1e-6)).any()
+    np.testing.assert_allclose(box_px, seen, atol=(1.0 / np.tan(0.2) if cut else 2.5) if turned else 0.6)
 
 
 def test_nuscenes_image_is_cut_as_published(make_sample: MakeSample) -> None:
