@@ -62,8 +62,8 @@ def test_rectangles_are_those_of_the_hulls(rows: list[tuple[float, ...]]) -> Non
         label=np.zeros(len(values), dtype=np.int64),
         score=np.ones(len(values)),
     ).transform(EGO)
-    corner_depths_m = _camera().project(boxes.corners().reshape(-1, 3))[1]
-    assume((np.abs(corner_depths_m) > 1e-6).all())  # else rounding decides whether a corner is behind the camera
+    points = np.concatenate([boxes.center_m, boxes.corners().reshape(-1, 3)])
+    assume((np.abs(_camera().project(points)[1]) > 1e-6).all())  # else rounding decides which are behind the camera
     indices, rectangles, centers_px, depths_m = projected_boxes(boxes, _camera())
     expected = _expected(boxes, _camera())
     on_the_edge = {  # a rounding error decides whether these are one pixel wide
