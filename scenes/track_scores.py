@@ -1,12 +1,24 @@
-"""Which tracks of a result file are good enough, by the scores of all of their boxes."""
+"""Scores of tracks, from those of all of their boxes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from scenes.geometry import FloatArray
 from scenes.results import Results
+
+
+def mean_track_scores(track: NDArray[np.int64], score: FloatArray) -> FloatArray:
+    """(N,) for each box the mean score of its track's.
+
+    Args:
+        track: (N,) tracks, numbered from 0 on. score: (N,) of the boxes.
+    """
+    mean: FloatArray = (np.bincount(track, score) / np.bincount(track))[track]
+    return mean
 
 
 def tracks_from_score(tracks: Results, least: float) -> Results:
@@ -19,10 +31,10 @@ def tracks_from_score(tracks: Results, least: float) -> Results:
     if not identities:
         return tracks
     score = np.concatenate([boxes.score for boxes in tracks.boxes.values()])
-    names, number = np.unique(np.concatenate(identities), return_inverse=True)
-    good = names[np.bincount(number, score, len(names)) >= least * np.bincount(number, minlength=len(names))]
+    good = mean_track_scores(np.unique(np.concatenate(identities), return_inverse=True)[1], score) >= least
+    of_frames = np.split(good, np.cumsum([len(identity) for identity in identities])[:-1])
     kept = {
-        token: boxes.select(np.flatnonzero(np.isin(identity, good)))
-        for (token, boxes), identity in zip(tracks.boxes.items(), identities, strict=True)
+        token: boxes.select(np.flatnonzero(chosen))
+        for (token, boxes), chosen in zip(tracks.boxes.items(), of_frames, strict=True)
     }
     return replace(tracks, boxes=kept)

@@ -10,6 +10,7 @@ import numpy as np
 
 from evaluation.events import TrackEvents
 from scenes import Boxes3D, Results, Scene
+from scenes.track_scores import mean_track_scores
 from visualization.selection import boxes_by_frame
 
 DEFAULT_SCORE: Final = 0.4
@@ -56,11 +57,10 @@ def _of_scene(scene: Scene, tracks: Results, events: TrackEvents) -> dict[str, B
             events.frames[token].tracks.judged[: len(boxes)]
             for token, boxes in zip(scene.sample_tokens, of_frames, strict=True)
         ]
-        is_confident = np.bincount(track, np.concatenate(counts)) > 0
+        kept: Any = (np.bincount(track, np.concatenate(counts)) > 0)[track]
     else:
         scores = np.concatenate([boxes.score for boxes in of_frames])
-        is_confident = np.bincount(track, scores) / np.bincount(track) >= DEFAULT_SCORE
-    kept: Any = is_confident[track]
+        kept = mean_track_scores(track, scores) >= DEFAULT_SCORE
     return {
         token: boxes.select(kept[first_box[index] : first_box[index + 1]])
         for index, (token, boxes) in enumerate(zip(scene.sample_tokens, of_frames, strict=True))

@@ -26,6 +26,7 @@ from scenes.projected_boxes import projected_boxes
 from scenes.results import Results
 from scenes.scene import Frame, Scene
 from scenes.table_rows import Quaternion, Row, Size, Vector, read_table
+from scenes.track_scores import mean_track_scores
 
 _MOST_OCCLUDED: Final = 2
 _MOST_TRUNCATED: Final = 0
@@ -100,9 +101,7 @@ class KittiTracks(KittiBoxes):
     @property
     def track_score(self) -> FloatArray:
         """(N,) the mean of the scores of the boxes of the same track."""
-        track = np.unique(self.track, return_inverse=True)[1]
-        mean: FloatArray = (np.bincount(track, weights=self.score) / np.bincount(track))[track]
-        return mean
+        return mean_track_scores(np.unique(self.track, return_inverse=True)[1], self.score)
 
 
 @dataclass(frozen=True, eq=False)
