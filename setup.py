@@ -10,6 +10,9 @@ PY123D = ["py123d>=0.7,<0.8"]
 RERUN = ["rerun-sdk>=0.23,<0.24", *ARGOVERSE2]
 DETECTION = ["torch>=2.4", "safetensors>=0.4", "pycocotools>=2.0.6"]
 MMDET3D = ["six", "terminaltables", "trimesh"]  # what mmdet3d imports; itself it comes by `make test-mmdet3d`
+ONNX = ["onnx>=1.17", "onnxscript>=0.3", "onnxruntime>=1.20"]
+LIVE = ["mcap>=1.2", "websockets>=13", *ROSBAG]
+RAY = ["ray>=2.40"]
 TUNE = ["optuna>=4"]
 TENSORBOARD = ["tensorboard>=2.14"]
 # The official kit needs numpy 1, which there is for Python 3.12 at most.
@@ -22,8 +25,10 @@ DOCS = ["mkdocs>=1.6", "mkdocstrings-python>=2", "pymdown-extensions>=10"]
 TEST = [
     *ARGOVERSE2,
     *RERUN,
-    *ROSBAG,
     *TUNE,
+    *ONNX,
+    *LIVE,
+    *RAY,
     *TENSORBOARD,
     *DOCS,
     *ORACLES,
@@ -76,7 +81,10 @@ setup(
         "devkit": DEVKIT,
         "docs": DOCS,
         "mmdet3d": [*DETECTION, *MMDET3D],
+        "live": LIVE,
+        "onnx": ONNX,
         "py123d": PY123D,
+        "ray": RAY,
         "rerun": RERUN,
         "rosbag": ROSBAG,
         "tune": TUNE,
