@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from torch import nn
 
@@ -73,20 +75,20 @@ def test_gradient_that_is_no_number_changes_nothing(model: nn.Module, clip_grad:
     assert torch.equal(model["head"].weight, before)
 
 
-@pytest.fixture
-def float16_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU that passes for a GPU; its scaler of losses is the real one."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(amp_optimizer_wrapper, "is_cuda_available", lambda: True)
-    monkeypatch.setattr(amp_optimizer_wrapper, "GradScaler", partial(torch.amp.GradScaler, "cpu"))
+def float16_on_the_cpu(model: nn.Module, **settings: Any) -> OptimWrapper:
+    """Built as on a GPU, which only building asks for; its scaler of losses is the real one."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(amp_optimizer_wrapper, "is_cuda_available", lambda: True)
+        monkeypatch.setattr(amp_optimizer_wrapper, "GradScaler", partial(torch.amp.GradScaler, "cpu"))
+        return build_optim_wrapper(model, dict(optimizer=ADAMW, **settings), 1e-3, "float16")
 
 
-@pytest.mark.usefixtures("float16_on_the_cpu")
 @pytest.mark.parametrize("clip_grad", [dict(max_norm=1.0), None], ids=["clipped", "not clipped"])
 def test_float16_stops_when_no_scale_makes_the_gradient_finite(
     model: nn.Module, clip_grad: dict[str, float] | None
 ) -> None:
-    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW, clip_grad=clip_grad), 1e-3, "float16")
+    wrapper = float16_on_the_cpu(model, clip_grad=clip_grad)
     before = model["head"].weight.detach().clone()
     with pytest.raises(NonFiniteGradientError, match="gradient is nan, with a loss that is scaled by 1"):
         for _ in range(30):
@@ -94,9 +96,8 @@ def test_float16_stops_when_no_scale_makes_the_gradient_finite(
     assert torch.equal(model["head"].weight, before)
 
 
-@pytest.mark.usefixtures("float16_on_the_cpu")
 def test_float16_goes_on_at_a_lower_scale(model: nn.Module) -> None:
-    wrapper = build_optim_wrapper(model, dict(optimizer=ADAMW), 1e-3, "float16")
+    wrapper = float16_on_the_cpu(model)
     before = model["head"].weight.detach().clone()
     for _ in range(20):
         wrapper.update_params(1e36 * model["head"].weight.sum())  # overflows at the scale of 65536 that it begins with
