@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from scenes import Taxonomy
 
 # The first example of a test compiles, decodes or imports: a time limit an example would fail at random.
 settings.register_profile("project", deadline=None)
-# `make mutants`: the same examples for every mutant, and no time for the smallest one that fails.
+# `make mutants`: the same examples for every mutant, no time for the smallest one that fails, and no doubts about how
+# long they take to make: in hours beside other work some will.
 settings.register_profile(
-    "mutants", deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
+    "mutants",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("project")
 

@@ -173,10 +173,9 @@ class TrackerConfig(_CheckedSettings):
         gate_giou: with `giou`, the greatest 1 - GIoU of a pair, besides `gate_m`.
         birth_probability: boxes that are less probably true continue tracks but start none.
         assignment: one of `tracking.association.ASSIGNMENTS`.
-        use_identity: whether `query_id`s count.
+        use_identity: whether `query_id`s count, if the detector's prove to stay with their objects.
         identity_gate_scale: stage 1, how much of the gates a pair may use that shares a `query_id`.
-        identity_bonus, identity_penalty: stage 2, how much cheaper a pair is that shares one, and how much dearer one
-            whose `query_id`s differ; in the unit of the cost.
+        identity_bonus: stage 2, how much cheaper a pair is that shares one, in the unit of the cost.
         identity_memory_s: stage 3, how long an unseen track can be recovered by its `query_id`.
         recovery_gate_scale: stage 3, how much wider the gates are for boxes that nobody else took.
         newborn_unseen_s, unseen_share: a track dies when it was not seen for longer than `newborn_unseen_s` and
@@ -207,7 +206,6 @@ class TrackerConfig(_CheckedSettings):
     use_identity: bool = True
     identity_gate_scale: float = 0.5
     identity_bonus: float = 1.0
-    identity_penalty: float = 0.5
     identity_memory_s: float = 2.0
     recovery_gate_scale: float = 1.5
     newborn_unseen_s: float = 0.6

@@ -3,8 +3,8 @@
 A query's identity is a strong hint, not proof: detectors are trained on single frames, and queries drift to neighbours.
 
 1. Identity: a track and a box that share a `query_id` pair where the motion agrees closely.
-2. Place: what remains pairs by cost within the class's gates. A shared `query_id` makes a pair cheaper, differing ones
-   make it dearer, so that identity decides between places that are about equally good.
+2. Place: what remains pairs by cost within the class's gates. A shared `query_id` makes a pair cheaper, so that
+   identity decides between places that are about equally good.
 3. Recovery: boxes that nobody took go, within wider gates, first to tracks of the same `query_id`, also to those that
    are too long unseen for their place to count, then to tracks that missed a frame, by place.
 """
@@ -86,6 +86,7 @@ def associate(
     last_xy_m: FloatArray,
     now_us: int,
     elapsed_s: float,
+    identities: bool,
 ) -> Pairs:
     """Pairs of rows of `tracks` and columns of `measured`.
 
@@ -95,6 +96,7 @@ def associate(
         last_xy_m: (T, 2) where the tracks were before the prediction.
         now_us: the frame's time.
         elapsed_s: since the frame before.
+        identities: whether `query_id`s count; see `IdentityTrust`.
     """
     # Without this frame, how long a track has been unseen.
     missed_s = np.maximum((now_us - tracks.seen_us) * 1e-6 - elapsed_s, 0.0)
@@ -105,9 +107,10 @@ def associate(
     inside, wide = awake & found.within(1.0), config.recovery_gate_scale
     same_query = np.zeros(len(found.row), dtype=np.bool_)
     hinted = found.cost
-    if config.use_identity and measured.boxes.query_id is not None:
-        same_query, other_query = _identity(tracks.query_id[found.row], measured.boxes.query_id[found.column])
-        hinted = found.cost - config.identity_bonus * same_query + config.identity_penalty * other_query
+    if identities and measured.boxes.query_id is not None:
+        tracks_query = tracks.query_id[found.row]
+        same_query = (tracks_query != NO_QUERY) & (tracks_query == measured.boxes.query_id[found.column])
+        hinted = found.cost - config.identity_bonus * same_query
         pairing.stage("greedy", found.cost, inside & same_query & found.within(config.identity_gate_scale), found.bound)
     pairing.stage(config.assignment, hinted, inside, found.bound)
 
@@ -151,10 +154,3 @@ def _overlap_cost(
     predicted = rectangle_corners(expected[:, :2], expected[:, 2], tracks.body[:, 1:3])
     detected = rectangle_corners(measured.planar[:, :2], measured.planar[:, 2], measured.body[:, 1:3])
     return 1.0 - giou(predicted[row], detected[column])
-
-
-def _identity(tracks_query: IndexArray, boxes_query: IndexArray) -> tuple[_BoolArray, _BoolArray]:
-    """(P,) pairs that share a `query_id`, and pairs whose `query_id`s differ."""
-    known = (tracks_query != NO_QUERY) & (boxes_query != NO_QUERY)
-    same = tracks_query == boxes_query
-    return known & same, known & ~same

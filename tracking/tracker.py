@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from tracking.camera_evidence import SeenCameras, camera_support
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.filtering import correct, observe, predict, start_states
+from tracking.identity_trust import IdentityTrust
 from tracking.lifetime import KEY_FRAME_S, evidence_score, survivors, unsupported_s
 from tracking.measurement import Measured, measure
 from tracking.persistence import ScoreLearner
@@ -33,7 +34,7 @@ from tracking.tracks import Tracks
 
 _logger = logging.getLogger(__name__)
 
-_STATE_VERSION = 5
+_STATE_VERSION = 6
 
 _LONGEST_GAP_S = 10.0
 """No track lives through a longer time without a frame."""
@@ -74,6 +75,7 @@ class Tracker:
         self._learner = ScoreLearner(self._table, known.score_scale)
         self._box_errors = known.box_errors if self._config.learn_noise else BoxErrors.unknown()
         self._learns_scores = calibration is None
+        self._identity_trust = IdentityTrust()
         self._tracks = Tracks.none()
         self._now_us = 0
         self._sensor_xy_m = np.zeros(2)
@@ -110,7 +112,12 @@ class Tracker:
         measured = measure(boxes, self._config, self._table, self.calibration, sensor_xy_m)
         last_xy_m = self._tracks.mean[:, :2].copy()
         predict(self._tracks, self._table, elapsed_s)
-        rows, columns = associate(self._tracks, measured, self._table, self._config, last_xy_m, timestamp_us, elapsed_s)
+        identities = self._config.use_identity and self._identity_trust.deserved
+        rows, columns = associate(
+            self._tracks, measured, self._table, self._config, last_xy_m, timestamp_us, elapsed_s, identities
+        )
+        if (queries := measured.boxes.query_id) is not None:
+            self._identity_trust = self._identity_trust.after(self._tracks.query_id[rows], queries[columns])
         number = np.zeros(len(measured), dtype=np.int64)
         number[columns] = self._tracks.number[rows]
         if self._config.learn_noise and elapsed_s > 0.0:
@@ -157,6 +164,7 @@ class Tracker:
             "started": np.array(self._started),
             "next_number": np.array(self._next_number),
             "learns_scores": np.array(self._learns_scores),
+            "identity_trust": np.array(astuple(self._identity_trust)),
             **self._learner.state(),
             **{f"errors.{field.name}": getattr(self._box_errors, field.name).copy() for field in fields(BoxErrors)},
             **{f"tracks.{name}": column.copy() for name, column in self._tracks.columns().items()},
@@ -191,11 +199,14 @@ class Tracker:
         tracker._learner.load_state(state)
         tracker._learns_scores = bool(state["learns_scores"])
         errors = {field.name: np.array(state[f"errors.{field.name}"]) for field in fields(BoxErrors)}
-        fixed = {f"errors.{name}": counts for name, counts in errors.items()} | {"sensor_xy_m": state["sensor_xy_m"]}
+        fixed = {f"errors.{name}": counts for name, counts in errors.items()} | {
+            name: state[name] for name in ("sensor_xy_m", "identity_trust")
+        }
         for name, column in fixed.items():
             if len(column) != len(expected[name]):
                 raise InputError(f"tracker state: '{name}' has {len(column)} numbers, expected {len(expected[name])}")
         tracker._box_errors = BoxErrors(**errors)
+        tracker._identity_trust = IdentityTrust(*state["identity_trust"].tolist())
         tracker._sensor_xy_m = np.array(state["sensor_xy_m"])
         tracker._now_us, tracker._started = int(state["now_us"]), bool(state["started"])
         tracker._next_number = int(state["next_number"])

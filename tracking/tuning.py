@@ -28,7 +28,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "birth_probability": (0.2, 2.0),
     "identity_gate_scale": (0.5, 2.0),
     "identity_bonus": (0.3, 3.0),
-    "identity_penalty": (0.3, 3.0),
     "recovery_gate_scale": (0.5, 2.0),
     "newborn_unseen_s": (0.5, 4.0),
     "unseen_share": (0.2, 4.0),

@@ -3,7 +3,8 @@
 Depth is what cameras know least: the range error lies along the viewing ray, grows with range and lasts from frame to
 frame. What is far, hidden or cut off is found late and lost early; an object may be reported twice along its ray, and
 houses and shadows may be reported as objects. Scores tell good from bad boxes, but not well. Every box bears the
-`query_id` of the query it descends from, which usually stays with its object and sometimes jumps or is swapped.
+`query_id` of the query it descends from, which usually stays with its object and sometimes jumps or is swapped: by kind
+as often as was counted on a StreamPETR with a small backbone (docs/tracking.md, "Query identity").
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ class DetectorNoise:
         clutter_survival: probability that one is there in the next frame as well.
         flicker: mean number of false positives of a single frame.
         query_persistence: probability that an object's box descends from the query of the frame before.
-        query_memory: the same for each frame that it was missed.
-        query_swap_probability: for two near objects of one class, that they swap their queries in a frame.
-        query_swap_distance_m: what near means.
+        query_far_m: range beyond which identities jump.
+        query_persistence_far: the probability there.
+        query_swap_probability: for two objects of one class at one place, that they swap their queries in a frame.
+        query_swap_reach_m: distance over which it falls to a third.
         max_range_m: nothing is reported beyond.
     """
 
@@ -87,10 +89,11 @@ class DetectorNoise:
     clutter_births: float = 4.0
     clutter_survival: float = 0.72
     flicker: float = 22.0
-    query_persistence: float = 0.965
-    query_memory: float = 0.8
-    query_swap_probability: float = 0.015
-    query_swap_distance_m: float = 3.0
+    query_persistence: float = 0.98
+    query_far_m: float = 40.0
+    query_persistence_far: float = 0.85
+    query_swap_probability: float = 0.1
+    query_swap_reach_m: float = 2.0
     max_range_m: float = 60.0
 
 
@@ -131,6 +134,7 @@ _SCORE_SPREAD: Final = 0.45
 _FLIP_CHANGE: Final = 0.06
 _CONFUSION_PROBABILITY: Final = 0.3
 _DUPLICATE_STEALS_PROBABILITY: Final = 0.03
+_WELL_SEEN: Final = 0.0
 
 
 @dataclass
@@ -173,13 +177,14 @@ class _SceneDetector:
         self._noise = noise
         self._priors = class_priors(scene.taxonomy)
         self._rng = rng
+        # Apart, so that how identities err moves no box.
+        self._query_rng = np.random.default_rng(rng.integers(2**63))
         self._range_error = rng.normal(0.0, 1.0, count)
         self._quality = rng.normal(0.0, 1.0, count)
         self._size_factor = np.exp(rng.normal(0.0, noise.size_error, (count, 3)))
         self._height_error_m = rng.normal(0.0, noise.height_error_m, count)
         self._flipped = rng.random(count) < noise.yaw_flip_probability
         self._query = np.full(count, -1, dtype=np.int64)
-        self._missed = np.zeros(count, dtype=np.int64)
         self._duplicate = np.zeros(count, dtype=np.bool_)
         self._duplicate_query = np.full(count, -1, dtype=np.int64)
         self._duplicate_offset = np.zeros(count)
@@ -195,9 +200,8 @@ class _SceneDetector:
         eye = frame.global_from_ego[:2, 3]
         quality = self._qualities(truth, hidden, which, frame)
         found = quality > self._noise.detection_threshold
-        self._missed[np.setdiff1d(np.arange(len(self._missed)), which[found])] += 1
         truth, which, quality, hidden = truth.select(found), which[found], quality[found], hidden[found]
-        self._assign_queries(truth, which)
+        self._assign_queries(truth, which, quality, eye)
         reported = self._disturbed(truth, which, quality, hidden, eye)
         parts = [reported, self._duplicates(reported, which, eye), self._lasting_clutter(frame), self._flickers(frame)]
         boxes = Boxes3D.concatenate(parts)
@@ -239,19 +243,21 @@ class _SceneDetector:
         )
         return quality
 
-    def _assign_queries(self, truth: Boxes3D, which: IntArray) -> None:
+    def _assign_queries(self, truth: Boxes3D, which: IntArray, quality: FloatArray, eye_m: FloatArray) -> None:
         """Carry queries over from the frame before; some are lost and named anew, some are swapped."""
-        noise = self._noise
-        kept = noise.query_persistence * noise.query_memory ** self._missed[which]
-        renamed = (self._query[which] < 0) | (self._rng.random(len(which)) > kept)
+        noise, rng = self._noise, self._query_rng
+        far = np.linalg.norm(truth.center_m[:, :2] - eye_m, axis=1) > noise.query_far_m
+        kept = np.where(far, noise.query_persistence_far, noise.query_persistence)
+        # A newborn query is one more box of an object, and what is hardly seen has none to spare.
+        renamed = (self._query[which] < 0) | ((quality > _WELL_SEEN) & (rng.random(len(which)) > kept))
         self._query[which[renamed]] = self._new_queries(int(renamed.sum()))
-        self._missed[which] = 0
-        near = np.linalg.norm(truth.center_m[:, None, :2] - truth.center_m[None, :, :2], axis=2)
-        alike = (truth.label[:, None] == truth.label[None, :]) & (near < noise.query_swap_distance_m)
-        for first, second in np.argwhere(np.triu(alike, 1)).tolist():
-            if self._rng.random() < noise.query_swap_probability:
-                a, b = which[first], which[second]
-                self._query[[a, b]] = self._query[[b, a]]
+        apart_m = np.linalg.norm(truth.center_m[:, None, :2] - truth.center_m[None, :, :2], axis=2)
+        chance = noise.query_swap_probability * np.exp(-apart_m / noise.query_swap_reach_m)
+        alike = truth.label[:, None] == truth.label[None, :]
+        swapped = alike & (rng.random(apart_m.shape) < chance)
+        for first, second in np.argwhere(np.triu(swapped, 1)).tolist():
+            a, b = which[first], which[second]
+            self._query[[a, b]] = self._query[[b, a]]
 
     def _new_queries(self, count: int) -> IntArray:
         first = self._queries
@@ -327,7 +333,7 @@ class _SceneDetector:
 
     def _swap_with_objects(self, index: IntArray) -> None:
         """From the next frame on some duplicates bear their object's query, and the object theirs."""
-        stolen = index[self._rng.random(len(index)) < _DUPLICATE_STEALS_PROBABILITY]
+        stolen = index[self._query_rng.random(len(index)) < _DUPLICATE_STEALS_PROBABILITY]
         self._query[stolen], self._duplicate_query[stolen] = self._duplicate_query[stolen], self._query[stolen].copy()
 
     def _lasting_clutter(self, frame: Frame) -> Boxes3D:

@@ -52,7 +52,7 @@ def partners(
     table = ClassTable.from_config(config)
     measured = measure(boxes, config, table, Calibration(), SENSOR_XY_M)
     last_xy_m = tracks.mean[:, :2] if last_xy_m is None else last_xy_m
-    rows, columns = associate(tracks, measured, table, config, last_xy_m, NOW_US, GAP_S)
+    rows, columns = associate(tracks, measured, table, config, last_xy_m, NOW_US, GAP_S, config.use_identity)
     assert len(set(rows.tolist())) == len(rows) == len(columns) == len(set(columns.tolist()))
     places = dict(zip(rows.tolist(), measured.boxes.center_m[columns, :2].tolist(), strict=True))
     return [tuple(places[row]) if row in places else None for row in range(len(tracks))]
@@ -162,19 +162,18 @@ def test_a_query_decides_where_motion_agrees_closely(changed: dict, nearest: flo
 
 
 @pytest.mark.parametrize(
-    ("bonus", "penalty", "other_query", "expected"),
+    ("bonus", "other_query", "expected"),
     [
-        (1.0, 0.5, 9, 2.0),  # 2.0 - 1.0 against 0.6 + 0.5
-        (1.0, 0.5, -1, -0.6),  # an unnamed box is no other query
-        (1.0, 0.3, 9, -0.6),
-        (0.8, 0.5, 9, -0.6),
-        (0.0, 1.5, 9, 2.0),
+        (1.5, 9, 2.0),  # 2.0 - 1.5 against 0.6
+        (1.5, -1, 2.0),
+        (1.3, 9, -0.6),
+        (0.0, 9, -0.6),
     ],
 )
-def test_a_query_makes_a_pair_cheaper_and_another_dearer(bonus, penalty, other_query, expected, boxes_at) -> None:
+def test_a_query_makes_a_pair_cheaper(bonus, other_query, expected, boxes_at) -> None:
     tracks = standing([(0.0, 0.0)], query_id=[5])
     boxes = queried(boxes_at, [(2.0, 0.0), (-0.6, 0.0)], [5, other_query])
-    (place,) = partners(tracks, boxes, settings(identity_bonus=bonus, identity_penalty=penalty))
+    (place,) = partners(tracks, boxes, settings(identity_bonus=bonus))
     assert place[0] == expected
 
 
