@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from evaluation.evaluation import Evaluation, Interpolation, Task
 from evaluation.identity_warnings import identity_warnings
 from evaluation.inputs import Split, read_inputs
-from scenes import InputError, Results, read_detections, read_taxonomy, read_tracks
+from scenes import InputError, Results, read_detections, read_tracks
 from scenes.conversion.source_frames import read_source_frames
 from scenes.files import write_atomically
 from scenes.short_names import short_names
@@ -146,12 +146,21 @@ def report_tracking(
 def report_detection(
     detections: Path | str, dataroot: Path | str, version: str, split: str, folder: Path | str, *, partial: bool = False
 ) -> Evaluation:
-    """Evaluate detections with our engine and write metrics and report. Arguments as for `report_tracking`."""
+    """Evaluate detections with our engine, analyse them, and write metrics, analysis and report.
+
+    `analysis.json` holds what `evaluation.analysis.detection_analysis.analyse_detections` found. Arguments as for
+    `report_tracking`.
+    """
+    from evaluation.analysis.detection_analysis import analyse_detections
+    from evaluation.detection import detection_metrics
     from evaluation.report import write_report
 
-    evaluation = evaluate_detection(detections, dataroot, version, split, partial=partial)
+    inputs = read_inputs(detections, Split(Path(dataroot), version, split), read_detections, partial=partial)
+    evaluation = replace(detection_metrics(inputs.results, inputs.scenes), warnings=inputs.warnings)
+    analysis = analyse_detections(inputs.results, inputs.scenes)
     evaluation.write(folder)
-    write_report(evaluation, None, _title(detections, split), folder, read_taxonomy(dataroot))
+    write_atomically(Path(folder, ANALYSIS_FILE), json.dumps(analysis, indent=2).encode())
+    write_report(evaluation, analysis, _title(detections, split), folder, inputs.results.taxonomy)
     return evaluation
 
 

@@ -6,6 +6,7 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from evaluation import figures
@@ -42,7 +43,8 @@ def write_report(
 
     Args:
         evaluation: the official metrics.
-        analysis: what `evaluation.analysis.track_analysis.analyse_tracks` found; None for detections.
+        analysis: what `evaluation.analysis.track_analysis.analyse_tracks` found, or `analyse_detections` of
+            `evaluation.analysis.detection_analysis`; None for none.
         title: what was evaluated.
         folder: where to write.
         taxonomy: the classes that were evaluated.
@@ -64,13 +66,13 @@ def markdown_report(evaluation: Evaluation, title: str) -> str:
 def html_report(
     evaluation: Evaluation, analysis: Mapping[str, Any] | None, title: str, taxonomy: Taxonomy = NUSCENES
 ) -> str:
-    """The page: tables, curves and, for tracks, what the analysis found. It needs no other file and no network."""
+    """The page: tables, curves and what the analysis found. It needs no other file and no network."""
     parts = [f"<h1>{html.escape(title)}</h1>"]
     parts += [f'<p class="warning">{html.escape(warning)}</p>' for warning in evaluation.warnings]
     parts += [f"<p>{_headline(evaluation)}</p>", "<h2>Official metrics</h2>", _table(*metrics_rows(evaluation))]
     parts += ["<h2>Curves</h2>", _figures(_curves(evaluation, analysis, figures.class_colors(taxonomy)))]
     if analysis is not None:
-        parts += _analysis_parts(analysis)
+        parts += _track_parts(analysis) if evaluation.task == "tracking" else _detection_parts(evaluation, analysis)
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
@@ -93,7 +95,28 @@ def _curves(evaluation: Evaluation, analysis: Mapping[str, Any] | None, colors: 
     return curves if analysis is None else [*curves, figures.calibration_curves(analysis["calibration"], colors)]
 
 
-def _analysis_parts(analysis: Mapping[str, Any]) -> list[str]:
+def _detection_parts(evaluation: Evaluation, analysis: Mapping[str, Any]) -> list[str]:
+    aps = evaluation.summary["label_aps"]
+    distances_m = list(next(iter(aps.values())))
+    mean = {distance: fmean(of_class[distance] for of_class in aps.values()) for distance in distances_m}
+    rows = [[name, *(number(ap, 3) for ap in of.values())] for name, of in {**aps, "all": mean}.items()]
+    ranges = list(next(iter(analysis.values())))
+    return [
+        "<h2>By matching distance</h2>",
+        '<p class="note">AP; a box is right if its centre is nearer than this to the annotation\'s.</p>',
+        _table(["class", *(f"{distance} m" for distance in distances_m)], rows),
+        "<h2>By range</h2>",
+        '<p class="note">AP, the mean over matching distances, of what is annotated so far from the vehicle '
+        "(annotated boxes).</p>",
+        _table(["class", *ranges], [[name, *map(_range_cell, by.values())] for name, by in analysis.items()]),
+    ]
+
+
+def _range_cell(values: Mapping[str, Any]) -> str:
+    return f"{number(values['mean_ap'], 3)} ({values['gt']})" if values["gt"] else "-"
+
+
+def _track_parts(analysis: Mapping[str, Any]) -> list[str]:
     return [
         "<h2>Identities</h2>",
         _metric_table(analysis["identity"], 3, _IDENTITY_TITLES),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evaluation.analysis.query_identity import faithfulness, query_steps, with_true_queries
 from evaluation.tracking import tracking_metrics
-from scenes import read_scenes, read_split_detections
+from scenes import read_scenes, read_split_detections, read_taxonomy
 from scenes.city.simulated_detector import simulate_detections
 from scenes.command import add_workers, between, run_command
 from tracking import TrackerConfig, load_tracker_config
@@ -31,10 +31,11 @@ def main() -> None:
     )
     add_workers(parser, None, "processes (default: all cores)")
     arguments = parser.parse_args()
-    config = load_tracker_config(arguments.config) if arguments.config else TrackerConfig()
-    scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
+    taxonomy = read_taxonomy(arguments.dataroot)
+    config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
+    where = (arguments.dataroot, arguments.version, arguments.split)
+    scenes = read_scenes(*where)
     if arguments.detections:
-        where = (arguments.dataroot, arguments.version, arguments.split)
         runs = [read_split_detections(path, scenes, *where) for path in arguments.detections]
     else:
         runs = [simulate_detections(scenes, seed=seed) for seed in arguments.seeds]
