@@ -19,6 +19,7 @@ from gpu_check.report import markdown
 from scenes import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
+_LONG_S = f"600.{os.getpid()}"  # by which what is left over is found, beside other runs of these tests
 BEGINNING = """
 from gpu_check.record import SkippedError
 def run(settings, record, subject):
@@ -29,7 +30,7 @@ WAYS = {
     "good": "record.note('well')",
     "failing": "record.check('the second', False, '3 of 4')",
     "broken": "raise RuntimeError('CUDA error: an illegal memory access')",
-    "hanging": "import subprocess, time; subprocess.Popen(['sleep', '600']); time.sleep(600)",
+    "hanging": f"import subprocess, time; subprocess.Popen(['sleep', '{_LONG_S}']); time.sleep(600)",
     "impossible": "raise SkippedError('needs a GPU')",
     "lacking": "import no_such_package",
     "wrong": "import gpu_check.nothing",
@@ -82,7 +83,7 @@ def test_a_part_that_hangs_is_stopped_with_its_processes(
     assert time.monotonic() - started_s < 20
     assert (outcome.status, outcome.reason) == (status, "stopped after 4 s")
     assert len(outcome.findings.rows) == 1
-    left = subprocess.run(["pgrep", "-f", "^sleep 600$"], capture_output=True, text=True, check=False)
+    left = subprocess.run(["pgrep", "-f", f"^sleep {_LONG_S}$"], capture_output=True, text=True, check=False)
     assert not left.stdout
 
 
