@@ -12,7 +12,8 @@ from mmengine.config import Config
 from torch import nn
 
 from detection.config import building
-from detection.data import collate
+from detection.data.batch import frame_batch
+from detection.data.collate import collate
 from detection.data.loading import batches, build_loader
 from detection.data.sample import FrameSample, Transform
 from detection.frames import FrameBatch
@@ -84,7 +85,7 @@ class Detector(TrainedDetector):
         for sample, continues in zip(samples, continues_scene, strict=True):
             for transform in self._transforms:
                 sample = transform(sample, still)
-            frames.append([sample.to_batch(continues)])
+            frames.append([frame_batch(sample, continues)])
         return collate(frames)["frames"][0]
 
     def step(self, frame: FrameBatch) -> list[Boxes3D]:
