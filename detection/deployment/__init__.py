@@ -1,5 +1,4 @@
-"""Exported detectors at work: what Autoware's node does, in Python. Needs numpy, OpenCV's kind of packages and onnxruntime;
-no torch.
+"""Exported detectors at work: what Autoware's node does, in Python, with onnxruntime and without torch.
 
 `detection.exporting` writes the files.
 """

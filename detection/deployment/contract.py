@@ -1,6 +1,6 @@
 """Names and shapes of what an exported detector takes and gives, and what its files say of themselves.
 
-The three files of `autoware` are those that Autoware's `autoware_camera_streampetr` loads; `single` is one file for all.
+The three files of `autoware` are those that Autoware's `autoware_camera_streampetr` loads; `single` is one file.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from detection.data.sample import FrameSample
 from detection.deployment.contract import FEATURES, HEAD, POSITION, SINGLE, Description
 from detection.deployment.decoding import FoundBoxes, found_boxes
-from detection.deployment.images import FILTERS, network_image, normalized
-from detection.deployment.node import Float32Array, NodeMemory, Tensors
+from detection.deployment.images import FILTERS, Float32Array, stream_images
+from detection.deployment.node import NodeMemory, Tensors
 from detection.deployment.sessions import Graphs, load_graphs
 from detection.global_boxes import attributes_of_labels, boxes_from_numbers, rigid
 from scenes import NUSCENES, Boxes3D, InputError, ObjectClass, Taxonomy
@@ -66,7 +66,6 @@ class OnnxDetector:
         self.taxonomy = _taxonomy_of(self.classes) if taxonomy is None else taxonomy
         self._labels = self.taxonomy.labels(self.classes)
         self._attributes = attributes_of_labels(self.taxonomy)
-        self._base_from_model = np.array(graphs.description.base_link_from_lidar, dtype=np.float64)
         self.reset()
 
     @classmethod
@@ -108,15 +107,14 @@ class OnnxDetector:
             continues_scene: for each stream whether this is the next frame of the scene that it has shown.
 
         Raises:
-            InputError: another number of cameras than the network has.
+            InputError: other cameras than the network has.
         """
-        streams = [self._prepared(sample) for sample in samples]
-        images, intrinsics, base_from_image = (np.stack(arrays) for arrays in zip(*streams, strict=True))
-        model_from_base = invert_pose(self._base_from_model)
+        streams = [stream_images(sample, self.description, self._filter) for sample in samples]
+        model_from_base = invert_pose(np.array(self.description.base_link_from_lidar))
         return NodeFrame(
-            images=images,
-            intrinsics=intrinsics,
-            base_from_image=base_from_image,
+            images=np.stack([stream.images for stream in streams]),
+            intrinsics=np.stack([stream.intrinsics for stream in streams]),
+            base_from_image=np.stack([stream.base_from_image for stream in streams]),
             global_from_base=np.stack(
                 [np.asarray(sample.global_from_lidar, dtype=np.float64) @ model_from_base for sample in samples]
             ),
@@ -140,26 +138,6 @@ class OnnxDetector:
         self._follow(frame)
         return [self._boxes(*self._found(frame, stream), frame, stream) for stream in range(len(frame.images))]
 
-    def _prepared(self, sample: FrameSample) -> tuple[Float32Array, Float32Array, Float32Array]:
-        """Images (N, 3, H, W), intrinsics and base_from_image (N, 4, 4) of one stream."""
-        described = self.description
-        if len(sample.views) != len(described.cameras):
-            raise InputError(
-                f"sample '{sample.sample_token}' has {len(sample.views)} cameras, the network "
-                f"{len(described.cameras)}: {', '.join(described.cameras)}"
-            )
-        images, intrinsics, base_from_image = [], [], []
-        for view in sample.views:
-            assert view.image is not None
-            image, image_from_camera = network_image(
-                view.image, view.image_from_camera, described.image_size_px, self._filter
-            )
-            camera_from_base = view.camera_from_lidar @ invert_pose(self._base_from_model)
-            images.append(normalized(image, described.channels))
-            intrinsics.append(image_from_camera.astype(np.float32))
-            base_from_image.append(np.linalg.inv(image_from_camera @ camera_from_base).astype(np.float32))
-        return np.stack(images), np.stack(intrinsics), np.stack(base_from_image)
-
     def _follow(self, frame: NodeFrame) -> None:
         """Forget the streams that begin a scene."""
         streams, described = len(frame.images), self.description
@@ -177,6 +155,10 @@ class OnnxDetector:
         for memory, continues in zip(self._memories, frame.continues_scene, strict=False):
             if not continues:
                 memory.reset()
+
+    def _empty_memories(self, streams: int) -> list[NodeMemory]:
+        shapes = self._graphs.input_shapes(SINGLE if self.description.format == "single" else HEAD)
+        return [NodeMemory(self.description, shapes) for _ in range(streams)]
 
     def _found(self, frame: NodeFrame, stream: int) -> tuple[FoundBoxes, NDArray[np.int64] | None]:
         """What is found in a stream, and the names of its queries."""
@@ -232,8 +214,7 @@ class OnnxDetector:
             for key, array in state.items():
                 stream, name = key.split(".", 1)
                 streams.setdefault(int(stream), {})[name] = array
-            shapes = self._graphs.input_shapes(SINGLE if self.description.format == "single" else HEAD)
-            memories = [NodeMemory(self.description, shapes) for _ in streams]
+            memories = self._empty_memories(len(streams))
             for index, memory in enumerate(memories):
                 memory.load_state(streams[index])
         except (KeyError, ValueError) as error:

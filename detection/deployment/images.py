@@ -5,6 +5,7 @@ The scale is the smallest at which the image fills the network's; rows are cut o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detection.data.cropping import scaled_and_cropped
-from scenes.geometry import FloatArray
+from detection.data.sample import CameraView, FrameSample
+from detection.deployment.contract import Description
+from scenes import InputError
+from scenes.geometry import FloatArray, invert_pose
+
+Float32Array = NDArray[np.float32]
 
 NODE_MEAN: Final = (123.675, 116.28, 103.53)
 NODE_STD: Final = (58.395, 57.12, 57.375)
@@ -20,6 +26,57 @@ NODE_STD: Final = (58.395, 57.12, 57.375)
 
 FILTERS: Final = {"bicubic": Image.Resampling.BICUBIC, "triangle": Image.Resampling.BILINEAR}
 """`bicubic` as the networks were trained, `triangle` as the node does it; both widen as the image shrinks."""
+
+
+@dataclass(frozen=True, eq=False)
+class StreamImages:
+    """What the cameras of one stream show, as an exported network takes it.
+
+    Attributes:
+        images: (N, 3, H, W) float32.
+        intrinsics: (N, 4, 4) float32, points of the camera to homogeneous points of `images`.
+        base_from_image: (N, 4, 4) float32, the inverse of (intrinsics @ camera from base).
+    """
+
+    images: Float32Array
+    intrinsics: Float32Array
+    base_from_image: Float32Array
+
+
+def stream_images(sample: FrameSample, description: Description, filter_: str) -> StreamImages:
+    """A frame's images, as the node prepares them.
+
+    Args:
+        sample: with images (H, W, 3) uint8 RGB.
+        description: of the export.
+        filter_: one of `FILTERS`.
+
+    Raises:
+        InputError: other cameras than the network has.
+    """
+    base_from_lidar = np.array(description.base_link_from_lidar, dtype=np.float64)
+    images, intrinsics, base_from_image = [], [], []
+    for view in _views(sample, description):
+        assert view.image is not None
+        image, image_from_camera = network_image(view.image, view.image_from_camera, description.image_size_px, filter_)
+        camera_from_base = view.camera_from_lidar @ invert_pose(base_from_lidar)
+        images.append(normalized(image, description.channels))
+        intrinsics.append(image_from_camera.astype(np.float32))
+        base_from_image.append(np.linalg.inv(image_from_camera @ camera_from_base).astype(np.float32))
+    return StreamImages(np.stack(images), np.stack(intrinsics), np.stack(base_from_image))
+
+
+def _views(sample: FrameSample, description: Description) -> list[CameraView]:
+    """The cameras that the network sees, in its order: by their names, or all where none has such a name."""
+    by_name = {view.name: view for view in sample.views}
+    if by_name.keys() >= set(description.cameras):
+        return [by_name[name] for name in description.cameras]
+    if len(sample.views) != len(description.cameras) or by_name.keys() & set(description.cameras):
+        raise InputError(
+            f"sample '{sample.sample_token}' has the cameras {', '.join(by_name)}, the network "
+            f"{', '.join(description.cameras)}"
+        )
+    return list(sample.views)
 
 
 def network_image(

@@ -5,8 +5,8 @@
                      the first rows of post_memory_* are pre_memory_*
     at a reset       all of them are zero
 
-Poses are relative to the place of the first frame, with their rotation as it is. Long drives would lose precision: after
-600 s both the time and the place begin anew, and what is remembered moves along, so that nothing is forgotten.
+Poses are relative to the place of the first frame, with their rotation as it is. Long drives would lose precision:
+after 600 s both the time and the place begin anew, and what is remembered moves along, so that nothing is forgotten.
 
 The names of the queries are ours, see `detection.models.memory`: the node has none.
 """
@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detection.deployment.contract import MEMORY, Description
+from detection.deployment.images import Float32Array
 from scenes import NO_QUERY
 from scenes.geometry import FloatArray, invert_pose
 
 _LONGEST_S: Final = 600.0
 
-Float32Array = NDArray[np.float32]
 Tensors = Mapping[str, Float32Array]
 
 

@@ -17,7 +17,7 @@ from detection.deployment.contract import (
     check_signature,
     signatures,
 )
-from detection.deployment.node import Float32Array
+from detection.deployment.images import Float32Array
 from scenes import InputError
 
 _PREFERRED: Final = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -117,10 +117,13 @@ def _check(graphs: Graphs, paths: Mapping[str, Path]) -> None:
             ("input", session.get_inputs(), expected[name].inputs),
             ("output", session.get_outputs(), expected[name].outputs),
         ):
-            found = {
-                value.name: (value.type.removeprefix("tensor(").removesuffix(")"), *value.shape) for value in values
-            }
+            found = {value.name: (_type(value), *value.shape) for value in values}
             check_signature(paths[name], kind, found, wanted)
+
+
+def _type(value: Any) -> str:
+    """`float` of `tensor(float)`."""
+    return str(value.type).removeprefix("tensor(").removesuffix(")")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,1 +1,1 @@
-"""Trained detectors as ONNX files that run without torch: `detection.deployment` runs them, and so does Autoware's node."""
+"""Trained detectors as ONNX files, which `detection.deployment` runs without torch, and Autoware's node."""

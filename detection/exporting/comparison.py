@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from mmengine.config import Config
 from numpy.typing import NDArray
 
 from detection.data.sample import FrameSample
 from detection.deployment.detector import OnnxDetector
 from detection.running.detector import Detector
+from evaluation.table import text_table
 from scenes import Boxes3D
 from scenes.geometry import FloatArray
 
@@ -71,6 +75,37 @@ def frame_differences(
             sure=int((expected.score > SURE).sum()),
             alike=alike,
         )
+
+
+def compare_on(
+    config: Config, checkpoint: Path | str, folder: Path, frames: Iterable[tuple[FrameSample, bool]]
+) -> list[FrameDifference]:
+    """Run an export, and the detector that it was made from, over frames; see `frame_differences`.
+
+    Args:
+        config, checkpoint: of the detector.
+        folder: of the export.
+        frames: of one stream, with whether each continues its scene.
+    """
+    detector = Detector.from_config(config, checkpoint, device="cpu")
+    exported = OnnxDetector.from_onnx(folder, detector.taxonomy, providers=["CPUExecutionProvider"])
+    return list(frame_differences(detector, exported, frames))
+
+
+def differences_table(differences: Sequence[FrameDifference]) -> str:
+    """The differences for a terminal: a row a frame, and the largest."""
+    head = ["frame", "boxes", "scores", "memory", "exchanged", f"above {SURE:g}", "alike"]
+    rows = [
+        [
+            f"{number}{' begins' if one.begins else ''}",
+            *(f"{value:.1e}" for value in (one.boxes, one.scores, one.memory)),
+            *map(str, (one.exchanged, one.sure, one.alike)),
+        ]
+        for number, one in enumerate(differences)
+    ]
+    largest = [max((getattr(one, name) for one in differences), default=0.0) for name in ("boxes", "scores", "memory")]
+    sums = [str(sum(getattr(one, name) for one in differences)) for name in ("exchanged", "sure", "alike")]
+    return text_table(head, [*rows, ["all", *(f"{value:.1e}" for value in largest), *sums]])
 
 
 def _compared(expected: Boxes3D, found: Boxes3D, named: bool) -> tuple[float, float, int]:
@@ -157,11 +192,16 @@ class _Rows:
     filled: NDArray[np.bool_]
     numbers: tuple[FloatArray, ...]
 
-    def keys(self) -> list[tuple[int, int] | None]:
-        """Name and age, rounded, which no two rows share; None of rows that nothing has filled."""
+    def keys(self) -> list[tuple[int, int, int] | None]:
+        """Name, rounded age, and how many rows before it have the same, as in the first frame of a scene; None of rows
+        that nothing has filled."""
         ages = np.rint(self.ages_s * _TICKS).astype(np.int64).tolist()
-        named = zip(self.query_ids.tolist(), ages, self.filled.tolist(), strict=True)
-        return [(name, age) if filled else None for name, age, filled in named]
+        seen: Counter[tuple[int, int]] = Counter()
+        keys: list[tuple[int, int, int] | None] = []
+        for name, age, filled in zip(self.query_ids.tolist(), ages, self.filled.tolist(), strict=True):
+            keys.append((name, age, seen[name, age]) if filled else None)
+            seen[name, age] += 1
+        return keys
 
 
 def _apart(one: FloatArray, other: FloatArray, relative_to: FloatArray | None = None) -> float:

@@ -133,12 +133,9 @@ def export_model(
     if options.precision == "fp16-safe":
         for graph in graphs.values():
             name_for_float32(graph)
-    described = replace(described, export=_digest(graphs, described))
     for part, graph in graphs.items():
         strip_traces(graph)
-        _check_contract(graph, FILES[part])
-        entry = graph.metadata_props.add()
-        entry.key, entry.value = METADATA_KEY, described.to_json()
+        check_graph(graph, FILES[part])
     parameters = None
     if described.format == "autoware":
         parameters = parameters_yaml(described, _range_in_base(described))
@@ -158,7 +155,13 @@ def write_export(export: Export, folder: Path) -> list[Path]:
         for part in parts:
             if format_ != export.description.format and (folder / FILES[part]).exists():
                 raise InputError(f"{folder / FILES[part]}: this folder holds an export of the format '{format_}'")
-    contents = {folder / FILES[part]: graph.SerializeToString() for part, graph in export.graphs.items()}
+    described = replace(export.description, export=_digest(export))
+    contents = {}
+    for part, graph in export.graphs.items():
+        del graph.metadata_props[:]
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = METADATA_KEY, described.to_json()
+        contents[folder / FILES[part]] = graph.SerializeToString()
     if export.parameters is not None:
         contents[folder / PARAMETERS] = export.parameters.encode()
     with atomic_paths(list(contents)) as temporaries:
@@ -265,16 +268,20 @@ def _level_shapes(model: MultiViewDetector, setup: Setup) -> list[torch.Size]:
     return [levels[level].shape for level in read_levels(model)]
 
 
-def _digest(graphs: Mapping[str, Any], described: Description) -> str:
-    content = hashlib.sha256(described.to_json().encode())
-    for graph in graphs.values():
+def _digest(export: Export) -> str:
+    content = hashlib.sha256(export.description.to_json().encode())
+    for graph in export.graphs.values():
         for tensor in graph.graph.initializer:
             content.update(tensor.raw_data)
     return content.hexdigest()[:16]
 
 
-def _check_contract(graph: Any, name: str) -> None:
-    """Check a graph by ONNX's own checker, and that nothing in it is what the node cannot take."""
+def check_graph(graph: Any, name: str) -> None:
+    """Check a graph by ONNX's own checker, and that nothing in it is what the node cannot take.
+
+    Raises:
+        InputError: something is.
+    """
     onnx.checker.check_model(graph, full_check=True)
     used = {given for node in graph.graph.node for given in node.input}
     unused = [given.name for given in graph.graph.input if given.name not in used]

@@ -1,4 +1,4 @@
-"""The step of a detector as functions of tensors that an exporter can follow: the parts of Autoware's node, or all in one.
+"""The step of a detector as functions of tensors that an exporter can follow: parts for Autoware's node, or all in one.
 
 Each part runs the very network; only its frame is told in the words of the contract. Streams: one.
 """
@@ -36,7 +36,7 @@ class Setup:
         cameras: number of cameras.
         image_size_px: height and width of the network's images.
         cells: rows and columns of the node's feature maps.
-        base_from_model: (4, 4) from the frame in which the network thinks to that of inputs and boxes; None for the same.
+        base_from_model: (4, 4) from the frame in which the network thinks to that of inputs and boxes; None: the same.
         scale, offset: (3,) of each channel, from the node's normalisation to the network's; None for no change.
         reverse: whether the network sees the channels in the other order.
     """
@@ -198,7 +198,7 @@ class PositionEmbedding(_Part):
     """The calibration, encoded."""
 
     def forward(self, img_metas_pad: Tensor, intrinsics: Tensor, img2lidar: Tensor) -> tuple[Tensor, Tensor]:
-        """`pos_embed` and `cone`: where each token looks; of a head that samples the images, the matrices themselves."""
+        """`pos_embed` and `cone`: where each token looks; of a head that samples the images, the matrices."""
         said = self.calibration(intrinsics, img2lidar, img_metas_pad)
         head = self.model.pts_bbox_head
         frame = self.frame(img2lidar, **said)

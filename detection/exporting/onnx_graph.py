@@ -138,8 +138,8 @@ def _without_allowzero(model: Any) -> None:
 
 
 def _name_layers(model: Any) -> None:
-    """Names that say where in the network a layer is, and which are sigmoids and softmaxes: by these words the node finds
-    the layers that it wants in float32."""
+    """Names that say where in the network a layer is, and which are sigmoids and softmaxes: by these words the node
+    finds the layers that it wants in float32."""
     for index, node in enumerate(model.graph.node):
         name = f"{layer_place(node)}/{node.op_type}_{index}"
         node.name = f"{name}/{node.op_type.lower()}" if node.op_type in _WISHED_FLOAT32 else name

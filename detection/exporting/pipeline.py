@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +47,26 @@ class ImagePipeline:
         return node_std / self.std, (node_mean - self.mean) / self.std, (channels == "rgb") != self.to_rgb
 
 
+def read_pose(path: Path) -> FloatArray:
+    """A rigid pose from a text file of four rows of four numbers.
+
+    Raises:
+        InputError: there is none in it.
+    """
+    try:
+        pose = np.loadtxt(path, dtype=np.float64, delimiter=None)
+    except (ValueError, UnicodeDecodeError):
+        raise InputError(f"{path}: expected four rows of four numbers") from None
+    rigid = pose.shape == (4, 4) and np.isfinite(pose).all() and (pose[3] == [0, 0, 0, 1]).all()
+    if not rigid or not np.allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-4) or _mirrors(pose):
+        raise InputError(f"{path}: expected four rows of four numbers, a rotation and a translation")
+    return pose
+
+
+def _mirrors(pose: FloatArray) -> bool:
+    return bool(np.linalg.det(pose[:3, :3]) < 0)
+
+
 def image_pipeline(config: Config, cameras: Sequence[str] | None = None) -> ImagePipeline:
     """The pipeline of the data that a config validates on.
 
@@ -70,8 +91,8 @@ def image_pipeline(config: Config, cameras: Sequence[str] | None = None) -> Imag
     divisor = steps.get("PadImages", {}).get("divisor", 1)
     if height % divisor or width % divisor:
         raise InputError(
-            f"val_dataloader.dataset.pipeline: images of {width}x{height} are padded to multiples of {divisor}, which an "
-            "exported detector does not do"
+            f"val_dataloader.dataset.pipeline: images of {width}x{height} are padded to multiples of {divisor}, "
+            "which an exported detector does not do"
         )
     return ImagePipeline(
         cameras=tuple(cameras or dataset.get("cameras") or CAMERA_ORDER),

@@ -16,6 +16,7 @@ from detection.data.batch import frame_batch
 from detection.data.collate import collate
 from detection.data.loading import batches, build_loader
 from detection.data.sample import FrameSample, Transform
+from detection.deployment.detector import OnnxDetector
 from detection.frames import FrameBatch
 from detection.global_boxes import boxes_by_sample, global_boxes
 from detection.registry import TRANSFORMS
@@ -72,6 +73,16 @@ class Detector(TrainedDetector):
                 TRANSFORMS.build(step) for step in dataset.get("pipeline", ()) if step["type"] != "LoadImages"
             ]
         return cls(model, classes=dataset.get("classes"), transforms=transforms, taxonomy=taxonomy, **how)
+
+    @classmethod
+    def from_onnx(cls, folder: Path | str, **how: Any) -> OnnxDetector:
+        """The detector in the files that `streamtrack export` has written, which runs without torch.
+
+        Args:
+            folder: of the files.
+            how: see `OnnxDetector.from_onnx`.
+        """
+        return OnnxDetector.from_onnx(folder, **how)
 
     def prepare(self, samples: Sequence[FrameSample], continues_scene: Sequence[bool]) -> FrameBatch:
         """The next time step of several streams, from images as the cameras give them.
