@@ -105,10 +105,10 @@ def _check(graphs: Graphs, paths: Mapping[str, Path]) -> None:
     described = graphs.description
     shapes: dict[str, Shape] = {}
     for session in graphs.sessions.values():
-        shapes |= {given.name: tuple(given.shape) for given in session.get_inputs()}
+        shapes |= {value.name: tuple(value.shape) for value in (*session.get_inputs(), *session.get_outputs())}
     expected = signatures(
         described,
-        shapes.get("x", ()),
+        shapes.get("img_feats", ()),
         shapes.get("pos_embed", ()),
         shapes.get("pre_memory_embedding", (0,))[-1],
     )

@@ -21,6 +21,7 @@ from scenes.geometry import FloatArray
 SURE = 0.1
 """Boxes that score more have to be the same."""
 _CLOSE_M = 0.1
+_ROUNDING = 1e-5  # of scores
 _TICKS = 97.0  # a second: no usual frame lies half-way between two
 
 
@@ -37,7 +38,8 @@ class FrameDifference:
         memory: largest difference of what is remembered; 0 of detectors of single frames.
         exchanged: remembered queries that only one of the two has: their scores are equal up to rounding.
         sure, alike: how many boxes of the first detector score above `SURE`, and to how many of them the second has one
-            of the same query and class.
+            of the same query and class. Where a detector gives as many boxes as it may, those count that score more
+            than the last one, up to rounding.
     """
 
     sample_token: str
@@ -64,7 +66,8 @@ def frame_differences(
         (expected,) = detector.step(detector.prepare([sample], [continues]))
         (found,) = exported.step(exported.prepare([sample], [continues]))
         memory, exchanged = _memory_difference(detector, exported)
-        boxes, scores, alike = _compared(expected, found, detector.model.memory is not None)
+        least = _least_score(expected, exported.description.max_boxes)
+        boxes, scores, alike = _compared(expected, found, detector.model.memory is not None, least)
         yield FrameDifference(
             sample_token=sample.sample_token,
             begins=not continues,
@@ -72,7 +75,7 @@ def frame_differences(
             scores=scores,
             memory=memory,
             exchanged=exchanged,
-            sure=int((expected.score > SURE).sum()),
+            sure=int((expected.score > least).sum()),
             alike=alike,
         )
 
@@ -108,7 +111,12 @@ def differences_table(differences: Sequence[FrameDifference]) -> str:
     return text_table(head, [*rows, ["all", *(f"{value:.1e}" for value in largest), *sums]])
 
 
-def _compared(expected: Boxes3D, found: Boxes3D, named: bool) -> tuple[float, float, int]:
+def _least_score(boxes: Boxes3D, most: int) -> float:
+    """Above which boxes have to be the same."""
+    return max(SURE, float(boxes.score.min()) + _ROUNDING) if len(boxes) == most else SURE
+
+
+def _compared(expected: Boxes3D, found: Boxes3D, named: bool, least: float) -> tuple[float, float, int]:
     """Differences of boxes and scores, and how many of those that are sure have a counterpart."""
     pairs = _pairs_by_name(expected, found) if named else _pairs_by_place(expected, found)
     if not len(pairs):
@@ -121,7 +129,7 @@ def _compared(expected: Boxes3D, found: Boxes3D, named: bool) -> tuple[float, fl
         float(1 - np.abs((first.rotation * second.rotation).sum(axis=1)).min()),
     ]
     scores = float(np.abs(first.score - second.score).max())
-    return max(apart), scores, int((first.score > SURE).sum())
+    return max(apart), scores, int((first.score > least).sum())
 
 
 def _pairs_by_name(expected: Boxes3D, found: Boxes3D) -> NDArray[np.int64]:

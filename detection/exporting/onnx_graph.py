@@ -15,6 +15,9 @@ import torch
 from onnx import TensorProto, numpy_helper
 from onnxscript import opset18
 from torch import Tensor, nn
+from torch.onnx import OnnxExporterError
+
+from scenes import InputError
 
 OPSET: Final = 18
 _FLOAT, _DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
@@ -29,8 +32,11 @@ def exported(part: nn.Module, inputs: Sequence[Tensor], input_names: Sequence[st
         part: in evaluation mode.
         inputs: examples, whose shapes stay fixed.
         input_names, output_names: in their order.
+
+    Raises:
+        InputError: something in it has no counterpart in ONNX.
     """
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), _quiet(), _naming_failures():
         program = torch.onnx.export(
             part,
             tuple(inputs),
@@ -73,6 +79,19 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _naming_failures() -> Iterator[None]:
+    """The reason at the bottom of a failed export, as one line."""
+    try:
+        yield
+    except OnnxExporterError as error:
+        reason: BaseException = error
+        while reason.__cause__ is not None:
+            reason = reason.__cause__
+        line = str(reason).strip().splitlines()[0]
+        raise InputError(f"this model has no export: {type(reason).__name__}: {line}") from error
 
 
 def _to_float32(model: Any) -> None:
