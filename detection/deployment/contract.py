@@ -55,6 +55,7 @@ class Description:
             a model of single frames.
         num_queries: of a frame, carried ones included; 0 of a model that gives boxes instead of queries.
         int8: whether convolutions are quantised.
+        task: `scenes`, or `images` of a detector of single images, in which `max_boxes` is how many it gives.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Description:
     num_propagated: int = 0
     num_queries: int = 0
     int8: bool = False
+    task: str = "scenes"
 
     def to_json(self) -> str:
         """For the metadata of a file."""
@@ -119,17 +121,20 @@ def signatures(description: Description, features: Shape, position: Shape, embed
         embed_dims: channels of a query.
     """
     cameras, (height, width) = len(description.cameras), description.image_size_px
+    if description.task == "images":
+        found = {"boxes": (1, description.max_boxes, 5 + len(description.classes)), "scores": (1,)}
+        return {SINGLE: Signature({"images": (1, 3, height, width), "threshold": (1,)}, found)}
     images = {"img": (1, cameras, 3, height, width)}
     calibration = {"intrinsics": (1, cameras, 4, 4), "img2lidar": (1, cameras, 4, 4)}
     located = {"pos_embed": position, "cone": (*position[:2], CONE)}
     before, after = _memory(description, embed_dims)
-    found = _found(description)
+    boxes = _found(description)
     if description.format == "single":
-        return {SINGLE: Signature({**images, **calibration, **before}, {**found, **after})}
+        return {SINGLE: Signature({**images, **calibration, **before}, {**boxes, **after})}
     return {
         FEATURES: Signature(images, {"img_feats": features}),
         POSITION: Signature({"img_metas_pad": (3,), **calibration}, located),
-        HEAD: Signature({"x": features, **located, **before}, {**found, **after}),
+        HEAD: Signature({"x": features, **located, **before}, {**boxes, **after}),
     }
 
 

@@ -58,6 +58,8 @@ class OnnxDetector:
     """
 
     def __init__(self, graphs: Graphs, taxonomy: Taxonomy | None = None, filter_: str = "bicubic") -> None:
+        if graphs.description.task != "scenes":
+            raise InputError(f"{graphs.description.model} finds boxes in single images: it is an OnnxImageDetector")
         if filter_ not in FILTERS:
             raise InputError(f"filter '{filter_}': expected {' or '.join(FILTERS)}")
         self._graphs = graphs

@@ -15,8 +15,8 @@ def with_branches(first: Any, easy: Any, hard: Any, condition: str) -> Any:
 
     Args:
         first: what always runs. Its outputs are those of the whole, but for `condition`, and what the branches read.
-        easy, hard: what runs where `condition` is above 0, and where it is not. Their inputs have the names of inputs or
-            outputs of `first`; their outputs have the same names and shapes, and are outputs of the whole.
+        easy, hard: what runs where `condition` is above 0, and where it is not. Their inputs have the names of inputs
+            or outputs of `first`; their outputs have the same names and shapes, and are outputs of the whole.
         condition: an output of `first`, (1,) float32.
     """
     results = list(easy.graph.output)

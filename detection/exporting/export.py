@@ -41,19 +41,29 @@ from detection.exporting.graphs import (
     read_levels,
 )
 from detection.exporting.half_precision import name_for_float32
-from detection.exporting.onnx_graph import exported, strip_traces
+from detection.exporting.image_detectors import image_detector_graph
+from detection.exporting.onnx_graph import exported, nodes_of, strip_traces
 from detection.exporting.parameters import parameters_yaml
 from detection.exporting.pipeline import ImagePipeline, image_pipeline
 from detection.models.detectors.multi_view import MultiViewDetector
 from detection.models.fusing import fused
 from detection.models.heads.petr_head import PETRHead
+from detection.models.yolo.detector import DynamicYoloDetector
+from detection.registry import MODELS
 from detection.running.class_counts import check_class_counts
-from detection.running.trained import trained_model
+from detection.running.image_detector import class_names
+from detection.running.trained import setting, trained_model, untrained_model
 from scenes import InputError, read_taxonomy
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray
 
 PRECISIONS: Final = ("fp32", "fp16-safe")
+_REASONS: Final = {
+    "DynamicDetector": "a router decides frame by frame which of its two networks runs, and the node's files have no "
+    "branches; a config of the easy or the hard one alone has",
+    "DistilledDetector": "it holds a teacher and its student; `streamtrack distill_convert` gives the student's "
+    "weights, which its own config exports",
+}
 _TYPES: Final = {onnx.TensorProto.FLOAT: "float"}
 
 
@@ -99,13 +109,16 @@ def export_detector(config: Config, checkpoint: Path | str, options: Options) ->
     Raises:
         InputError: the config or the checkpoint cannot be used, or this model has no export.
     """
+    name = Path(config.filename or "model").stem
+    if MODELS.get(setting(config, "model").get("type")) is DynamicYoloDetector:
+        return _image_detector(config, checkpoint, name, options)
     dataset = config.get("val_dataloader", {}).get("dataset", {})
     taxonomy = read_taxonomy(dataset.get("dataroot", ""))
     check_class_counts(config, dataset, taxonomy)
     pipeline = image_pipeline(config, options.cameras)
-    model = _exportable(trained_model(config, checkpoint))
-    name = Path(config.filename or "model").stem
-    return export_model(model, pipeline, tuple(dataset.get("classes") or taxonomy.names), name, options)
+    _exportable(untrained_model(config))
+    classes = tuple(dataset.get("classes") or taxonomy.names)
+    return export_model(trained_model(config, checkpoint), pipeline, classes, name, options)
 
 
 def export_model(
@@ -142,6 +155,41 @@ def export_model(
     return Export(described, graphs, parameters)
 
 
+def _image_detector(config: Config, checkpoint: Path | str, name: str, options: Options) -> Export:
+    """A detector of single images, see `image_detector_graph`.
+
+    Raises:
+        InputError: it is asked for in a form that it does not have.
+    """
+    if options.format == "autoware" or options.base_link_from_lidar is not None:
+        raise InputError(f"{name}: a detector of single images goes into no car's frame and not into 'autoware'")
+    resize, *others = setting(config, "val_dataloader")["dataset"]["pipeline"]
+    if resize["type"] != "Letterbox" or others:
+        raise InputError("val_dataloader.dataset.pipeline: of its steps, an exported detector does Letterbox alone")
+    model: Any = trained_model(config, checkpoint)
+    if not model.router.is_trained:
+        raise InputError(f"{checkpoint}: the router has never been trained, nothing tells which images are easy")
+    size_px = (int(resize["size"][0]), int(resize["size"][1]))
+    graph = image_detector_graph(model, size_px)
+    count = next(value for value in graph.graph.output if value.name == "boxes").type.tensor_type.shape.dim[1].dim_value
+    described = Description(
+        model=name,
+        export="",
+        format="single",
+        classes=class_names(config),
+        cameras=("image",),
+        image_size_px=size_px,
+        channels="rgb",
+        center_range_m=(),
+        max_boxes=count,
+        base_link_from_lidar=(),
+        task="images",
+    )
+    strip_traces(graph)
+    check_graph(graph, FILES[SINGLE])
+    return Export(described, {SINGLE: graph}, None)
+
+
 def write_export(export: Export, folder: Path) -> list[Path]:
     """Write the files of an export, all of them or none.
 
@@ -174,11 +222,7 @@ def _exportable(model: nn.Module) -> MultiViewDetector:
     kind = type(model).__name__
     if isinstance(model, MultiViewDetector):
         return model
-    reasons = {
-        "DynamicDetector": "a router decides frame by frame which of its two networks runs, and the files of the "
-        "contract have no branches: export the easy or the hard one from a config of its own",
-    }
-    raise InputError(f"a {kind} has no export: {reasons.get(kind, 'only single detectors have one')}")
+    raise InputError(f"a {kind} has no export: {_REASONS.get(kind, 'it is no detector')}")
 
 
 def _setup(pipeline: ImagePipeline, options: Options) -> Setup:
@@ -283,9 +327,9 @@ def check_graph(graph: Any, name: str) -> None:
         InputError: something is.
     """
     onnx.checker.check_model(graph, full_check=True)
-    used = {given for node in graph.graph.node for given in node.input}
+    used = {given for node in nodes_of(graph.graph) for given in node.input}
     unused = [given.name for given in graph.graph.input if given.name not in used]
-    foreign = {node.op_type for node in graph.graph.node if node.domain not in ("", "ai.onnx")}
+    foreign = {node.op_type for node in nodes_of(graph.graph) if node.domain not in ("", "ai.onnx")}
     wrong = [value.name for value in graph.graph.output if value.type.tensor_type.elem_type not in _TYPES]
     if unused or foreign or wrong or graph.functions:
         raise InputError(f"{name}: does not fit: unused {unused}, operators {sorted(foreign)}, outputs {wrong}")

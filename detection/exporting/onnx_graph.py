@@ -100,7 +100,7 @@ def _to_float32(model: Any) -> None:
     for tensor in graph.initializer:
         if tensor.data_type == _DOUBLE:
             tensor.CopyFrom(_as_float32(tensor))
-    for node in _nodes(graph):
+    for node in nodes_of(graph):
         for attribute in node.attribute:
             if attribute.name in ("to", "dtype") and attribute.i == _DOUBLE:
                 attribute.i = _FLOAT
@@ -112,13 +112,13 @@ def _to_float32(model: Any) -> None:
             value.type.tensor_type.elem_type = _FLOAT
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
+def nodes_of(graph: Any) -> Iterator[Any]:
     """All nodes, those of branches too."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)
+                yield from nodes_of(attribute.g)
 
 
 def _as_float32(tensor: Any) -> Any:
@@ -175,7 +175,7 @@ def layer_place(node: Any) -> str:
 
 def strip_traces(model: Any) -> None:
     """Leave out where in the program each layer was written: paths of the machine, and most of a small file."""
-    for node in _nodes(model.graph):
+    for node in nodes_of(model.graph):
         del node.metadata_props[:]
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
         del value.metadata_props[:]
