@@ -65,6 +65,30 @@ def _perspective() -> dict[str, Any]:
     return {**_proposals(), "pts_bbox_head": None}
 
 
+def _pyramid(strides_px: tuple[int, ...], **parts: Any) -> dict[str, Any]:
+    """RepDETR3D on four levels, some of sizes that no stride divides."""
+    head = {
+        name: value for name, value in _petr()["pts_bbox_head"].items() if name not in ("in_channels", "position_range")
+    }
+    head |= dict(type="RepDETR3DHead", memory=dict(length=40, topk=20, num_propagated=20))
+    head["decoder"] = dict(num_layers=2, num_heads=4, num_levels=4, num_points=3, feedforward_channels=32)
+    roi = dict(type="YOLOXHead", num_classes=10, in_channels=32, strides_px=strides_px)
+    return dict(type="MultiViewDetector", pts_bbox_head=head, img_roi_head=roi, **parts)
+
+
+def _vovnet() -> dict[str, Any]:
+    return _pyramid(
+        (8, 16, 32, 64),
+        img_backbone=dict(type="VoVNet", depth=39, out_indices=(1, 2, 3)),
+        img_neck=dict(type="FPN", in_channels=[512, 768, 1024], out_channels=32, num_outs=4),
+    )
+
+
+def _eva02() -> dict[str, Any]:
+    sizes = dict(embed_dims=32, depth=3, num_heads=2, window_size=2, global_window_size=3, global_blocks=(1,))
+    return _pyramid((4, 8, 16, 32), img_backbone=dict(type="EVA02", out_channels=32, **sizes), img_neck=None)
+
+
 MODELS_BY_NAME: dict[str, Callable[[], dict[str, Any]]] = {
     "StreamPETR": lambda: read_config(TINY)["model"].to_dict(),
     "proposals": _proposals,
@@ -74,12 +98,14 @@ MODELS_BY_NAME: dict[str, Callable[[], dict[str, Any]]] = {
         "img_roi_head": dict(type="FocalHead", num_classes=10, in_channels=32, train_ratio=0.75, infer_ratio=0.5),
     },
     "perspective": _perspective,
+    "RepDETR3D V2": _vovnet,
+    "RepDETR3D EVA02": _eva02,
 }
 
 
 def make_config(name: str, folder: Path) -> tuple[Config, Path]:
     """The config of a small detector on the tiny city, in a file."""
-    path = folder / f"{name.lower().replace('-', '_')}.py"
+    path = folder / f"{name.lower().replace('-', '_').replace(' ', '_')}.py"
     path.write_text(f"_base_ = {str(TINY)!r}\nmodel = dict(_delete_=True, **{MODELS_BY_NAME[name]()!r})\n")
     return read_config(path), path
 

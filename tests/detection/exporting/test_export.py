@@ -25,8 +25,11 @@ from scenes import InputError
 from scenes.city import VAL_SPLIT, VERSION
 
 Export = Callable[..., Any]
-IN_AUTOWARE = ("StreamPETR", "proposals")
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("proposals", "perspective")]
+IN_AUTOWARE = ("StreamPETR", "proposals", "RepDETR3D V2", "RepDETR3D EVA02")
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("proposals", "perspective", "RepDETR3D V2", "RepDETR3D EVA02")
+]
 EVERY = ["StreamPETR", "Focal-PETR", *SLOW]
 
 N, H, W, C = 6, 64, 176, 32
