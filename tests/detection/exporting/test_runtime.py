@@ -21,12 +21,15 @@ from detection.deployment.contract import FILES
 from detection.deployment.detector import OnnxDetector
 from detection.deployment.images import network_image
 from detection.deployment.over_scenes import data_frames, detect_scenes
+from detection.exporting.export import Export, Options, export_model, write_export
+from detection.exporting.pipeline import image_pipeline
+from detection.registry import MODELS
 from scenes import Boxes3D, InputError, Taxonomy, read_detections
 from scenes.city import VAL_SPLIT, VERSION
 from scenes.taxonomy import ObjectClass
 
 ROOT = Path(__file__).resolve().parents[3]
-Export = Callable[..., Any]
+Exporter = Callable[..., Any]
 
 # Torch is not there: the finder of installed packages does not find it, as on a machine without it.
 WITHOUT_TORCH = """
@@ -48,7 +51,7 @@ def _assert_same(one: Boxes3D, other: Boxes3D) -> None:
     assert one.query_id is not None and np.array_equal(one.query_id, other.query_id)
 
 
-def test_a_data_root_without_torch(exported: Export, tiny_city: Path, tmp_path: Path) -> None:
+def test_a_data_root_without_torch(exported: Exporter, tiny_city: Path, tmp_path: Path) -> None:
     made = exported("StreamPETR")
     where = ["--dataroot", tiny_city, "--version", VERSION, "--split", VAL_SPLIT]
     tool, out = ROOT / "tools" / "test.py", tmp_path / "found.json"
@@ -65,7 +68,7 @@ def test_a_data_root_without_torch(exported: Export, tiny_city: Path, tmp_path: 
         assert np.array_equal(boxes.query_id, expected[token].query_id)
 
 
-def test_streams_do_not_mind_each_other(exported: Export, tiny_city: Path) -> None:
+def test_streams_do_not_mind_each_other(exported: Exporter, tiny_city: Path) -> None:
     folder = exported("StreamPETR").folder
     frames = [sample for sample, _ in data_frames(tiny_city, VERSION, VAL_SPLIT)]
     first, second = frames[:4], frames[4:8]
@@ -81,7 +84,7 @@ def test_streams_do_not_mind_each_other(exported: Export, tiny_city: Path) -> No
         together.step(together.prepare(first[:1], [True]))
 
 
-def test_goes_on_from_a_state(exported: Export, tiny_city: Path) -> None:
+def test_goes_on_from_a_state(exported: Exporter, tiny_city: Path) -> None:
     folder = exported("StreamPETR").folder
     frames = [sample for sample, _ in data_frames(tiny_city, VERSION, VAL_SPLIT, 4)]
     one, other = Detector.from_onnx(folder), Detector.from_onnx(folder)
@@ -95,7 +98,7 @@ def test_goes_on_from_a_state(exported: Export, tiny_city: Path) -> None:
         other.load_state({"0.embedding": np.zeros(3)})
 
 
-def test_cameras_are_known_by_their_names(exported: Export, tiny_city: Path) -> None:
+def test_cameras_are_known_by_their_names(exported: Exporter, tiny_city: Path) -> None:
     detector = Detector.from_onnx(exported("StreamPETR").folder)
     (sample, _), *_ = data_frames(tiny_city, VERSION, VAL_SPLIT, 1)
     turned = replace(sample, views=sample.views[::-1])
@@ -105,7 +108,7 @@ def test_cameras_are_known_by_their_names(exported: Export, tiny_city: Path) -> 
         detector.prepare([replace(sample, views=sample.views[:2])], [False])
 
 
-def test_the_nodes_filter_sees_nearly_the_same(exported: Export) -> None:
+def test_the_nodes_filter_sees_nearly_the_same(exported: Exporter) -> None:
     """Both widen as the image shrinks; nothing is shifted."""
     rows, columns = np.mgrid[:128, :352]
     image = np.stack([rows, columns / 2, rows + columns / 4], axis=-1).astype(np.uint8)
@@ -118,7 +121,7 @@ def test_the_nodes_filter_sees_nearly_the_same(exported: Export) -> None:
         Detector.from_onnx(exported("StreamPETR").folder, filter_="nearest")
 
 
-def test_classes_are_those_of_the_data(exported: Export) -> None:
+def test_classes_are_those_of_the_data(exported: Exporter) -> None:
     folder = exported("StreamPETR").folder
     with pytest.raises(InputError):
         Detector.from_onnx(folder, taxonomy=Taxonomy((ObjectClass("forklift", 50.0, ("forklift",)),)))
@@ -174,7 +177,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_files_that_do_not_fit_end_in_one_line(
-    exported: Export, tiny_city: Path, tmp_path: Path, fault: str, run_tool_badly: Callable[..., str]
+    exported: Exporter, tiny_city: Path, tmp_path: Path, fault: str, run_tool_badly: Callable[..., str]
 ) -> None:
     break_, message = BROKEN[fault]
     folder = tmp_path / "onnx"
@@ -187,7 +190,7 @@ def test_files_that_do_not_fit_end_in_one_line(
     assert not out.exists()
 
 
-def test_a_shape_that_does_not_fit_is_named(exported: Export, tmp_path: Path) -> None:
+def test_a_shape_that_does_not_fit_is_named(exported: Exporter, tmp_path: Path) -> None:
     folder = tmp_path / "onnx"
     shutil.copytree(exported("StreamPETR").folder, folder)
     for file in FILES.values():
@@ -208,7 +211,7 @@ def test_a_shape_that_does_not_fit_is_named(exported: Export, tmp_path: Path) ->
     ],
 )
 def test_command_lines_of_test_that_say_too_little_or_too_much(
-    exported: Export, arguments: list[str], message: str, run_tool_badly: Callable[..., str]
+    exported: Exporter, arguments: list[str], message: str, run_tool_badly: Callable[..., str]
 ) -> None:
     made = exported("StreamPETR")
     files = dict(onnx=made.folder, config=made.config_path, checkpoint=made.checkpoint)
@@ -235,7 +238,7 @@ def _pose_file(folder: Path, text: str) -> Path:
     ],
 )
 def test_exports_that_cannot_be(
-    exported: Export,
+    exported: Exporter,
     tmp_path: Path,
     name: str,
     options: list[str],
@@ -251,18 +254,19 @@ def test_exports_that_cannot_be(
 
 
 def test_weights_of_another_model_and_a_folder_of_another_format(
-    exported: Export, run_tool_badly: Callable[..., str], tmp_path: Path
+    exported: Exporter, run_tool_badly: Callable[..., str], tmp_path: Path
 ) -> None:
     one, other = exported("StreamPETR"), exported("Focal-PETR")
     line = run_tool_badly("export.py", one.config_path, other.checkpoint, "--out", tmp_path / "new")
     assert "weights.pth: holds" in line and not (tmp_path / "new").exists()
+    before = sorted(one.folder.iterdir())
+    description = OnnxDetector.from_onnx(other.folder).description
+    with pytest.raises(InputError, match="this folder holds an export of the format 'autoware'"):
+        write_export(Export(description, {"single": onnx.ModelProto()}, None), one.folder)
+    assert sorted(one.folder.iterdir()) == before
 
 
-def test_models_that_have_no_export_are_named(dynamic_config: Callable[..., Any], exported: Export) -> None:
-    from detection.exporting.export import Options, export_model
-    from detection.exporting.pipeline import image_pipeline
-    from detection.registry import MODELS
-
+def test_models_that_have_no_export_are_named(dynamic_config: Callable[..., Any], exported: Exporter) -> None:
     config = dynamic_config(1)
     with pytest.raises(InputError, match="a DynamicDetector has no export: a router decides frame by frame"):
         export_model(MODELS.build(config["model"]), image_pipeline(config), ("car",) * 10, "cascade", Options())
