@@ -74,7 +74,7 @@ def _parse_arguments() -> argparse.Namespace:
         "--precision",
         choices=PRECISIONS,
         default="fp32",
-        help="fp16-safe: layers that half precision would spoil get names by which the node asks for float32 in them",
+        help="fp16-safe: layers that half precision would spoil get names that ask for float32 (default: fp32)",
     )
     parser.add_argument(
         "--cameras", nargs="+", metavar="NAME", help="in the network's order (default: the config's, or six)"

@@ -82,7 +82,7 @@ class NodeMemory:
             rows = outputs[f"post_memory_{name}"]
             self._rows[name] = (rows - since_first_s if name == "timestamp" else rows)[:, :length]
         num_new = self._description.num_queries - propagated
-        names = np.concatenate((self._next_id + np.arange(num_new), self._query_ids[:propagated]))
+        names: NDArray[np.int64] = np.concatenate((self._next_id + np.arange(num_new), self._query_ids[:propagated]))
         self._next_id += num_new
         pushed = outputs["post_memory_query"][0].astype(np.int64)
         self._query_ids = np.concatenate((names[pushed], self._query_ids))[:length]

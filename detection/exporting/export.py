@@ -52,7 +52,7 @@ from detection.models.yolo.detector import DynamicYoloDetector
 from detection.registry import MODELS
 from detection.running.class_counts import check_class_counts
 from detection.running.image_detector import class_names
-from detection.running.trained import setting, trained_model, untrained_model
+from detection.running.trained import setting, trained_model
 from scenes import InputError, read_taxonomy
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray
@@ -110,13 +110,14 @@ def export_detector(config: Config, checkpoint: Path | str, options: Options) ->
         InputError: the config or the checkpoint cannot be used, or this model has no export.
     """
     name = Path(config.filename or "model").stem
-    if MODELS.get(setting(config, "model").get("type")) is DynamicYoloDetector:
+    kind: Any = MODELS.get(setting(config, "model").get("type"))
+    if kind is DynamicYoloDetector:
         return _image_detector(config, checkpoint, name, options)
+    _check_kind(kind)
     dataset = config.get("val_dataloader", {}).get("dataset", {})
     taxonomy = read_taxonomy(dataset.get("dataroot", ""))
     check_class_counts(config, dataset, taxonomy)
     pipeline = image_pipeline(config, options.cameras)
-    _exportable(untrained_model(config))
     classes = tuple(dataset.get("classes") or taxonomy.names)
     return export_model(trained_model(config, checkpoint), pipeline, classes, name, options)
 
@@ -136,8 +137,8 @@ def export_model(
     Raises:
         InputError: this model has no export, or not in this format.
     """
-    detector = _exportable(model)
-    form = fused(detector)
+    _check_kind(type(model))
+    form: Any = fused(model)
     form.image_format = torch.contiguous_format
     plain_operators(form)
     setup = _setup(pipeline, options)
@@ -218,11 +219,11 @@ def write_export(export: Export, folder: Path) -> list[Path]:
     return list(contents)
 
 
-def _exportable(model: nn.Module) -> MultiViewDetector:
-    kind = type(model).__name__
-    if isinstance(model, MultiViewDetector):
-        return model
-    raise InputError(f"a {kind} has no export: {_REASONS.get(kind, 'it is no detector')}")
+def _check_kind(kind: type[Any] | None) -> None:
+    """Refuse a class of models that has no export."""
+    if kind is not MultiViewDetector:
+        name = "None" if kind is None else kind.__name__
+        raise InputError(f"a {name} has no export: {_REASONS.get(name, 'it is no detector')}")
 
 
 def _setup(pipeline: ImagePipeline, options: Options) -> Setup:

@@ -88,6 +88,7 @@ class _Part(nn.Module):
         super().__init__()
         self.model = model
         self.setup = setup
+        self.memory: Any = model.memory
         self.levels = read_levels(model)
         self.moved = setup.base_from_model is not None
         base_from_model = np.eye(4) if setup.base_from_model is None else setup.base_from_model
@@ -148,7 +149,7 @@ class _Part(nn.Module):
     def load_memory(self, remembered: Mapping[str, Tensor]) -> None:
         """Go on from the tensors `pre_memory_*`, by the names of `MEMORY`."""
         rows = remembered["embedding"].shape[1]
-        self.model.memory.load_state(
+        self.memory.load_state(
             {
                 "embeddings": remembered["embedding"],
                 "reference_points_m": remembered["reference_point"],
@@ -162,8 +163,8 @@ class _Part(nn.Module):
 
     def remembered(self, outputs: HeadOutputs) -> tuple[Tensor, ...]:
         """The tensors `post_memory_*`, in the order of `MEMORY`, and the queries that they are of."""
-        state = self.model.memory.state()
-        self.model.memory.reset()
+        state = self.memory.state()
+        self.memory.reset()
         assert outputs.pushed is not None
         after = {
             "embedding": state["embeddings"],
@@ -218,8 +219,8 @@ class HeadWithMemory(_Part):
     def __init__(self, model: MultiViewDetector, setup: Setup, level_shapes: Sequence[torch.Size]) -> None:
         super().__init__(model, setup)
         self.level_shapes = level_shapes
-        head = model.pts_bbox_head
-        if isinstance(head, PETRHead):
+        if isinstance(model.pts_bbox_head, PETRHead):
+            head: Any = model.pts_bbox_head
             head.image_context = lambda features, frame, points, tokens: head.located_context(
                 features, *frame.located, tokens
             )
@@ -327,7 +328,7 @@ def packed(levels: Sequence[Tensor], cells: tuple[int, int]) -> Tensor:
     flat = torch.cat([maps.flatten(2) for maps in levels], dim=2)
     rows, columns = cells
     missing = -flat.shape[2] % (rows * columns)
-    return functional.pad(flat, (0, missing)).unflatten(2, (-1, rows, columns))
+    return functional.pad(flat, (0, missing)).reshape(1, flat.shape[1], -1, rows, columns)
 
 
 def unpacked(together: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
@@ -336,7 +337,7 @@ def unpacked(together: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
         return [together]
     sizes = [shape[2:].numel() for shape in shapes]
     flat = together.flatten(2)
-    parts = flat[..., : sum(sizes)].split(sizes, dim=2)
+    parts = torch.split(flat[..., : sum(sizes)], sizes, dim=2)
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
@@ -349,7 +350,7 @@ def _carried(matrices: Tensor, cells: tuple[int, int], channels: int) -> Tensor:
 
 def _matrices(carried: Tensor, cameras: int) -> Tensor:
     """The inverse of `_carried`."""
-    return carried.reshape(1, cameras, -1)[..., :_MATRIX].unflatten(2, (4, 4))
+    return carried.reshape(1, cameras, -1)[..., :_MATRIX].reshape(1, cameras, 4, 4)
 
 
 def _turn(base_from_model: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def image_detector_graph(model: DynamicYoloDetector, size_px: tuple[int, int]) -
     first = exported(_FirstHalf(form, read), [images, threshold], ["images", "threshold"], ["scores", "easy", *names])
     with torch.no_grad():
         maps = _FirstHalf(form, read)(images, threshold)[2:]
-    paths = [
+    easy, hard = (
         exported(_Path(form, read, hard), [images, *maps], ["images", *names], ["boxes"]) for hard in (False, True)
-    ]
-    return with_branches(first, *paths, condition="easy")
+    )
+    return with_branches(first, easy, hard, condition="easy")

@@ -13,13 +13,14 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, numpy_helper
-from onnxscript import opset18
+from onnxscript import opset18 as typed_opset
 from torch import Tensor, nn
 from torch.onnx import OnnxExporterError
 
 from scenes import InputError
 
 OPSET: Final = 18
+_ops: Any = typed_opset  # as an exporter calls it: with values of a graph
 _FLOAT, _DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
 _WISHED_FLOAT32: Final = ("Sigmoid", "Softmax")
 _SCOPES: Final = "pkg.torch.onnx.name_scopes"
@@ -58,9 +59,9 @@ def exported(part: nn.Module, inputs: Sequence[Tensor], input_names: Sequence[st
 
 def _stable_sort(values: Any, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:
     """torch's sort: ONNX's TopK puts the first of equal numbers first, and TensorRT's knows no integers of 64 bits."""
-    count = opset18.Reshape(opset18.Gather(opset18.Shape(values), [dim]), [1])
-    found, places = opset18.TopK(opset18.Cast(values, to=_FLOAT), count, axis=dim, largest=int(descending), sorted=1)
-    return opset18.CastLike(found, values), places
+    count = _ops.Reshape(_ops.Gather(_ops.Shape(values), [dim]), [1])
+    found, places = _ops.TopK(_ops.Cast(values, to=_FLOAT), count, axis=dim, largest=int(descending), sorted=1)
+    return _ops.CastLike(found, values), places
 
 
 @contextmanager
