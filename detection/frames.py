@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detection.poses import inverse_poses
 from detection.records import moved, on_device, pinned
 
 
@@ -151,6 +152,16 @@ class FrameBatch:
             elif value is not None:
                 kept[field.name] = value[index]
         return FrameBatch(**kept)
+
+    @property
+    def lidar_from_image(self) -> Tensor:
+        """(B, N, 4, 4) float32, the inverse of `image_from_lidar`."""
+        return inverse_poses(self.image_from_lidar)
+
+    @property
+    def lidar_from_global(self) -> Tensor:
+        """(B, 4, 4) float64, the inverse of `global_from_lidar`."""
+        return inverse_poses(self.global_from_lidar.double())
 
     @property
     def image_size_px(self) -> tuple[int, int]:

@@ -1,17 +1,22 @@
-"""From a detector's boxes in the lidar frame to `Boxes3D` in global coordinates, as result files hold them."""
+"""From a detector's boxes in the lidar frame to `Boxes3D` in global coordinates, as result files hold them.
+
+An exported detector needs it on machines without torch: tensors are asked, torch is not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from detection.frames import FrameBatch
-from detection.models.box_coder import Detections
 from scenes import NUSCENES, Boxes3D, ObjectClass, Taxonomy
+
+if TYPE_CHECKING:
+    from detection.frames import FrameBatch
+    from detection.models.box_coder import Detections
 
 _MOVING_MPS: Final = 0.2
 # Attribute of an object that moves and of one that does not; the speed rule that camera detectors are scored with
@@ -34,7 +39,7 @@ _OF_MOTION: Final = (
 )
 
 
-def _attribute_of_label(taxonomy: Taxonomy) -> NDArray[np.str_]:
+def attributes_of_labels(taxonomy: Taxonomy) -> NDArray[np.str_]:
     """(C, 2) the attribute of each class for what moves and for what does not, "" without one."""
     return np.array([_attributes_of(class_) for class_ in taxonomy.classes], dtype=np.str_)
 
@@ -67,10 +72,10 @@ def global_boxes(
         InputError: a class is none of the taxonomy's.
     """
     labels = taxonomy.labels(taxonomy.names if classes is None else classes)
-    attributes = _attribute_of_label(taxonomy)
+    attributes = attributes_of_labels(taxonomy)
     poses = frame.global_from_lidar.detach().cpu().numpy().astype(np.float64)
     return [
-        _lidar_boxes(found, labels, attributes).transform(_rigid(pose))
+        _lidar_boxes(found, labels, attributes).transform(rigid(pose))
         for found, pose in zip(detections, poses, strict=True)
     ]
 
@@ -92,11 +97,22 @@ def boxes_by_sample(
     return dict(zip(frame.sample_tokens, global_boxes(detections, frame, classes, taxonomy), strict=True))
 
 
-def _lidar_boxes(found: Detections, labels: NDArray[np.int64], attribute_of_label: NDArray[np.str_]) -> Boxes3D:
-    """The boxes of one stream in its lidar frame, best first."""
-    order = found.scores.argsort(descending=True, stable=True)
-    boxes = found.boxes[order].detach().cpu().double().numpy()
-    label = labels[found.labels[order].cpu().numpy()]
+def boxes_from_numbers(
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    query_ids: NDArray[np.int64] | None,
+    attribute_of_label: NDArray[np.str_],
+) -> Boxes3D:
+    """Boxes of one stream, in the frame that they are in.
+
+    Args:
+        boxes: (N, 9) as in `FrameTargets.boxes`.
+        scores: (N,), the best first.
+        labels: (N,) of the taxonomy.
+        query_ids: (N,) or None.
+        attribute_of_label: see `attributes_of_labels`.
+    """
     length_width_height, yaw_rad, velocity_mps = boxes[:, 3:6], boxes[:, 6], boxes[:, 7:9]
     moves = np.linalg.norm(velocity_mps, axis=1) > _MOVING_MPS
     return Boxes3D(
@@ -104,10 +120,22 @@ def _lidar_boxes(found: Detections, labels: NDArray[np.int64], attribute_of_labe
         size_wlh_m=length_width_height[:, [1, 0, 2]],
         rotation=_quaternions(yaw_rad),
         velocity_mps=velocity_mps,
-        label=label,
-        score=found.scores[order].detach().cpu().double().numpy(),
-        query_id=None if found.query_ids is None else found.query_ids[order].cpu().numpy(),
-        attribute=attribute_of_label[label, np.where(moves, 0, 1)],
+        label=labels,
+        score=scores,
+        query_id=query_ids,
+        attribute=attribute_of_label[labels, np.where(moves, 0, 1)],
+    )
+
+
+def _lidar_boxes(found: Detections, labels: NDArray[np.int64], attribute_of_label: NDArray[np.str_]) -> Boxes3D:
+    """The boxes of one stream in its lidar frame, best first."""
+    order = found.scores.argsort(descending=True, stable=True)
+    return boxes_from_numbers(
+        found.boxes[order].detach().cpu().double().numpy(),
+        found.scores[order].detach().cpu().double().numpy(),
+        labels[found.labels[order].cpu().numpy()],
+        None if found.query_ids is None else found.query_ids[order].cpu().numpy(),
+        attribute_of_label,
     )
 
 
@@ -117,7 +145,7 @@ def _quaternions(yaw_rad: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack([np.cos(yaw_rad / 2), still, still, np.sin(yaw_rad / 2)])
 
 
-def _rigid(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+def rigid(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     """A pose whose rotation has lost the rounding of float32."""
     rigid = pose.copy()
     rigid[:3, :3] = Rotation.from_matrix(pose[:3, :3]).as_matrix()

@@ -14,7 +14,6 @@ from torch import distributed
 
 from scenes import InputError
 
-LAUNCHERS: Final = ("none", "pytorch", "slurm")
 _FIRST_PORT: Final = 20000
 _PORTS: Final = 20000
 

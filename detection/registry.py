@@ -18,14 +18,19 @@ MODELS = Registry(
     "model", parent=MMENGINE_MODELS, scope=SCOPE, locations=["detection.models", "detection.distillation"]
 )
 DATASETS = Registry(
-    "dataset", parent=MMENGINE_DATASETS, scope=SCOPE, locations=["detection.data", "detection.images2d.dataset"]
+    "dataset",
+    parent=MMENGINE_DATASETS,
+    scope=SCOPE,
+    locations=["detection.data.dataset", "detection.data.camera_crops", "detection.images2d.dataset"],
 )
-DATA_SAMPLERS = Registry("data sampler", parent=MMENGINE_DATA_SAMPLERS, scope=SCOPE, locations=["detection.data"])
+DATA_SAMPLERS = Registry(
+    "data sampler", parent=MMENGINE_DATA_SAMPLERS, scope=SCOPE, locations=["detection.data.sampler"]
+)
 TRANSFORMS = Registry(
     "transform",
     parent=MMENGINE_TRANSFORMS,
     scope=SCOPE,
-    locations=["detection.data", "detection.images2d.transforms"],
+    locations=["detection.data.transforms", "detection.images2d.transforms"],
 )
 METRICS = Registry(
     "metric",

@@ -23,6 +23,9 @@ _UNLIMITED: Final = 10_000
 
 _EXTRAS: Final[Mapping[str, str]] = {
     "nuscenes": "devkit",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
     "optuna": "tune",
     "py123d": "py123d",
     "pyarrow": "argoverse2",

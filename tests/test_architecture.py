@@ -26,24 +26,29 @@ BESIDE = {"tools", "configs", "tests", "parity", "gpu_check"}
 # What the units of detection may import of each other, from the ground up: networks know no data and no running code;
 # data, metrics, training and running stand on them.
 _GROUND = {"registry", "checkpoints", "config", "processes"}
-_NETWORKS = _GROUND | {"frames", "image_batch", "models"}
+_NETWORKS = _GROUND | {"frames", "image_batch", "models", "poses"}
 ALLOWED_IN_DETECTION = {
     "registry": set(),
     "checkpoints": set(),
+    "launchers": set(),
     "processes": set(),
     "config": {"registry"},
     "records": set(),
-    "frames": {"records"},
+    "poses": set(),
+    "frames": {"records", "poses"},
     "image_batch": {"records"},
-    "models": {"registry", "checkpoints", "records", "frames", "image_batch"},
+    "models": {"registry", "checkpoints", "records", "frames", "image_batch", "poses"},
     "distillation": _NETWORKS,
     "mmdet3d_plugin": {"registry", "models"},
     "global_boxes": {"frames", "models"},
+    # What runs an exported detector, without torch.
+    "deployment": {"data", "global_boxes"},
     "data": _GROUND | {"frames"},
     "images2d": _GROUND | {"data", "image_batch"},
     "metrics": _GROUND | {"image_batch", "images2d"},
-    "running": _NETWORKS | {"global_boxes", "data", "images2d", "metrics"},
+    "running": _NETWORKS | {"global_boxes", "data", "images2d", "metrics", "deployment"},
     "training": _NETWORKS | {"global_boxes", "data", "images2d", "metrics", "running"},
+    "exporting": _NETWORKS | {"data", "deployment", "running"},
 }
 
 

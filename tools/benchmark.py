@@ -3,7 +3,7 @@
     streamtrack benchmark evaluation [--scenes 15 50 150] [--devkit-scenes 15]
     streamtrack benchmark tracker [--boxes 10 30 120 300 1000]
     streamtrack benchmark offline [--minutes 4 15 60] [--hertz 10] [--tracks 60]
-    streamtrack benchmark detector --config CONFIG [--compile] [--dtype bfloat16] [--flops]
+    streamtrack benchmark detector --config CONFIG [--compile] [--dtype bfloat16] [--onnx DIR ...] [--flops]
     streamtrack benchmark dynamic --config CONFIG --checkpoint CHECKPOINT [--random-seeds 3]
 
 One sub-command a benchmark; each is a module with `add_arguments(parser)` and `run(arguments)`. One of them measures

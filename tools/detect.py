@@ -18,11 +18,12 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import add_overrides, read_config
-from detection.running.compilation import add_speed_options, speed_of
+from detection.running.compilation import speed_of
 from detection.running.detections_file import DetectionsFile
 from detection.running.image_detector import FoundImage, ImageDetector, detect_in_source, set_score_threshold
 from detection.running.operating_point import set_hard_share, set_threshold
 from detection.running.sources import Video, check_output_folder, open_source
+from detection.running.speed_options import add_speed_options
 from scenes.command import progress_bar, run_command
 from scenes.files import atomic_path
 from visualization.colors import Image

@@ -7,6 +7,10 @@ come from `streamtrack create_data`:
     streamtrack test CONFIG CHECKPOINT --out results_nusc.json --eval --dataroot D --version V --split S
 
 A dynamic detector runs at any speed: --hard-fraction 0.3 sends about that share through its second half.
+
+What `streamtrack export` has written runs by ONNX Runtime, on machines without torch and without info files:
+
+    streamtrack test --onnx DIR --out results_nusc.json --eval --dataroot D --version V --split S
 """
 
 from __future__ import annotations
@@ -15,15 +19,12 @@ import argparse
 import logging
 from pathlib import Path
 
-from mmengine.dist import is_main_process
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detection.config import add_overrides, read_config
 from detection.data.create_infos import info_file_name
-from detection.processes import LAUNCHERS, joined_processes
-from detection.running.compilation import add_speed_options, speed_of
-from detection.running.operating_point import set_hard_share, set_threshold
-from detection.running.tasks import task_of
+from detection.launchers import LAUNCHERS
+from detection.running.speed_options import add_speed_options
 from scenes import InputError
 from scenes.command import progress_bar, run_command
 
@@ -33,6 +34,24 @@ def main() -> None:
     arguments = _parse_arguments()
     if not (arguments.out or arguments.eval):
         raise InputError("nothing to do: say --out FILE, --eval or both")
+    if arguments.onnx is None:
+        _test_trained(arguments)
+    else:
+        _test_exported(arguments)
+
+
+def _test_trained(arguments: argparse.Namespace) -> None:
+    """A detector of a config, with torch."""
+    # Inside, since a machine that runs exported detectors may have no torch.
+    from mmengine.dist import is_main_process
+
+    from detection.processes import joined_processes
+    from detection.running.compilation import speed_of
+    from detection.running.operating_point import set_hard_share, set_threshold
+    from detection.running.tasks import task_of
+
+    if arguments.config is None or arguments.checkpoint is None:
+        raise InputError("what is to be tested? say CONFIG CHECKPOINT, or --onnx DIR")
     config = read_config(arguments.config, {**_data_set(arguments), **arguments.cfg_options})
     if arguments.dynamic_threshold is not None:
         set_threshold(config, arguments.dynamic_threshold)
@@ -40,7 +59,7 @@ def main() -> None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
     task = task_of(config)
     logging.getLogger("detection.running.trained").setLevel(logging.INFO)  # how long the network took, and all of it
-    with joined_processes(arguments.launcher), _progress_bar() as progress:
+    with joined_processes(arguments.launcher), _progress_bar(disable=not is_main_process()) as progress:
         bar = progress.add_task(task.unit, total=None, visible=False)
         found = task.detect(
             arguments.checkpoint,
@@ -56,10 +75,44 @@ def main() -> None:
         print(task.table(found))
 
 
+def _test_exported(arguments: argparse.Namespace) -> None:
+    """An exported detector, without torch."""
+    from detection.deployment.over_scenes import detect_scenes
+    from evaluation import NotAnnotatedError, evaluate_detection
+    from evaluation.table import metrics_table
+    from scenes import write_detections
+
+    if arguments.config is not None or arguments.cfg_options:
+        raise InputError("--onnx: an exported detector takes no config and no checkpoint")
+    if None in (arguments.dataroot, arguments.version, arguments.split):
+        raise InputError("--onnx: say --dataroot, --version and --split, too")
+    where = Path(arguments.dataroot), arguments.version, arguments.split
+    with _progress_bar() as progress:
+        bar = progress.add_task("frames", total=None, visible=False)
+        results = detect_scenes(
+            arguments.onnx,
+            *where,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total, visible=True),
+        )
+    if arguments.out:
+        write_detections(arguments.out, results)
+        print(f"{len(results.boxes)} frames: {sum(map(len, results.boxes.values()))} boxes -> {arguments.out}")
+    if arguments.eval:
+        try:
+            print(metrics_table(evaluate_detection(results, *where)))
+        except NotAnnotatedError as notice:
+            print(notice)
+
+
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, help="configs/*/*.py")
-    parser.add_argument("checkpoint", help="weights of this model: .pth, .safetensors, or the address of such a file")
+    parser.add_argument("config", type=Path, nargs="?", help="configs/*/*.py")
+    parser.add_argument(
+        "checkpoint", nargs="?", help="weights of this model: .pth, .safetensors, or the address of such a file"
+    )
+    parser.add_argument(
+        "--onnx", type=Path, metavar="DIR", help="what `streamtrack export` has written, in their place"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="results to write, in the nuScenes or the COCO format")
     parser.add_argument("--eval", action="store_true", help="print mAP, NDS and their parts, or COCO's AP")
     parser.add_argument("--dataroot", help="nuScenes data root with its info files (default: the config's)")
@@ -95,10 +148,10 @@ def _data_set(arguments: argparse.Namespace) -> dict[str, str]:
     return said
 
 
-def _progress_bar() -> Progress:
+def _progress_bar(disable: bool = False) -> Progress:
     """Of the first process's share; the others are about as far."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return progress_bar(*columns, disable=not is_main_process())
+    return progress_bar(*columns, disable=disable)
 
 
 if __name__ == "__main__":

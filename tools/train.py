@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from detection.config import add_overrides, read_config
-from detection.processes import LAUNCHERS
+from detection.launchers import LAUNCHERS
 from detection.training import train
 from scenes.command import run_command
 

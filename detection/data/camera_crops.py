@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from detection.data.batch import frame_batch
 from detection.data.dataset import FrameRequest, TemporalFrameDataset
 from detection.data.sample import FrameSample
 from detection.frames import FrameBatch
@@ -63,7 +64,7 @@ class CameraCropDataset(TemporalFrameDataset):
         index, camera = self._images[int(image)]
         sample = FrameSample.from_record(self.record(index))
         sample = replace(sample, views=sample.views[camera : camera + 1], focus_px=focus_px)
-        return [self._transformed(sample, random).to_batch(continues_scene=False)]
+        return [frame_batch(self._transformed(sample, random), continues_scene=False)]
 
     def _objects_by_class(self) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
         """For each class that there is (n, 3): number of an image, and the centre of an object that it shows."""

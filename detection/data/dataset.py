@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from detection.data.batch import frame_batch
 from detection.data.collate import collate
 from detection.data.frame_record import FrameRecord, RecordReader
 from detection.data.infos import CATEGORY_NAMES_2D, read_infos
@@ -162,7 +163,7 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
 
     def _frame(self, index: int, continues_scene: bool, random: np.random.Generator) -> FrameBatch:
         sample = FrameSample.from_record(self.record(index), annotated=not self._test_mode)
-        return self._transformed(sample, random).to_batch(continues_scene)
+        return frame_batch(self._transformed(sample, random), continues_scene)
 
     def _transformed(self, sample: FrameSample, random: np.random.Generator) -> FrameSample:
         """A sample after the steps of the pipeline."""

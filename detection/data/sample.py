@@ -1,22 +1,26 @@
-"""`FrameSample`: a frame on its way through the transforms, from its record to the tensors of a `FrameBatch`."""
+"""`FrameSample`: a frame on its way through the transforms, from its record to what a `FrameBatch` is made of.
+
+Arrays alone: a machine that runs an exported detector has no torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from detection.data.frame_record import CameraAnnotations, FrameRecord, IntArray
 from detection.data.image_reading import read_image
 from detection.data.infos import in_published_order
-from detection.frames import CameraTargets, FrameBatch, FrameTargets, ImageNormalization
 from scenes import Frame
 from scenes.geometry import FloatArray
+
+if TYPE_CHECKING:
+    from detection.frames import ImageNormalization
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,50 +128,6 @@ class FrameSample:
         """The same frame with other views."""
         return replace(self, views=tuple(views))
 
-    def to_batch(self, continues_scene: bool) -> FrameBatch:
-        """The frame as a batch of one stream.
-
-        Raises:
-            ValueError: the pipeline has not normalised the images.
-        """
-        images, normalization = self._images()
-        image_from_camera = np.stack([view.image_from_camera for view in self.views])
-        camera_from_lidar = np.stack([view.camera_from_lidar for view in self.views])
-        return FrameBatch(
-            images=images,
-            image_from_lidar=_float32(image_from_camera @ camera_from_lidar)[None],
-            image_from_camera=_float32(image_from_camera)[None],
-            camera_from_lidar=_float32(camera_from_lidar)[None],
-            global_from_lidar=torch.from_numpy(np.asarray(self.global_from_lidar, dtype=np.float64))[None],
-            timestamp_s=torch.tensor([self.timestamp_us * 1e-6], dtype=torch.float64),
-            continues_scene=torch.tensor([continues_scene]),
-            scene_tokens=(self.scene_token,),
-            sample_tokens=(self.sample_token,),
-            targets=None if self.boxes is None else (self._targets(),),
-            normalization=normalization,
-        )
-
-    def _images(self) -> tuple[torch.Tensor, ImageNormalization]:
-        """(1, N, 3, H, W) uint8, and how they are normalised."""
-        images = [view.image for view in self.views if view.image is not None]
-        if self.normalization is None or len(images) < len(self.views):
-            raise ValueError("the pipeline has to load the images and end with NormalizeImages")
-        sizes = [image.shape[1:] for image in images]
-        if self.padded_size_px is None or {self.padded_size_px} == set(sizes):
-            return torch.from_numpy(np.stack(images))[None], self.normalization
-        padded = np.zeros((len(images), 3, *self.padded_size_px), dtype=np.uint8)
-        for canvas, image in zip(padded, images, strict=True):
-            canvas[:, : image.shape[1], : image.shape[2]] = image
-        return torch.from_numpy(padded)[None], replace(self.normalization, sizes_px=torch.tensor(sizes)[None])
-
-    def _targets(self) -> FrameTargets:
-        assert self.boxes is not None and self.labels is not None
-        return FrameTargets(
-            boxes=_float32(self.boxes),
-            labels=torch.from_numpy(self.labels.astype(np.int64)),
-            cameras=tuple(_camera_targets(view.annotations) for view in self.views),
-        )
-
 
 class Transform(Protocol):
     """One step of a pipeline: a frame in, a frame out.
@@ -182,22 +142,6 @@ def drawn_between(low_and_high: tuple[float, float], random: np.random.Generator
     """A number drawn evenly from a range."""
     low, high = low_and_high
     return random.uniform(low, high)
-
-
-def _camera_targets(annotations: CameraAnnotations | None) -> CameraTargets:
-    if annotations is None:
-        none = np.zeros(0)
-        annotations = CameraAnnotations(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros((0, 2)), none)
-    return CameraTargets(
-        boxes_px=_float32(annotations.boxes_px),
-        labels=torch.from_numpy(annotations.labels.astype(np.int64)),
-        centers_px=_float32(annotations.centers_px),
-        depths_m=_float32(annotations.depths_m),
-    )
-
-
-def _float32(array: FloatArray) -> torch.Tensor:
-    return torch.from_numpy(array.astype(np.float32))
 
 
 def _homogeneous(intrinsic: FloatArray) -> FloatArray:

@@ -121,7 +121,12 @@ class NMSFreeCoder(nn.Module):
         least, greatest = torch.tensor(tuple(post_center_range), dtype=torch.float32).chunk(2)
         self.register_buffer("_least_m", least.clone(), persistent=False)
         self.register_buffer("_greatest_m", greatest.clone(), persistent=False)
-        self._max_num = max_num
+        self.max_num = max_num
+
+    @property
+    def center_range_m(self) -> list[float]:
+        """Least x, y, z and greatest x, y, z of a centre that is kept."""
+        return [*self._least_m.tolist(), *self._greatest_m.tolist()]
 
     def decode(self, logits: Tensor, codes: Tensor, query_ids: Tensor | None) -> Candidates:
         """The best boxes of every stream.
@@ -133,7 +138,7 @@ class NMSFreeCoder(nn.Module):
         """
         num_classes = logits.shape[-1]
         flat = logits.float().sigmoid().flatten(1)
-        scores, places = flat.topk(min(self._max_num, flat.shape[1]), dim=1)
+        scores, places = flat.topk(min(self.max_num, flat.shape[1]), dim=1)
         queries = places // num_classes
         boxes = decode_boxes(codes.gather(1, queries.unsqueeze(-1).expand(-1, -1, codes.shape[-1])).float())
         centers_m = boxes[..., :3]

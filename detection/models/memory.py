@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from detection.frames import FrameBatch
-from detection.models.layers.poses import inverse_poses
 from scenes.errors import InputError
 
 NO_QUERY = -1
@@ -161,7 +160,7 @@ class TemporalMemory:
         if self._bank is not None and self._next_ids is not None and self._continues_with(frame):
             device = frame.timestamp_s.device
             bank = MemoryRows(*(value.to(device) for value in self._bank[: self.length].tensors()))
-            rows = bank.moved(inverse_poses(frame.global_from_lidar.double()), torch.float32)
+            rows = bank.moved(frame.lidar_from_global, torch.float32)
             start = rows.where(frame.continues_scene, start)
             next_ids = torch.where(frame.continues_scene, self._next_ids.to(device), next_ids)
         self._aligned = _AlignedRows(start, frame.timestamp_s, frame.global_from_lidar)
@@ -220,7 +219,7 @@ class TemporalMemory:
         return {**rows, "next_query_ids": self._next_ids}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Goes on from a `state()`; the tensors may lie on any device.
+        """Goes on from a `state()`, on any device; the rows that no frame will read may be left out.
 
         Raises:
             InputError: the state of a memory of another shape, or no state at all.
@@ -231,7 +230,7 @@ class TemporalMemory:
         if set(state) != {*_COLUMNS, "next_query_ids"}:
             raise InputError(f"memory: a state has {sorted(_COLUMNS)} and next_query_ids, this one {sorted(state)}")
         shape = tuple(state["embeddings"].shape[1:])
-        if shape != (self.length + self.topk, self.embed_dims):
+        if shape not in [(rows, self.embed_dims) for rows in (self.length, self.length + self.topk)]:
             raise InputError(
                 f"memory: this one holds {self.length + self.topk} rows of {self.embed_dims} channels, "
                 f"the state {shape[0]} of {shape[-1]}"

@@ -4,7 +4,7 @@ A frame is what a car shows: images of all cameras of one stream, batch 1, each 
 that the memory works as in use. Times run from the images in the device's memory to boxes; reading and resizing images
 is not part of them. The network as it trains, in eager float32, is always measured first. What a `Detector` makes of it
 in the precision that is asked for, and compiled if that is asked for, is compared with it: in speed, and in the scores
-of the boxes.
+of the boxes. So are exported detectors, by ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from detection import models  # noqa: F401 - registers the networks
 from detection.checkpoints import load_weights
 from detection.config import read_config
+from detection.deployment.detector import NodeFrame, OnnxDetector
 from detection.frames import FrameBatch
 from detection.registry import MODELS
 from detection.running.compilation import (
     DTYPES,
-    add_speed_options,
     compile_for_inference,
     for_inference,
     inference_precision,
     set_gpu_arithmetic,
 )
+from detection.running.speed_options import add_speed_options
 from scenes import InputError
 from scenes.command import between, table_console
 
@@ -92,6 +93,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add_speed_options(parser)
+    parser.add_argument(
+        "--onnx",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="exports of this model, to be measured beside it",
+    )
     parser.add_argument("--flops", action="store_true", help="count multiply-adds, of the second frame")
 
 
@@ -104,6 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.checkpoint:
         load_weights(model, arguments.checkpoint)
     model = model.to(device).eval()
+    exported = [_exported(folder, arguments, device) for folder in arguments.onnx]
     stream = made_stream(arguments.warm_up + arguments.frames, arguments.cameras, arguments.image_size, device)
     console = table_console()
     console.print(f"{arguments.config.stem}: {_described(model, arguments, device)}")
@@ -117,6 +127,9 @@ def run(arguments: argparse.Namespace) -> None:
         compiled = for_inference(model, device, dtype, compiled=True)
         compile_for_inference(compiled)
         measured.append(measure(f"compiled {arguments.dtype}", compiled, stream, arguments.warm_up, dtype))
+    for folder, runtime in zip(arguments.onnx, exported, strict=True):
+        name = f"ONNX Runtime {'int8' if runtime.description.int8 else 'float32'}, {folder.name}"
+        measured.append(measure_exported(name, runtime, stream, arguments.warm_up))
     console.print(_table(measured, device))
 
 
@@ -183,6 +196,49 @@ def measure(
             latencies_s.append(time.perf_counter() - started_s)
             scores.append(detections.scores.float().cpu())
     return SpeedMeasurement(name, np.array(latencies_s[warm_up:]), _peak_memory_bytes(device), tuple(scores[warm_up:]))
+
+
+def measure_exported(name: str, runtime: OnnxDetector, stream: Sequence[FrameBatch], warm_up: int) -> SpeedMeasurement:
+    """As `measure`, of an exported detector: from images in the memory of the CPU to boxes."""
+    latencies_s, scores = [], []
+    for frame in map(_node_frame, stream):
+        started_s = time.perf_counter()
+        (boxes,) = runtime.step(frame)
+        latencies_s.append(time.perf_counter() - started_s)
+        scores.append(torch.from_numpy(boxes.score).float())
+    peak = _peak_memory_bytes(torch.device("cpu"))
+    return SpeedMeasurement(name, np.array(latencies_s[warm_up:]), peak, tuple(scores[warm_up:]))
+
+
+def _node_frame(frame: FrameBatch) -> NodeFrame:
+    """A frame as an exported detector takes it, whose images are already what its network sees."""
+    return NodeFrame(
+        images=frame.images.cpu().numpy(),
+        intrinsics=frame.image_from_camera.cpu().numpy(),
+        base_from_image=frame.lidar_from_image.cpu().numpy(),
+        global_from_base=frame.global_from_lidar.cpu().numpy(),
+        timestamp_s=frame.timestamp_s.cpu().numpy(),
+        continues_scene=frame.continues_scene.cpu().numpy(),
+        sample_tokens=frame.sample_tokens,
+    )
+
+
+def _exported(folder: Path, arguments: argparse.Namespace, device: torch.device) -> OnnxDetector:
+    """An export that takes the frames that are asked for.
+
+    Raises:
+        InputError: it takes others.
+    """
+    runtime = OnnxDetector.from_onnx(
+        folder, providers=["CPUExecutionProvider"] if device.type == "cpu" else None, threads=torch.get_num_threads()
+    )
+    height, width = runtime.description.image_size_px
+    if [height, width] != list(arguments.image_size) or len(runtime.description.cameras) != arguments.cameras:
+        raise InputError(
+            f"{folder}: takes {len(runtime.description.cameras)} images of {height}x{width}: say --cameras "
+            f"{len(runtime.description.cameras)} --image-size {height} {width}"
+        )
+    return runtime
 
 
 def count_multiply_adds(model: Any, stream: Sequence[FrameBatch]) -> dict[str, int]:

@@ -24,32 +24,19 @@ from torch._dynamo.exc import TorchDynamoException
 
 from detection.models.fusing import fused
 from detection.models.layers.precision import round_weights
+from detection.running.speed_options import DTYPE_NAMES
 from scenes import InputError
 
 _ModelT = TypeVar("_ModelT", bound=nn.Module)
 
-DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES: Final = {name: getattr(torch, name) for name in DTYPE_NAMES}
 """Precisions of a network by name; the lower ones where they keep the results, by autocast."""
 
 _logger = logging.getLogger(__name__)
 
 
-def add_speed_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `speed_of` reads."""
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="of the network where it keeps the results (%(default)s)"
-    )
-    parser.add_argument("--compile", action="store_true", help="torch.compile; the first frames are slow")
-    parser.add_argument("--tf32", action="store_true", help="on a GPU: products of float32 in TF32, with 10 bits of 23")
-    parser.add_argument(
-        "--cudnn-benchmark",
-        action="store_true",
-        help="on a GPU: try algorithms of each convolution in the first frame; results may differ from run to run",
-    )
-
-
 def speed_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the options of `add_speed_options` say, as a `TrainedDetector` takes it."""
+    """What the options of `detection.running.speed_options` say, as a `TrainedDetector` takes it."""
     return dict(
         dtype=DTYPES[arguments.dtype],
         compile=arguments.compile,

@@ -12,9 +12,11 @@ from mmengine.config import Config
 from torch import nn
 
 from detection.config import building
-from detection.data import collate
+from detection.data.batch import frame_batch
+from detection.data.collate import collate
 from detection.data.loading import batches, build_loader
 from detection.data.sample import FrameSample, Transform
+from detection.deployment.detector import OnnxDetector
 from detection.frames import FrameBatch
 from detection.global_boxes import boxes_by_sample, global_boxes
 from detection.registry import TRANSFORMS
@@ -72,6 +74,16 @@ class Detector(TrainedDetector):
             ]
         return cls(model, classes=dataset.get("classes"), transforms=transforms, taxonomy=taxonomy, **how)
 
+    @classmethod
+    def from_onnx(cls, folder: Path | str, **how: Any) -> OnnxDetector:
+        """The detector in the files that `streamtrack export` has written, which runs without torch.
+
+        Args:
+            folder: of the files.
+            how: see `OnnxDetector.from_onnx`.
+        """
+        return OnnxDetector.from_onnx(folder, **how)
+
     def prepare(self, samples: Sequence[FrameSample], continues_scene: Sequence[bool]) -> FrameBatch:
         """The next time step of several streams, from images as the cameras give them.
 
@@ -84,7 +96,7 @@ class Detector(TrainedDetector):
         for sample, continues in zip(samples, continues_scene, strict=True):
             for transform in self._transforms:
                 sample = transform(sample, still)
-            frames.append([sample.to_batch(continues)])
+            frames.append([frame_batch(sample, continues)])
         return collate(frames)["frames"][0]
 
     def step(self, frame: FrameBatch) -> list[Boxes3D]:

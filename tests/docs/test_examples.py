@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from detection.config import read_config
+from detection.exporting.export import Options, export_detector, write_export
 from detection.registry import MODELS
 from scenes import read_scenes, write_detections, write_tracks
 from scenes.city import VAL_SPLIT, VERSION, make_city
@@ -24,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if "```python" in path.read_text()
 ]
+
+NEEDED = {"dynamic_yolo.md": "trained_yolo", "deployment.md": "exported_city"}
+"""What pages expect from commands before their examples."""
 
 matplotlib.use("Agg")
 
@@ -51,12 +55,21 @@ def trained_yolo(folder: Path) -> None:
     torch.save(model.state_dict(), folder / "out" / "step2" / "iter_300.pth")
 
 
+@pytest.fixture
+def exported_city(folder: Path) -> None:
+    """An export where docs/deployment.md has it, of a smaller network."""
+    config = read_config(ROOT / "tests" / "detection" / "city_tiny.py")
+    weights = folder / "tiny.pth"
+    torch.save(MODELS.build(config["model"]).state_dict(), weights)
+    write_export(export_detector(config, weights, Options()), folder / "out" / "onnx")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_run(
     page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    if page.name == "dynamic_yolo.md":
-        request.getfixturevalue("trained_yolo")
+    if page.name in NEEDED:
+        request.getfixturevalue(NEEDED[page.name])
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}
     for example in _examples(page):

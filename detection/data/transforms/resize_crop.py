@@ -12,8 +12,8 @@ from typing import cast
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from detection.data.cropping import scaled_and_cropped
 from detection.data.frame_record import CameraAnnotations
 from detection.data.sample import CameraView, FrameSample, drawn_between
 from detection.registry import TRANSFORMS
@@ -94,7 +94,7 @@ class ResizeCropFlipRotate:
         scale = draw.zoom * max(self._height / height, self._width / width)
         left = int(draw.left * max(0.0, scale * width - self._width))
         top = int((1.0 - draw.bottom) * scale * height) - self._height
-        pixels = self._cropped(image, scale, left, top)
+        pixels = scaled_and_cropped(image, scale, left, top, (self._height, self._width))
         after_from_before = np.array([[scale, 0.0, -left], [0.0, scale, -top], [0.0, 0.0, 1.0]])
         if draw.mirrored:
             pixels = np.ascontiguousarray(pixels[:, ::-1])
@@ -107,28 +107,6 @@ class ResizeCropFlipRotate:
         image_from_camera[:3, :3] = after_from_before @ view.image_from_camera[:3, :3]
         annotations = view.annotations and self._moved(view.annotations, after_from_before)
         return replace(view, image=pixels, image_from_camera=image_from_camera, annotations=annotations)
-
-    def _cropped(self, image: NDArray[np.uint8], scale: float, left: int, top: int) -> NDArray[np.uint8]:
-        """The output rectangle of the scaled image; only its pixels are computed, from the very place they map to."""
-        height, width = image.shape[:2]
-        columns = slice(max(0, -left), min(self._width, int(scale * width + 1e-6) - left))
-        rows = slice(max(0, -top), min(self._height, int(scale * height + 1e-6) - top))
-        if columns.stop <= columns.start or rows.stop <= rows.start:
-            return np.zeros((self._height, self._width, 3), dtype=np.uint8)
-        source = (
-            (left + columns.start) / scale,
-            (top + rows.start) / scale,
-            min(width, (left + columns.stop) / scale),
-            min(height, (top + rows.stop) / scale),
-        )
-        size = (columns.stop - columns.start, rows.stop - rows.start)
-        # Pillow's bicubic filter widens with the scale: it shrinks without aliasing, as the published networks saw it.
-        resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box=source))
-        if size == (self._width, self._height):
-            return resized
-        canvas = np.zeros((self._height, self._width, 3), dtype=np.uint8)
-        canvas[rows, columns] = resized
-        return canvas
 
     def _turn(self, angle_rad: float) -> FloatArray:
         cos, sin = np.cos(angle_rad), np.sin(angle_rad)

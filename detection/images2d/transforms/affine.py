@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detection.data.letterboxing import MARGIN_GREY
 from detection.data.sample import drawn_between
 from detection.images2d.sample import ImageSample
 from detection.images2d.transforms.annotations import cut_boxes
-from detection.images2d.transforms.letterbox import MARGIN_GREY
 from detection.images2d.transforms.settings import checked_size
 from detection.registry import TRANSFORMS
 from scenes import InputError

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from detection.data.letterboxing import MARGIN_GREY, fitted_image
 from detection.images2d.sample import ImageSample
 from detection.images2d.transforms.annotations import cut_boxes
-from detection.images2d.transforms.letterbox import MARGIN_GREY, fitted_image
 from detection.images2d.transforms.settings import checked_probability, checked_size
 from detection.registry import TRANSFORMS
 

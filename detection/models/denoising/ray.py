@@ -18,7 +18,7 @@ from detection.models.denoising.queries import (
 )
 from detection.models.denoising.standard import StandardDenoising
 from detection.models.layers.filled import filled
-from detection.models.layers.poses import inverse_poses
+from detection.poses import inverse_poses
 from detection.registry import MODELS
 
 

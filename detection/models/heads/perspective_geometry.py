@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from detection.frames import FrameBatch
-from detection.models.layers.poses import inverse_3x3, inverse_poses
+from detection.poses import inverse_3x3, inverse_poses
 
 _LEAST_SLOPE = 1e-4  # below it two lines of sight, or a line and the ground, do not meet at a depth worth having
 

@@ -12,7 +12,6 @@ from detection.frames import FrameBatch
 from detection.models.heads.query_head import QueryHead
 from detection.models.layers.decoder import Decoder, DecoderLayer, FeedForward, ImageCrossAttention, SelfAttention
 from detection.models.layers.modulation import MotionAwareLayerNorm, SqueezeExcitation
-from detection.models.layers.poses import inverse_poses
 from detection.models.layers.position import inverse_sigmoid, linear_increasing_depths, to_shares
 from detection.models.layers.precision import full_precision
 from detection.registry import MODELS
@@ -104,14 +103,36 @@ class PETRHead(QueryHead):
     ) -> tuple[Tensor, Tensor]:
         """Keys and values (B, T, C) of the cross-attention; see `QueryHead.image_context`."""
         feature_map = features[self.position_level]
-        values = feature_map.permute(0, 1, 3, 4, 2).flatten(1, 3)
+        values = _values(feature_map)
         with full_precision(values):
             rays = self.token_rays(frame, feature_map.shape[-2:])
             cones = self.camera_cones(frame, rays)
         if tokens is not None:
             values, rays, cones = (_gathered(each, tokens) for each in (values, rays, cones))
-        values = self.spatial_alignment(self.memory_embed(values), cones)
+        return self._located(values, self.encoded_rays(rays), cones)
+
+    def located_context(
+        self, features: Sequence[Tensor], position: Tensor, cones: Tensor, tokens: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """What `image_context` gives, where the calibration has been encoded before.
+
+        Args:
+            features, tokens: see `QueryHead.image_context`.
+            position: (B, T, embed_dims) from `encoded_rays`, of all tokens.
+            cones: (B, T, 8) from `camera_cones`, of all tokens.
+        """
+        values = _values(features[self.position_level])
+        if tokens is not None:
+            values, position, cones = (_gathered(each, tokens) for each in (values, position, cones))
+        return self._located(values, position, cones)
+
+    def encoded_rays(self, rays: Tensor) -> Tensor:
+        """Position features (B, T, embed_dims) of rays (B, T, depths, 3) from `token_rays`."""
         position: Tensor = self.position_encoder(inverse_sigmoid(rays).flatten(2))
+        return position
+
+    def _located(self, values: Tensor, position: Tensor, cones: Tensor) -> tuple[Tensor, Tensor]:
+        values = self.spatial_alignment(self.memory_embed(values), cones)
         return values + self.featurized_pe(position, values), values
 
     def token_rays(self, frame: FrameBatch, cells: Sequence[int]) -> Tensor:
@@ -123,7 +144,7 @@ class PETRHead(QueryHead):
         rows, columns = ((torch.arange(count, device=frame.images.device) + 0.5) * self.stride_px for count in cells)
         v, u = torch.meshgrid(rows, columns, indexing="ij")
         directions_px = torch.stack((u, v, torch.ones_like(u)), dim=-1).flatten(0, 1)
-        lidar_from_image = inverse_poses(frame.image_from_lidar)
+        lidar_from_image = frame.lidar_from_image
         directions = directions_px @ lidar_from_image[..., :3, :3].transpose(-2, -1)
         origins = lidar_from_image[..., None, None, :3, 3]
         points_m = directions.unsqueeze(-2) * self.coords_d.unsqueeze(-1) + origins
@@ -145,6 +166,11 @@ class PETRHead(QueryHead):
         focal_px = frame.image_from_camera.diagonal(dim1=-2, dim2=-1)[..., :2].abs()
         focal = (focal_px / _FOCAL_UNIT_PX).repeat(1, rays.shape[1] // focal_px.shape[1], 1)
         return torch.cat((focal, *(rays[:, :, index] for index in _CONE_DEPTHS)), dim=-1)
+
+
+def _values(feature_map: Tensor) -> Tensor:
+    """(B, T, C) of a feature map (B, N, C, H, W), counted by camera, row, column."""
+    return feature_map.permute(0, 1, 3, 4, 2).flatten(1, 3)
 
 
 def _gathered(values: Tensor, tokens: Tensor) -> Tensor:

@@ -56,6 +56,10 @@ class MultiheadAttention(nn.Module):
         nn.init.xavier_uniform_(self.out_proj.weight)
         nn.init.zeros_(self.out_proj.bias)
 
+    def use(self, implementation: str) -> None:
+        """Attend by another implementation from now on, with the same weights; see the class."""
+        self._attend = _implementation(implementation)
+
     def forward(self, query: Tensor, key: Tensor, value: Tensor, blocked: Tensor | None = None) -> Tensor:
         """Attends.
 

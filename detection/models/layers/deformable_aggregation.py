@@ -106,6 +106,10 @@ class DeformableAggregation(nn.Module):
         change: Tensor = self.dropout(self.output_proj(sums))
         return change
 
+    def use(self, sampling: str) -> None:
+        """Sample in another way on a CPU from now on; see the class."""
+        self._on_cpu = _SAMPLINGS[sampling]
+
     def reads_innermost(self, device: torch.device) -> bool:
         """Whether the channels of the maps should lie innermost in memory."""
         return self._sums_on(device) is not _sums_everywhere

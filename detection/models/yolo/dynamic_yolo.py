@@ -66,6 +66,11 @@ class DynamicYolo(nn.Module):
         assert isinstance(prediction, AnchorPrediction)
         return prediction
 
+    @property
+    def read_maps(self) -> tuple[int, ...]:
+        """The layers of the first backbone whose maps the detectors behind it read."""
+        return tuple(sorted({*self._stages, *([] if self._stem is None else [self._stem])}))
+
     def forward(self, images: Tensor, threshold: float | Tensor) -> DynamicYoloOutput:
         """Boxes of images, each from the detector that it is sent to.
 

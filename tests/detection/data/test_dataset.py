@@ -15,10 +15,10 @@ from detection.data import (
     ShuffledSampler,
     StreamingSampler,
     TemporalFrameDataset,
-    collate,
     read_infos,
     write_infos,
 )
+from detection.data.collate import collate
 from detection.frames import FrameBatch
 from scenes import InputError, read_scenes
 from scenes.city import TRAIN_SPLIT, VERSION

@@ -19,7 +19,6 @@ from detection.config import read_config
 from detection.registry import MODELS
 from detection.running.benchmark import made_stream
 from detection.running.compilation import (
-    add_speed_options,
     compile_for_inference,
     for_inference,
     inference_precision,
@@ -28,6 +27,7 @@ from detection.running.compilation import (
 )
 from detection.running.detector import Detector, detect
 from detection.running.image_detector import ImageDetector
+from detection.running.speed_options import add_speed_options
 from scenes import InputError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from detection.data import LoadImages, NormalizeImages, PadImages, ResizeCropFlipRotate, collate
+from detection.data import LoadImages, NormalizeImages, PadImages, ResizeCropFlipRotate
+from detection.data.batch import frame_batch
+from detection.data.collate import collate
 from detection.data.sample import FrameSample
 from detection.frames import FrameBatch
 from scenes import InputError
@@ -94,7 +96,7 @@ def test_normalises_in_the_order_of_the_channels(make_sample: MakeSample, to_rgb
     image = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
     sample = NormalizeImages(mean.tolist(), std.tolist(), to_rgb)(make_sample(image), RANDOM)
-    frame = sample.to_batch(continues_scene=False)
+    frame = frame_batch(sample, continues_scene=False)
     assert frame.images.dtype == torch.uint8
     normalized = frame.normalized()
     assert normalized.images.dtype == torch.float32 and normalized.normalized() is normalized
@@ -112,7 +114,7 @@ def _padded(make_sample: MakeSample, *sizes: tuple[int, int]) -> FrameBatch:
     together = samples[0].with_views([view for sample in samples for view in sample.views])
     for step in (NormalizeImages([1, 1, 1], [2, 2, 2], True), PadImages(32)):
         together = step(together, RANDOM)
-    return together.to_batch(continues_scene=False)
+    return frame_batch(together, continues_scene=False)
 
 
 def test_pads_all_to_one_size_with_the_mean_colour(make_sample: MakeSample) -> None:
@@ -139,4 +141,4 @@ def test_streams_keep_their_padding_side_by_side(make_sample: MakeSample) -> Non
 
 def test_images_that_are_not_normalised_make_no_frame(make_sample: MakeSample) -> None:
     with pytest.raises(ValueError, match="has to load the images and end with NormalizeImages"):
-        make_sample(np.zeros((2, 2, 3), np.uint8)).to_batch(continues_scene=False)
+        frame_batch(make_sample(np.zeros((2, 2, 3), np.uint8)), continues_scene=False)

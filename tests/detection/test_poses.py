@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from detection.models.layers.poses import inverse_poses
+from detection.poses import inverse_poses
 
 
 def test_inverse_of_a_pose_that_scales() -> None:

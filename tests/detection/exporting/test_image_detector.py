@@ -1,0 +1,101 @@
+"""Dy-YOLOv7 as one graph with two paths."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from detection.config import read_config
+from detection.deployment.contract import FILES
+from detection.deployment.detector import OnnxDetector
+from detection.deployment.image_detector import OnnxImageDetector
+from detection.registry import MODELS
+from detection.running.image_detector import ImageDetector
+from scenes import InputError
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIG = """
+model = dict(type="DynamicYoloDetector", variant="{variant}", width=0.03, num_classes=2, threshold=0.5)
+val_dataloader = dict(
+    dataset=dict(
+        type="CocoDataset", dataroot="", ann_file="", classes=["car", "zebra"], test_mode=True,
+        pipeline=[dict(type="Letterbox", size={size})],
+    ),
+    sampler=dict(type="EvaluationSampler"),
+)
+"""
+
+
+def _files(folder: Path, variant: str, size: tuple[int, int], trained: bool = True) -> tuple[Path, Path]:
+    path, weights = folder / "tiny.py", folder / "weights.pth"
+    path.write_text(CONFIG.format(variant=variant, size=size))
+    torch.manual_seed(0)
+    model = MODELS.build(read_config(path)["model"])
+    with torch.no_grad():
+        if trained:
+            nn.init.normal_(model.router.layer2.weight)
+        for part in (model.model_h, model.model_h2):
+            for convolution in part[-1].m:
+                convolution.bias.normal_()
+    torch.save(model.state_dict(), weights)
+    return path, weights
+
+
+def _export(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["export.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "tools" / "export.py"), run_name="__main__")
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("variant", "size"), [("dy-yolov7", (64, 96)), ("dy-yolov7-w6", (64, 128))])
+def test_finds_what_the_detector_finds_on_either_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variant: str, size: tuple[int, int]
+) -> None:
+    path, weights = _files(tmp_path, variant, size)
+    assert _export(monkeypatch, path, weights, "--out", tmp_path / "onnx") == 0
+    model = onnx.load(str(tmp_path / "onnx" / FILES["single"]))
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node].count("If") == 1
+    detector = ImageDetector.from_config(path, weights, device="cpu")
+    image = np.random.default_rng(1).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    for threshold, hard in ((0.0, False), (1.0, True), (0.5, None)):
+        exported = OnnxImageDetector.from_onnx(tmp_path / "onnx", threshold)
+        detector.model.threshold = threshold
+        (expected,), found = detector.detect([image]), exported.detect(image)
+        assert found.hard == bool(detector.model.last_routing.hard[0]) and hard in (None, found.hard)
+        assert len(expected) == len(found.boxes) > 10
+        np.testing.assert_allclose(found.boxes.score, expected.scores, atol=1e-4)
+        # Boxes of equal scores come in any order.
+        apart = np.abs(found.boxes.edges_px[:, None] - expected.boxes_px.numpy()).max(axis=2)
+        apart += np.where(found.boxes.label[:, None] == expected.labels.numpy(), 0.0, np.inf)
+        assert (apart.min(axis=1) < 0.05).mean() > 0.95
+    with pytest.raises(InputError, match="tiny finds boxes in single images"):
+        OnnxDetector.from_onnx(tmp_path / "onnx")
+    with pytest.raises(InputError, match="threshold is 2, expected a number from 0 to 1"):
+        OnnxImageDetector.from_onnx(tmp_path / "onnx", 2)
+
+
+def test_a_router_that_nobody_trained_is_not_exported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, weights = _files(tmp_path, "dy-yolov7", (64, 96), trained=False)
+    assert _export(monkeypatch, path, weights, "--out", tmp_path / "onnx") == 2
+    assert "weights.pth: the router has never been trained" in capsys.readouterr().err
+    assert _export(monkeypatch, path, weights, "--out", tmp_path / "onnx", "--format", "autoware") == 2
+    assert "tiny: a detector of single images" in capsys.readouterr().err
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_a_detector_of_scenes_is_not_one_of_images(exported: Callable[..., object]) -> None:
+    with pytest.raises(InputError, match="streampetr finds boxes in scenes"):
+        OnnxImageDetector.from_onnx(exported("StreamPETR").folder)  # type: ignore[attr-defined]
