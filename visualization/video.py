@@ -14,13 +14,13 @@ import imageio_ffmpeg
 import numpy as np
 
 from scenes import Results, Scene
+from scenes.executors import run_jobs
 from scenes.files import atomic_path
-from scenes.processes import run_jobs
+from scenes.scene_files import scene_file_name
 from visualization.colors import Image
 from visualization.comparison import ComparisonPainter
 from visualization.mosaic import MosaicPainter
 from visualization.run_painter import DrawingOptions
-from visualization.scene_files import scene_file_name
 from visualization.selection import results_of_scene
 
 _SLOWEST_FPS, _FASTEST_FPS = 0.5, 60.0
