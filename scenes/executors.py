@@ -99,6 +99,10 @@ class Executor(ABC):
             SetupError: `setup` failed, or a worker cannot be used.
         """
 
+    def described(self) -> str:
+        """Where jobs run, in words."""
+        return f"{self.workers} process{'es' if self.workers != 1 else ''}"
+
     def __enter__(self) -> Executor:
         """Get ready; the first jobs do it otherwise."""
         return self

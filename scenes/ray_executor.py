@@ -40,6 +40,7 @@ class RayExecutor(Executor):
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
         self._address = address
         self.workers = workers
+        self._depth = 0
         self._connected = False
 
     def __enter__(self) -> RayExecutor:
@@ -51,8 +52,19 @@ class RayExecutor(Executor):
         """
         import ray
 
+        self._depth += 1
         if ray.is_initialized():  # by whoever calls this, who also ends it
             return self
+        try:
+            self._connect()
+        except BaseException:
+            self._depth -= 1
+            raise
+        return self
+
+    def _connect(self) -> None:
+        import ray
+
         quiet: dict[str, Any] = dict(log_to_driver=False, logging_level="error")
         if self._address is None:
             quiet |= dict(num_cpus=self.workers, include_dashboard=False, object_store_memory=_LOCAL_STORE_BYTES)
@@ -64,11 +76,20 @@ class RayExecutor(Executor):
         except (RuntimeError, ConnectionError, ValueError, OSError) as error:
             raise InputError(f"Ray at {self._address or 'this machine'}: {_one_line(error)}") from error
         self._connected = True
-        return self
+
+    def described(self) -> str:
+        """See `Executor`."""
+        import ray
+
+        if not ray.is_initialized():
+            return "Ray"
+        nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+        return f"{nodes} node{'s' if nodes != 1 else ''}"
 
     def __exit__(self, *_: object) -> None:
         """Leave the cluster; one that was started here ends."""
-        if self._connected:
+        self._depth -= 1
+        if self._connected and not self._depth:
             import ray
 
             ray.shutdown()
