@@ -3,6 +3,7 @@
     streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR [--report]
     streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR --protocol ab3dmot
     streamtrack evaluate detection RESULTS --dataroot D --version V --split S --out DIR [--report]
+    streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR --shards DIR [--executor ray]
     streamtrack evaluate compare RESULTS RESULTS [...] [--task detection] --dataroot D --version V --split S
 
 Prints a table and writes `metrics_summary.json` and `metrics_details.json`, in the schema of nuscenes-devkit, to DIR.
@@ -30,9 +31,19 @@ from evaluation import (
 )
 from evaluation.check import TOLERANCE, first_difference
 from evaluation.evaluation import Interpolation
+from evaluation.shards import evaluate_shards
 from evaluation.table import metrics_table
 from scenes import InputError
-from scenes.command import run_command
+from scenes.command import (
+    add_executor,
+    add_shards,
+    check_shards,
+    run_command,
+    scene_bar,
+    shards_failed,
+    workers_from,
+)
+from scenes.executors import executor_of
 
 _EVALUATE = {"detection": evaluate_detection, "tracking": evaluate_tracking}
 _REPORT = {"detection": report_detection, "tracking": report_tracking}
@@ -51,6 +62,8 @@ def _parse_arguments() -> argparse.Namespace:
         how.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default: %(default)s")
         how.add_argument("--check", action="store_true", help="run both engines and compare all numbers")
         how.add_argument("--report", action="store_true", help="write report.html and report.md as well")
+        add_executor(command, 1)
+        add_shards(command, "what the metrics need")
         if task == "tracking":
             how.add_argument(
                 "--protocol", choices=PROTOCOLS, help="of KITTI, on a data root that `convert_data kitti` made"
@@ -92,6 +105,11 @@ def main() -> int:
 def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
     if arguments.command == "tracking" and arguments.protocol:
         return _evaluate_protocol(arguments, where)
+    check_shards(arguments)
+    if arguments.shards:
+        return _evaluate_shards(arguments, where)
+    if arguments.workers or arguments.executor or arguments.address:
+        raise InputError("--workers, --executor and --address go with --shards DIR: all in memory runs in one process")
     evaluate = partial(_EVALUATE[arguments.command], arguments.results, *where, partial=arguments.partial)
     if arguments.command == "tracking":
         evaluate = partial(evaluate, interpolation=arguments.interpolation)
@@ -110,6 +128,34 @@ def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> in
     if not arguments.report:
         evaluation.write(arguments.out)
     print(metrics_table(evaluation))
+    print(f"written to {arguments.out}")
+    return 0
+
+
+def _evaluate_shards(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
+    """Evaluate scene by scene; the exit code."""
+    if arguments.partial or arguments.check or arguments.report or arguments.engine != DEFAULT_ENGINE:
+        raise InputError(
+            "--shards goes without --partial, --check, --report and --engine: they take all scenes at once"
+        )
+    executor = executor_of(workers_from(arguments), sys.maxsize)
+    with executor, scene_bar(executor) as progress:
+        done = evaluate_shards(
+            arguments.command,
+            arguments.results,
+            *where,
+            arguments.shards,
+            executor,
+            interpolation=getattr(arguments, "interpolation", "devkit"),
+            resume=arguments.resume,
+            keep_going=arguments.keep_going,
+            progress=progress,
+        )
+    if done.evaluation is None:
+        return shards_failed(done.failed, arguments.shards)
+    _warn(done.evaluation.warnings)
+    done.evaluation.write(arguments.out)
+    print(metrics_table(done.evaluation))
     print(f"written to {arguments.out}")
     return 0
 
