@@ -122,7 +122,7 @@ class InProcess(Executor):
         """See `Executor`."""
         worker = Worker(function, setup)
         for number, job in enumerate(jobs):
-            yield worker.answer(number, job)
+            yield unless_unusable(worker.answer(number, job))
 
 
 class LocalProcesses(Executor):
