@@ -1,4 +1,4 @@
-"""Thousands of simulated drives, from a detection file to tracks and metrics, scene by scene: how long, how much memory.
+"""Thousands of simulated drives, from a detection file to tracks and metrics, scene by scene: time and memory.
 
 The drives are copies of those of a small city, each with tokens of its own, and detections of one of several draws. No
 image is needed. Every step is the command that users run, in a process of its own. Memory is what is held (anonymous
@@ -160,9 +160,9 @@ def _marked(value: Any, own: set[str]) -> Any:
         return f"{value[: -len(_PLACE)]}{_PLACE}" if value in own else value
     if isinstance(value, list):
         return [_marked(inner, own) for inner in value]
-    return (
-        {_marked(key, own): _marked(inner, own) for key, inner in value.items()} if isinstance(value, dict) else value
-    )
+    if isinstance(value, dict):
+        return {_marked(key, own): _marked(inner, own) for key, inner in value.items()}
+    return value
 
 
 def _detection_templates(city: Path, names: Sequence[str], own: set[str], draw: int, root: Path) -> list[bytes]:
@@ -183,12 +183,14 @@ def measure(root: Path, count: int, workers: int) -> list[Step]:
     out = root / "out"
     shutil.rmtree(out, ignore_errors=True)
     detections, tracks = str(root / "detections.json"), str(out / "tracks")
+
+    def evaluated(task: str, results: str) -> list[str]:
+        return ["evaluate", task, results, *where, "--shards", str(out / task), "--out", str(out / f"{task}_metrics")]
+
     commands = {
         "track": ["track", detections, *where, "--shards", tracks],
-        "evaluate tracks": ["evaluate", "tracking", tracks, *where]
-        + ["--shards", str(out / "tracking"), "--out", str(out / "tracking_metrics")],
-        "evaluate detections": ["evaluate", "detection", detections, *where]
-        + ["--shards", str(out / "detection"), "--out", str(out / "detection_metrics")],
+        "evaluate tracks": evaluated("tracking", tracks),
+        "evaluate detections": evaluated("detection", detections),
     }
     return [_measured(name, count, command) for name, command in commands.items()]
 
