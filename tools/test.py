@@ -6,6 +6,10 @@ come from `streamtrack create_data`:
 
     streamtrack test CONFIG CHECKPOINT --out results_nusc.json --eval --dataroot D --version V --split S
 
+Scene by scene, on any number of machines (docs/cluster.md), each worker holding the loaded network:
+
+    streamtrack test CONFIG CHECKPOINT --shards DIR [--executor ray --gpus 1] [--resume]
+
 A dynamic detector runs at any speed: --hard-fraction 0.3 sends about that share through its second half.
 """
 
@@ -13,8 +17,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -23,22 +31,38 @@ from detection.data.create_infos import info_file_name
 from detection.processes import LAUNCHERS, joined_processes
 from detection.running.compilation import add_speed_options, speed_of
 from detection.running.operating_point import set_hard_share, set_threshold
-from detection.running.tasks import task_of
-from scenes import InputError
-from scenes.command import progress_bar, run_command
+from detection.running.scene_shards import detect_shards
+from detection.running.tasks import Task, task_of
+from scenes import InputError, read_detections
+from scenes.command import (
+    add_executor,
+    add_shards,
+    check_shards,
+    progress_bar,
+    run_command,
+    scene_bar,
+    shards_failed,
+    workers_from,
+)
+from scenes.executors import executor_of
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line, detect, write, evaluate."""
     arguments = _parse_arguments()
-    if not (arguments.out or arguments.eval):
-        raise InputError("nothing to do: say --out FILE, --eval or both")
+    check_shards(arguments)
+    if not (arguments.out or arguments.eval or arguments.shards):
+        raise InputError("nothing to do: say --out FILE, --eval, --shards DIR or several of them")
     config = read_config(arguments.config, {**_data_set(arguments), **arguments.cfg_options})
     if arguments.dynamic_threshold is not None:
         set_threshold(config, arguments.dynamic_threshold)
     if arguments.hard_fraction is not None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
     task = task_of(config)
+    if arguments.shards:
+        return _detect_shards(arguments, config, task)
+    if arguments.workers or arguments.executor or arguments.address or arguments.gpus:
+        raise InputError("--workers, --executor, --address and --gpus go with --shards DIR; else there is --launcher")
     logging.getLogger("detection.running.trained").setLevel(logging.INFO)  # how long the network took, and all of it
     with joined_processes(arguments.launcher), _progress_bar() as progress:
         bar = progress.add_task(task.unit, total=None, visible=False)
@@ -47,8 +71,38 @@ def main() -> None:
             progress=lambda done, total: progress.update(bar, completed=done, total=total, visible=True),
             **speed_of(arguments),
         )
-    if found is None:
-        return
+    if found is not None:
+        _tell(arguments, task, found)
+    return 0
+
+
+def _detect_shards(arguments: argparse.Namespace, config: Config, task: Task) -> int:
+    """Detect scene by scene; the exit code."""
+    if arguments.launcher != "none":
+        raise InputError("--shards: --launcher starts processes that work together; say --executor")
+    executor = executor_of(workers_from(arguments), sys.maxsize)
+    with executor, scene_bar(executor) as progress:
+        shards, failed = detect_shards(
+            config,
+            arguments.checkpoint,
+            arguments.shards,
+            executor,
+            gpus=arguments.gpus or 0.0,
+            resume=arguments.resume,
+            keep_going=arguments.keep_going,
+            progress=progress,
+            **speed_of(arguments),
+        )
+    if failed:
+        return shards_failed(failed, arguments.shards)
+    print(f"{len(shards.scenes)} scenes -> {arguments.shards}")
+    if arguments.out or arguments.eval:
+        _tell(arguments, task, read_detections(arguments.shards, task.taxonomy).boxes)
+    return 0
+
+
+def _tell(arguments: argparse.Namespace, task: Task, found: Mapping[Any, Any]) -> None:
+    """Write and evaluate what was found, as far as it is asked for."""
     if arguments.out:
         task.write(arguments.out, found)
         print(f"{len(found)} {task.unit}: {sum(map(len, found.values()))} boxes -> {arguments.out}")
@@ -77,6 +131,11 @@ def _parse_arguments() -> argparse.Namespace:
         help="dynamic detector: share that is hard, by the thresholds of `streamtrack dynamic_thresholds`",
     )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="of several processes (default: none)")
+    add_executor(parser, 1)
+    parser.add_argument(
+        "--gpus", type=float, metavar="N", help="GPUs that each worker of a cluster needs (default: none)"
+    )
+    add_shards(parser, "the detections")
     add_overrides(parser)
     return parser.parse_args()
 
