@@ -289,23 +289,23 @@ def _joined_tracks(
 def _reached(scores: FloatArray, n_annotations: int) -> FloatArray:
     """The thresholds at which events are counted."""
     thresholds, _ = tracking.recall_thresholds(scores, n_annotations)
-    return np.unique(thresholds[~np.isnan(thresholds)])
+    reached: FloatArray = np.unique(thresholds[~np.isnan(thresholds)])
+    return reached
 
 
 def _counted(
     shards: Shards, thresholds: Mapping[str, FloatArray], executor: Executor
 ) -> dict[str, tuple[IntArray, FloatArray]]:
     """Counts and distances of each class at its thresholds, over all scenes; no more than a block is in memory."""
-    totals = {name: (np.int64(0), np.float64(0.0)) for name in thresholds}
-    block = dict(totals)
+    nothing: dict[str, tuple[Any, Any]] = dict.fromkeys(thresholds, (0, 0.0))
+    totals, block = dict(nothing), dict(nothing)
     jobs = [(path, thresholds) for path in shards.paths()]
     for number, of_scene in enumerate(run_jobs(_count_scene, jobs, executor), start=1):
-        for name, (counts, total_m) in of_scene.items():
-            block[name] = (block[name][0] + counts, block[name][1] + total_m)
+        block = {name: (block[name][0] + counts, block[name][1] + m) for name, (counts, m) in of_scene.items()}
         if number % _BLOCK == 0 or number == len(jobs):
-            totals = {name: (totals[name][0] + block[name][0], totals[name][1] + block[name][1]) for name in totals}
-            block = {name: (np.int64(0), np.float64(0.0)) for name in thresholds}
-    return totals  # type: ignore[return-value]  # arrays after the first scene
+            totals = {name: (totals[name][0] + counts, totals[name][1] + m) for name, (counts, m) in block.items()}
+            block = dict(nothing)
+    return totals
 
 
 def _count_scene(path: Path, thresholds: Mapping[str, FloatArray]) -> dict[str, tuple[IntArray, FloatArray]]:

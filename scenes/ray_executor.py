@@ -83,7 +83,7 @@ class RayExecutor(Executor):
 
         if not ray.is_initialized():
             return "Ray"
-        nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+        nodes = sum(bool(node["Alive"]) for node in ray.nodes())  # type: ignore[no-untyped-call]
         return f"{nodes} node{'s' if nodes != 1 else ''}"
 
     def __exit__(self, *_: object) -> None:
@@ -161,7 +161,7 @@ class _Calls:
         """
         import ray
 
-        resources = ray.cluster_resources()
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
         places = int(resources.get("CPU", 0))
         if self._gpus:
             places = min(places, int(resources.get("GPU", 0) / self._gpus))
@@ -194,7 +194,7 @@ class _ActorCalls(_Calls):
         import ray
 
         super().__init__(gpus)
-        self._remote = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(_Actor)
+        self._remote: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(_Actor)
         self._idle: list[Any] = []
         self._busy: dict[Any, Any] = {}
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from evaluation.events import TrackEvents
 from scenes import Camera, Results, Scene
-from scenes.executors import run_jobs
+from scenes.executors import Workers, run_jobs
 from scenes.files import write_atomically
 from scenes.scene_files import scene_file_name
 from visualization.events import find_events
@@ -136,7 +136,7 @@ def write_pages(
     folder: Path,
     options: PageOptions | None = None,
     detections: Results | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     events: TrackEvents | None = None,
 ) -> Iterator[PageReport]:
     """Write `<folder>/<scene name>.html` for each scene, several at a time in processes of their own.

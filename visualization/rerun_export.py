@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from scenes import Boxes3D, Camera, Frame, InputError, Results, Scene
-from scenes.executors import run_jobs
+from scenes.executors import Workers, run_jobs
 from scenes.files import write_atomically
 from scenes.scene_files import scene_file_name
 from visualization.annotators import ground_paths
@@ -71,7 +71,7 @@ def write_recordings(
     folder: Path,
     options: DrawingOptions | None = None,
     detections: Results | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
 ) -> Iterator[Path]:
     """Write `<folder>/<scene name>.rrd` for each scene; see `write_recording` and, for workers, `write_videos`."""
     _rerun()
