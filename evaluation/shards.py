@@ -20,13 +20,14 @@ import numpy as np
 
 from evaluation import detection, tracking
 from evaluation.engine.box_table import BoolArray, IntArray
-from evaluation.engine.clear_events import count_events, match_scores
+from evaluation.engine.clear_events import Count, count_events, match_scores
 from evaluation.engine.configuration import detection_config
 from evaluation.engine.matching import ClassBoxes, Pairs
 from evaluation.engine.tracked_scenes import GATE_M, match_scenes, prepare_tracks, tracked_class
 from evaluation.evaluation import Evaluation, Interpolation, Task
 from evaluation.identity_warnings import fault_lines, identity_faults, joined_faults
 from evaluation.inputs import NotAnnotatedError
+from evaluation.runs.store import Metric
 from scenes import ObjectClass, Results, Scene, Taxonomy, read_sample_tokens, read_scenes, taxonomy_of
 from scenes.executors import Executor, Job, run_jobs
 from scenes.geometry import FloatArray
@@ -36,6 +37,7 @@ from scenes.splits import is_official_split
 from scenes.stored_results import StoredResults, StoredScene, open_results
 
 _FORMATS = {"detection": DETECTION_FORMAT, "tracking": TRACKING_FORMAT}
+_COLUMNS = {"tp": Count.MATCHES, "ids": Count.SWITCHES, "fn": Count.MISSES, "fp": Count.FALSE_POSITIVES}
 _BLOCK = 8
 """Scenes whose distances are added up first, as `tracking_metrics` does: sums are rounded in the same places."""
 
@@ -47,10 +49,12 @@ class ShardedEvaluation:
     Attributes:
         failed: how many scenes could not be evaluated.
         evaluation: of all scenes; None if one failed.
+        shards: what was made of each.
     """
 
     failed: int
     evaluation: Evaluation | None
+    shards: Shards
 
 
 def evaluate_shards(
@@ -104,7 +108,7 @@ def evaluate_shards(
 
     failed = run_shards(shards, write, jobs(), executor, keep_going=keep_going, progress=progress)
     if failed:
-        return ShardedEvaluation(failed, None)
+        return ShardedEvaluation(failed, None, shards)
     if not _are_annotated(shards):
         raise NotAnnotatedError(
             f"{results}: {len(ranks)} samples of split '{split}' are valid; {dataroot / version} has no annotations to "
@@ -112,8 +116,8 @@ def evaluate_shards(
         )
     taxonomy = taxonomy_of(scenes)
     if task == "detection":
-        return ShardedEvaluation(0, _joined_detections(shards, taxonomy, stored.meta, started))
-    return ShardedEvaluation(0, _joined_tracks(shards, taxonomy, stored.meta, executor, started))
+        return ShardedEvaluation(0, _joined_detections(shards, taxonomy, stored.meta, started), shards)
+    return ShardedEvaluation(0, _joined_tracks(shards, taxonomy, stored.meta, executor, started), shards)
 
 
 def _ranks(stored: StoredResults, scenes: Sequence[Scene], dataroot: Path, version: str, split: str) -> dict[str, int]:
@@ -323,3 +327,22 @@ def _count_scene(path: Path, thresholds: Mapping[str, FloatArray]) -> dict[str, 
             )
             for name, reached in thresholds.items()
         }
+
+
+def sharded_scene_metrics(evaluated: ShardedEvaluation, executor: Executor) -> Iterator[Metric]:
+    """Matches and errors of each class in each scene of tracks, where the MOTA of the class over all scenes is best."""
+    assert evaluated.evaluation is not None
+    points: dict[str, FloatArray] = {}
+    for name, curves in evaluated.evaluation.details.items():
+        threshold = tracking.operating_threshold({key: np.array(values) for key, values in curves.items()})
+        if threshold is not None:
+            points[name] = np.array([threshold])
+    jobs = [(path, points) for path in evaluated.shards.paths()]
+    for scene, counted in zip(evaluated.shards.scenes, run_jobs(_count_scene, jobs, executor), strict=True):
+        totals = dict.fromkeys(_COLUMNS, 0.0)
+        for class_, (counts, _) in counted.items():
+            for name, column in _COLUMNS.items():
+                yield Metric(name, float(counts[0, column]), class_, scene)
+                totals[name] += float(counts[0, column])
+        for name, total in totals.items():
+            yield Metric(name, total, scene=scene)

@@ -33,6 +33,7 @@ from detection.running.compilation import add_speed_options, speed_of
 from detection.running.operating_point import set_hard_share, set_threshold
 from detection.running.scene_shards import detect_shards
 from detection.running.tasks import Task, task_of
+from evaluation.runs.recording import Recorder, add_record
 from scenes import InputError, read_detections
 from scenes.command import (
     add_executor,
@@ -45,12 +46,16 @@ from scenes.command import (
     workers_from,
 )
 from scenes.executors import executor_of
+from scenes.shipped import shipped_path
 
 
 def main() -> int:
     """Parse the command line, detect, write, evaluate."""
     arguments = _parse_arguments()
     check_shards(arguments)
+    if arguments.record and not (arguments.out or arguments.shards):
+        raise InputError("--record: needs results that it can name: say --out FILE or --shards DIR")
+    recorder = Recorder(arguments, "test")
     if not (arguments.out or arguments.eval or arguments.shards):
         raise InputError("nothing to do: say --out FILE, --eval, --shards DIR or several of them")
     config = read_config(arguments.config, {**_data_set(arguments), **arguments.cfg_options})
@@ -60,7 +65,7 @@ def main() -> int:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
     task = task_of(config)
     if arguments.shards:
-        return _detect_shards(arguments, config, task)
+        return _detect_shards(arguments, config, task, recorder)
     if arguments.workers or arguments.executor or arguments.address or arguments.gpus:
         raise InputError("--workers, --executor, --address and --gpus go with --shards DIR; else there is --launcher")
     logging.getLogger("detection.running.trained").setLevel(logging.INFO)  # how long the network took, and all of it
@@ -73,10 +78,18 @@ def main() -> int:
         )
     if found is not None:
         _tell(arguments, task, found)
+        _record(recorder, arguments, config)
     return 0
 
 
-def _detect_shards(arguments: argparse.Namespace, config: Config, task: Task) -> int:
+def _record(recorder: Recorder, arguments: argparse.Namespace, config: Config) -> None:
+    """Add the run to a store, if it was asked for."""
+    checkpoint = shipped_path(Path(arguments.checkpoint))
+    read = [checkpoint] if checkpoint.is_file() else []
+    recorder.record(arguments.out or arguments.shards, config=config.to_dict(), inputs=read)
+
+
+def _detect_shards(arguments: argparse.Namespace, config: Config, task: Task, recorder: Recorder) -> int:
     """Detect scene by scene; the exit code."""
     if arguments.launcher != "none":
         raise InputError("--shards: --launcher starts processes that work together; say --executor")
@@ -98,6 +111,7 @@ def _detect_shards(arguments: argparse.Namespace, config: Config, task: Task) ->
     print(f"{len(shards.scenes)} scenes -> {arguments.shards}")
     if arguments.out or arguments.eval:
         _tell(arguments, task, read_detections(arguments.shards, task.taxonomy).boxes)
+    _record(recorder, arguments, config)
     return 0
 
 
@@ -136,6 +150,7 @@ def _parse_arguments() -> argparse.Namespace:
         "--gpus", type=float, metavar="N", help="GPUs that each worker of a cluster needs (default: none)"
     )
     add_shards(parser, "the detections")
+    add_record(parser)
     add_overrides(parser)
     return parser.parse_args()
 

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.runs.recording import Recorder, add_record
+from evaluation.runs.store import Metric
 from scenes import (
     InputError,
     Results,
@@ -67,6 +69,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="tracking result file to write")
     add_executor(parser, os.cpu_count() or 1)
     add_shards(parser, "the tracks")
+    add_record(parser)
     parser.add_argument(
         "--offline", action="store_true", help="look at each drive as a whole: better, not causal, not for a live car"
     )
@@ -88,6 +91,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     check_shards(arguments)
+    recorder = Recorder(arguments, "track")
     if not (arguments.out or arguments.shards):
         parser.error("one of the following arguments is required: --out, --shards")
     taxonomy = read_taxonomy(arguments.dataroot)
@@ -98,7 +102,7 @@ def main() -> int:
     calibrations = [read_calibration(path) for path in arguments.calibration or ()]
     camera_boxes = _camera_boxes(*arguments.camera_evidence, scenes) if arguments.camera_evidence else None
     if arguments.shards:
-        return _track_shards(arguments, scenes, config, calibrations, camera_boxes)
+        return _track_shards(arguments, scenes, config, calibrations, camera_boxes, recorder)
     files = _results(arguments, scenes)
     workers = workers_from(arguments)
     if len(files) > 1:
@@ -119,7 +123,16 @@ def main() -> int:
     boxes = sum(len(frame) for frame in tracks.boxes.values())
     identities = len({identity for frame in tracks.boxes.values() for identity in frame.track_id.tolist()})
     print(f"{len(scenes)} scenes, {len(tracks.boxes)} frames: {boxes} boxes of {identities} tracks -> {arguments.out}")
+    _record(recorder, arguments, config, arguments.out, boxes, identities)
     return 0
+
+
+def _record(
+    recorder: Recorder, arguments: argparse.Namespace, config: TrackerConfig, results: Path, boxes: int, tracks: int
+) -> None:
+    read = [*arguments.results, *(arguments.calibration or ()), *(arguments.camera_evidence or ())]
+    metrics = [Metric("boxes", boxes), Metric("tracks", tracks)]
+    recorder.record(results, config=config, inputs=read, metrics=metrics)
 
 
 def _track_shards(
@@ -128,6 +141,7 @@ def _track_shards(
     config: TrackerConfig,
     calibrations: Sequence[Calibration],
     camera_boxes: CameraBoxes | None,
+    recorder: Recorder,
 ) -> int:
     """Track scene by scene; the exit code."""
     if len(arguments.results) > 1:
@@ -168,6 +182,9 @@ def _track_shards(
     if arguments.out:
         boxes, identities = join_tracks(shards, arguments.out, scenes, detections.meta)
         print(f"{boxes} boxes of {identities} tracks -> {arguments.out}")
+        _record(recorder, arguments, config, arguments.out, boxes, identities)
+    else:
+        recorder.record(arguments.shards, config=config, inputs=arguments.results)
     return 0
 
 
