@@ -30,7 +30,7 @@ from scenes.command import between
 SPLIT: Final = "drives"
 _BASE_DRIVES: Final = 40
 _DRAWS: Final = 5
-_SAMPLING_PERIOD_S: Final = 0.2
+_SAMPLING_PERIOD_S: Final = 0.5
 _PLACE: Final = "########"
 """Stands in a drive's rows where a copy's tokens differ: for the last eight characters of each."""
 _OF_A_DRIVE: Final = ("scene", "sample", "sample_data", "ego_pose", "instance", "sample_annotation")
@@ -192,7 +192,11 @@ def measure(root: Path, count: int, workers: int) -> list[Step]:
         "evaluate tracks": evaluated("tracking", tracks),
         "evaluate detections": evaluated("detection", detections),
     }
-    return [_measured(name, count, command) for name, command in commands.items()]
+    steps = []
+    for name, command in commands.items():
+        steps.append(_measured(name, count, command))
+        print(steps_table(steps[-1:]).splitlines()[-1], flush=True)
+    return steps
 
 
 def _measured(name: str, count: int, command: Sequence[str]) -> Step:

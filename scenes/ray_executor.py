@@ -119,7 +119,9 @@ class RayExecutor(Executor):
                     running[calls.begin(work_reference, ticket)] = ticket
                 if not running:
                     return
-                done, _ = ray.wait(list(running), num_returns=1, timeout=_RECOUNT_S)
+                done, others = ray.wait(list(running), num_returns=1, timeout=_RECOUNT_S)
+                if done and others:  # whatever has ended meanwhile, too: waiting costs as much for one as for all
+                    done += ray.wait(others, num_returns=len(others), timeout=0)[0]
                 for reference in done:
                     ticket = running.pop(reference)
                     outcome = _outcome(reference) or tickets.lost(ticket)
