@@ -124,7 +124,7 @@ def begin_shards(
         difference = _difference(msgspec.to_builtins(there), msgspec.to_builtins(own))
         if difference:
             raise InputError(f"{folder}: holds the shards of another run ({difference}); take another folder")
-        if not resume:
+        if not resume and any((folder / _SHARDS).glob(f"*{suffix}")):
             raise InputError(f"{folder}: holds shards of this run; --resume keeps them and goes on")
         for leftover in (folder / _SHARDS).glob(f".*.tmp{suffix}"):  # of workers that were killed
             with suppress(OSError):

@@ -154,15 +154,15 @@ def _track_shards(
         "calibration": [file_digest(path) for path in arguments.calibration or ()],
         "camera_evidence": [file_digest(path) for path in arguments.camera_evidence or ()],
     }
-    shards = begin_shards(
-        arguments.shards,
-        "tracks",
-        [scene.name for scene in scenes],
-        settings={"tracker": config, "offline": arguments.offline},
-        inputs=inputs,
-        resume=arguments.resume,
-    )
     with executor_of(workers_from(arguments), len(scenes)) as executor, scene_bar(executor) as progress:
+        shards = begin_shards(
+            arguments.shards,
+            "tracks",
+            [scene.name for scene in scenes],
+            settings={"tracker": config, "offline": arguments.offline},
+            inputs=inputs,
+            resume=arguments.resume,
+        )
         failed = track_shards(
             detections,
             scenes,

@@ -77,6 +77,11 @@ def test_a_run_without_resume_touches_nothing(tmp_path: Path) -> None:
     assert contents(shards) == before
 
 
+def test_a_run_that_came_to_nothing_is_no_obstacle(tmp_path: Path) -> None:
+    begin(tmp_path / "run")
+    assert run(begin(tmp_path / "run")) == 0
+
+
 def test_shards_of_another_run_are_refused(tmp_path: Path) -> None:
     run(begin(tmp_path / "run", gate_m=2.0))
     with pytest.raises(InputError, match=r"another run \(settings.gate_m differs: 2.0 there, 3.0 here\)"):
