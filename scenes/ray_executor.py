@@ -73,7 +73,7 @@ class RayExecutor(Executor):
         try:
             # A cluster that happens to run here is used only when it is asked for.
             ray.init("local" if self._address is None else self._address, **quiet)
-        except (RuntimeError, ConnectionError, ValueError, OSError) as error:
+        except Exception as error:  # what Ray raises where it does not come up has no type of its own
             raise InputError(f"Ray at {self._address or 'this machine'}: {_one_line(error)}") from error
         self._connected = True
 
