@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from scenes.stored_results import StoredResults, StoredScene, open_results
 
 _FORMATS = {"detection": DETECTION_FORMAT, "tracking": TRACKING_FORMAT}
 _COLUMNS = {"tp": Count.MATCHES, "ids": Count.SWITCHES, "fn": Count.MISSES, "fp": Count.FALSE_POSITIVES}
+_SMALL_TABLES_BYTES = 100_000_000
 _BLOCK = 8
 """Scenes whose distances are added up first, as `tracking_metrics` does: sums are rounded in the same places."""
 
@@ -88,23 +89,25 @@ def evaluate_shards(
     scenes = read_scenes(dataroot, version, split, annotations=False, cameras=False)
     stored = open_results(results, _FORMATS[task])
     stored.check_split(scenes, dataroot, version, split)
+    digest = tables_digest(dataroot, version)
     shards = begin_shards(
         folder,
         f"{task} tallies",
         [scene.name for scene in scenes],
         suffix=".npz",
         settings={"interpolation": interpolation, "split": split},
-        inputs={"results": file_digest(results), "tables": tables_digest(dataroot, version)},
+        inputs={"results": file_digest(results), "tables": digest},
         resume=resume,
     )
     write = _write_detections if task == "detection" else partial(_write_tracks, interpolation)
+    tables = _tables(dataroot, version, split, digest)
     ranks = _ranks(stored, scenes, dataroot, version, split)
 
     def jobs() -> Iterator[tuple[str, Job]]:
         for scene in scenes:
             in_order = sorted(scene.sample_tokens, key=ranks.__getitem__)
             rank = np.array([ranks[token] for token in in_order], np.int64)
-            yield scene.name, (dataroot, version, scene.name, stored.scene(scene), in_order, rank)
+            yield scene.name, (tables, scene.name, stored.scene(scene), in_order, rank)
 
     failed = run_shards(shards, write, jobs(), executor, keep_going=keep_going, progress=progress)
     if failed:
@@ -132,9 +135,43 @@ def _ranks(stored: StoredResults, scenes: Sequence[Scene], dataroot: Path, versi
     return {token: rank for rank, token in enumerate(token for token in order if token in wanted)}
 
 
-def _read(dataroot: Path, version: str, name: str, stored: StoredScene, order: Sequence[str]) -> tuple[Scene, Results]:
+@dataclass(frozen=True)
+class _Tables:
+    """The tables that a scene stands in.
+
+    Attributes:
+        dataroot, version, split: as for `read_scenes`.
+        digest: `tables_digest`; None for large tables, of which a worker reads one scene at a time.
+    """
+
+    dataroot: Path
+    version: str
+    split: str
+    digest: str | None
+
+    def scene(self, name: str) -> Scene:
+        """A scene with its annotations."""
+        if self.digest is not None:
+            return _scenes_of(self)[name]
+        (scene,) = read_scenes(self.dataroot, self.version, (name,), cameras=False)
+        return scene
+
+
+@lru_cache(maxsize=1)
+def _scenes_of(tables: _Tables) -> dict[str, Scene]:
+    """All scenes of small tables, which a worker reads once: to find one in them takes as long as to read all."""
+    scenes = read_scenes(tables.dataroot, tables.version, tables.split, cameras=False)
+    return {scene.name: scene for scene in scenes}
+
+
+def _tables(dataroot: Path, version: str, split: str, digest: str) -> _Tables:
+    size = sum(path.stat().st_size for path in (dataroot / version).glob("*.json"))
+    return _Tables(dataroot, version, split, digest if size < _SMALL_TABLES_BYTES else None)
+
+
+def _read(tables: _Tables, name: str, stored: StoredScene, order: Sequence[str]) -> tuple[Scene, Results]:
     """A scene with its annotations, and its results in an order of its samples."""
-    (scene,) = read_scenes(dataroot, version, (name,), cameras=False)
+    scene = tables.scene(name)
     results = stored.read(scene.taxonomy)
     return scene, Results({token: results.boxes[token] for token in order}, results.meta, results.taxonomy)
 
@@ -157,9 +194,9 @@ def _save(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def _write_detections(
-    dataroot: Path, version: str, name: str, stored: StoredScene, order: Sequence[str], rank: IntArray, path: Path
+    tables: _Tables, name: str, stored: StoredScene, order: Sequence[str], rank: IntArray, path: Path
 ) -> None:
-    scene, results = _read(dataroot, version, name, stored, order)
+    scene, results = _read(tables, name, stored, order)
     arrays: dict[str, Any] = {"annotated": _is_annotated(scene)}
     for class_ in detection.prepare_detections(results, [scene]) if arrays["annotated"] else ():
         matches = detection.match_detections(class_, detection.MATCHING_DISTANCES_M)
@@ -222,15 +259,14 @@ def _at_level(errors: FloatArray, is_match: BoolArray, level: int) -> FloatArray
 
 def _write_tracks(
     interpolation: Interpolation,
-    dataroot: Path,
-    version: str,
+    tables: _Tables,
     name: str,
     stored: StoredScene,
     order: Sequence[str],
     rank: IntArray,
     path: Path,
 ) -> None:
-    scene, results = _read(dataroot, version, name, stored, order)
+    scene, results = _read(tables, name, stored, order)
     arrays: dict[str, Any] = {"annotated": _is_annotated(scene)}
     if arrays["annotated"]:
         tracked = prepare_tracks(results.boxes, [scene], interpolation)

@@ -6,7 +6,7 @@
 #
 # --max-restarts: when a process ends too early, all are started again, so many times at most, and go on from the newest
 # checkpoint. On several nodes NNODES may then be a range, such as 2:4: nodes that are lost, or come, leave a training of
-# as many as there are; NODE_RANK is not needed.
+# as many as there are; NODE_RANK is not needed. The node of MASTER_ADDR, where they meet, has to stay.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     echo "usage: $0 CONFIG GPUS [--max-restarts N] [arguments of tools/train.py]" >&2

@@ -90,6 +90,15 @@ def test_executors_give_the_same_bytes(world: tuple[Path, Path], tmp_path: Path)
     assert len(first) == 10 and first == second
 
 
+def test_of_large_tables_one_scene_is_read_at_a_time(
+    world: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, path = world
+    monkeypatch.setattr("evaluation.shards._SMALL_TABLES_BYTES", 0)
+    found = by_shards("tracking", path, root, tmp_path / "shards").evaluation
+    assert as_text(found) == as_text(evaluate_tracking(path, root, *WHERE))
+
+
 def test_an_evaluation_goes_on_where_it_was_stopped(world: tuple[Path, Path], tmp_path: Path) -> None:
     root, path = world
     whole = path.read_text()
