@@ -119,7 +119,7 @@ def evaluate_shards(
         )
     taxonomy = taxonomy_of(scenes)
     if task == "detection":
-        return ShardedEvaluation(0, _joined_detections(shards, taxonomy, stored.meta, started), shards)
+        return ShardedEvaluation(0, _joined_detections(shards, taxonomy, stored.meta, executor, started), shards)
     return ShardedEvaluation(0, _joined_tracks(shards, taxonomy, stored.meta, executor, started), shards)
 
 
@@ -219,10 +219,13 @@ def _write_detections(
     _save(path, arrays)
 
 
-def _joined_detections(shards: Shards, taxonomy: Taxonomy, meta: Mapping[str, Any], started: float) -> Evaluation:
+def _joined_detections(
+    shards: Shards, taxonomy: Taxonomy, meta: Mapping[str, Any], executor: Executor, started: float
+) -> Evaluation:
     names = detection_config(taxonomy)["class_range"]
     classes = [taxonomy.classes[taxonomy.label_of[name]] for name in names]
-    curves = {class_: _joined_class(shards, class_) for class_ in classes}
+    jobs = [(shards, class_) for class_ in classes]
+    curves = dict(zip(classes, run_jobs(_joined_class, jobs, executor), strict=True))
     return detection.evaluation_of_curves(curves, taxonomy, meta, started)
 
 
