@@ -79,6 +79,17 @@ def test_a_dead_address_is_named_at_once(address: str, said: str) -> None:
     assert time.monotonic() - before < _GIVE_UP_S / 2
 
 
+def test_what_ray_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.50.0\n    Python: 3.10.1\n")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(InputError, match=r"Ray at this machine: Version mismatch: .* Ray: 2\.50\.0 Python: 3\.10\.1$"):
+        list(run_jobs(_squared, [(1,), (2,)], RayExecutor()))
+
+
 @pytest.mark.slow
 def test_jobs_run_on_ray_as_they_do_here(ray_address: str, tmp_path: Path) -> None:
     executor = RayExecutor(ray_address, workers=2)
