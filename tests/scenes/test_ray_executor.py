@@ -65,7 +65,7 @@ def _wait_and_write(folder: Path, name: str, path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("127.0.0.1:1", "--address 127.0.0.1:1: no Ray cluster answers there refused"),
+        ("127.0.0.1:1", r"--address 127\.0\.0\.1:1: no Ray cluster answers there \(Connection refused\)"),
         ("ray://127.0.0.1:1", "no Ray cluster answers there"),
         ("127.0.0.1", "expected auto, HOST:PORT or ray://HOST:PORT"),
         ("no-such-host.invalid:6379", "no Ray cluster answers there"),
