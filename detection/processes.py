@@ -50,6 +50,14 @@ def joined_processes(launcher: str) -> Iterator[None]:
     _leave()
 
 
+def is_restarted() -> bool:
+    """Whether the launcher has started the processes of this run again, after one of them ended.
+
+    torchrun counts that in the environment, and tools/slurm_train.sh in the same variable.
+    """
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
 def _leave() -> None:
     """End the group. What talked over it keeps it in reference cycles; were it destroyed with the interpreter, one of
     gloo's threads could abort the process after all its work is done."""

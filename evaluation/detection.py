@@ -45,7 +45,7 @@ from evaluation.engine.configuration import DETECTION_CONFIG, detection_config, 
 from evaluation.engine.detection_errors import detection_errors, running_mean
 from evaluation.engine.distance import product_rounding, rounded_product
 from evaluation.evaluation import Evaluation
-from scenes import InputError, ObjectClass, Results, Scene, shared_taxonomy
+from scenes import InputError, ObjectClass, Results, Scene, Taxonomy, shared_taxonomy
 from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
@@ -109,11 +109,23 @@ def detection_metrics(results: Results, scenes: Sequence[Scene]) -> Evaluation:
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         by_class = list(executor.map(detection_curves, classes))
     curves = {class_.class_: of_class for class_, of_class in zip(classes, by_class, strict=True)}
+    return evaluation_of_curves(curves, results.taxonomy, results.meta, started)
+
+
+def evaluation_of_curves(
+    curves: Mapping[ObjectClass, Mapping[float, Curves]], taxonomy: Taxonomy, meta: Mapping[str, Any], started: float
+) -> Evaluation:
+    """The evaluation that the curves of all classes are.
+
+    Args:
+        curves: by class, see `detection_curves`. taxonomy: the classes.
+        meta: of the results. started: when the evaluation was, by `time.perf_counter`.
+    """
     summary = summarise(curves)
     summary |= {
         "eval_time": time.perf_counter() - started,
-        "cfg": detection_config(results.taxonomy),
-        "meta": dict(results.meta),
+        "cfg": detection_config(taxonomy),
+        "meta": dict(meta),
     }
     details = {
         f"{class_.name}:{distance_m}": {key: values.tolist() for key, values in at_distance.items()}
@@ -212,10 +224,17 @@ def precision_recall_curves(class_: ClassDetections, match: IntArray) -> Curves:
         InputError: negative scores stand where the devkit wants them to fall towards 0.
     """
     curves = curves_of_matches(class_.score, match >= 0, class_.errors(match), len(class_.annotated))
+    return falling(curves, class_.class_)
+
+
+def falling(curves: Curves, class_: ObjectClass) -> Curves:
+    """The curves of a class, if its confidences fall towards 0.
+
+    Raises:
+        InputError: negative scores stand where the devkit wants them to.
+    """
     if (np.diff(curves["confidence"]) > 0).any():
-        raise InputError(
-            f"class '{class_.class_.name}': negative scores, where the evaluation wants them between 0 and 1"
-        )
+        raise InputError(f"class '{class_.name}': negative scores, where the evaluation wants them between 0 and 1")
     return curves
 
 

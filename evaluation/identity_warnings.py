@@ -6,29 +6,58 @@ author of the file had in mind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from scenes import Results, Scene
+
+Faults = Mapping[str, tuple[str, int]]
+"""By kind the first case, in words, and the number of cases."""
+
+_MEANINGS: Final = {
+    "repeated in a sample": "each box counts as a prediction of its own",
+    "in two scenes": "they are evaluated as different tracks",
+    "of two classes": "the score of its boxes is the mean over all, and each class has gaps filled from the other",
+}
 
 
 def identity_warnings(tracks: Results, scenes: Sequence[Scene]) -> tuple[str, ...]:
     """One line for each kind of fault, with its first case and the number of all cases."""
+    return fault_lines(identity_faults(tracks, scenes))
+
+
+def identity_faults(tracks: Results, scenes: Sequence[Scene]) -> dict[str, tuple[str, int]]:
+    """The kinds of fault that there are."""
     kinds = {
         "repeated in a sample": _repeated(tracks, scenes),
         "in two scenes": _in_two_scenes(tracks, scenes),
         "of two classes": _of_two_classes(tracks, scenes),
     }
-    meanings = {
-        "repeated in a sample": "each box counts as a prediction of its own",
-        "in two scenes": "they are evaluated as different tracks",
-        "of two classes": "the score of its boxes is the mean over all, and each class has gaps filled from the other",
-    }
-    lines = []
+    found = {}
     for kind, cases in kinds.items():
         first = next(cases, None)
         if first:
-            lines.append(f"{first} ({1 + sum(1 for _ in cases)} such cases of a tracking_id {kind}): {meanings[kind]}")
-    return tuple(lines)
+            found[kind] = (first, 1 + sum(1 for _ in cases))
+    return found
+
+
+def joined_faults(parts: Iterable[Faults]) -> dict[str, tuple[str, int]]:
+    """The faults of several parts of the scenes, in their order."""
+    joined: dict[str, tuple[str, int]] = {}
+    for part in parts:
+        for kind, (first, count) in part.items():
+            earliest, so_far = joined.get(kind, (first, 0))
+            joined[kind] = (earliest, so_far + count)
+    return joined
+
+
+def fault_lines(faults: Faults) -> tuple[str, ...]:
+    """See `identity_warnings`."""
+    return tuple(
+        f"{faults[kind][0]} ({faults[kind][1]} such cases of a tracking_id {kind}): {meaning}"
+        for kind, meaning in _MEANINGS.items()
+        if kind in faults
+    )
 
 
 def _repeated(tracks: Results, scenes: Sequence[Scene]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
@@ -41,7 +41,7 @@ from evaluation.engine.tracked_scenes import (
     tracked_class,
 )
 from evaluation.evaluation import Evaluation, Interpolation
-from scenes import InputError, Results, Scene, shared_taxonomy
+from scenes import InputError, Results, Scene, Taxonomy, shared_taxonomy
 from scenes.geometry import FloatArray
 
 METRICS = (
@@ -76,11 +76,23 @@ def tracking_metrics(
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         classes = list(executor.map(lambda name: tracked_class(tracked, name), taxonomy.tracked_names))
         curves = {class_.name: class_curves(tracked, class_, executor) for class_ in classes}
+    return evaluation_of_curves(curves, taxonomy, results.meta, started)
+
+
+def evaluation_of_curves(
+    curves: Mapping[str, Mapping[str, FloatArray]], taxonomy: Taxonomy, meta: Mapping[str, Any], started: float
+) -> Evaluation:
+    """The evaluation that the curves of all classes are.
+
+    Args:
+        curves: by class, see `class_curves`. taxonomy: the classes.
+        meta: of the results. started: when the evaluation was, by `time.perf_counter`.
+    """
     summary = summarise(curves)
     summary |= {
         "eval_time": time.perf_counter() - started,
         "cfg": tracking_config(taxonomy),
-        "meta": dict(results.meta),
+        "meta": dict(meta),
     }
     details = {name: {key: values.tolist() for key, values in by_name.items()} for name, by_name in curves.items()}
     return Evaluation("tracking", summary, details)
@@ -92,17 +104,36 @@ def class_curves(tracked: TrackedScenes, class_: TrackedClass, executor: Executo
     Raises:
         InputError: more predictions are matched than there are annotations.
     """
-    n_annotations = len(class_.annotated.track)
+    return curves_of_class(
+        len(class_.annotated.track),
+        lambda: match_scores(class_.predicted, match_scenes(tracked, class_, -np.inf, executor)),
+        lambda: count_instances(tracked, class_),
+        lambda thresholds: _count_events(tracked, class_, thresholds, executor),
+    )
+
+
+def curves_of_class(
+    n_annotations: int,
+    scores: Callable[[], FloatArray],
+    n_instances: Callable[[], int],
+    count: Callable[[FloatArray], tuple[IntArray, FloatArray]],
+) -> dict[str, FloatArray]:
+    """The metrics of one class, see `class_curves`, from what is asked for as far as it is needed.
+
+    Args:
+        n_annotations: annotated boxes.
+        scores: of all matches, in any order.
+        n_instances: annotated identities.
+        count: the counts (T, 11) and the distances (T,) at T thresholds, see `clear_events.count_events`.
+    """
     if n_annotations == 0:
         return dict.fromkeys(("confidence", "recall_hypo", *CURVES), np.full(N_THRESHOLDS, np.nan))
-    thresholds, recalls = recall_thresholds(
-        match_scores(class_.predicted, match_scenes(tracked, class_, -np.inf, executor)), n_annotations
-    )
+    thresholds, recalls = recall_thresholds(scores(), n_annotations)
     reached, occurrence = np.unique(thresholds[~np.isnan(thresholds)], return_inverse=True)
     if len(reached) == 0:
-        curves = _worst_curves(n_annotations, _count_instances(tracked, class_))
+        curves = _worst_curves(n_annotations, n_instances())
     else:
-        counts, total_m = _count_events(tracked, class_, reached, executor)
+        counts, total_m = count(reached)
         n_unreached = N_THRESHOLDS - len(occurrence)
         curves = {
             name: np.concatenate([np.full(n_unreached, np.nan), values[occurrence]])
@@ -229,7 +260,8 @@ def _worst_curves(n_annotations: int, n_instances: int) -> dict[str, FloatArray]
     return {name: np.full(N_THRESHOLDS, float(worst[name])) for name in CURVES}
 
 
-def _count_instances(tracked: TrackedScenes, class_: TrackedClass) -> int:
+def count_instances(tracked: TrackedScenes, class_: TrackedClass) -> int:
+    """How many objects of a class are annotated."""
     rows = tracked.annotated.table.source[class_.annotated.row]
     identities = tracked.annotated.given.boxes.track_id
     assert identities is not None

@@ -6,10 +6,14 @@ import argparse
 import logging
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scenes.errors import InputError
+from scenes.executors import Executor, InProcess, LocalProcesses, Workers
+from scenes.shards import FAILURES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
 
 _LONGEST_MESSAGE = 2000
 """Beyond it the middle is left out: whatever was given as input, a terminal can still show what is wrong with it."""
+
+EXECUTORS: Final = ("process", "local", "ray")
+"""Where jobs can run."""
 
 _UNLIMITED: Final = 10_000
 """Columns of a console that cuts nothing."""
@@ -30,6 +37,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "py123d": "py123d",
     "pyarrow": "argoverse2",
     "pycocotools": "detection",
+    "ray": "ray",
     "rerun": "rerun",
     "rosbags": "rosbag",
     "safetensors": "detection",
@@ -75,6 +83,91 @@ def add_workers(parser: argparse.ArgumentParser, default: int | None, help_: str
         InputError: from the parser, for another number.
     """
     parser.add_argument("--workers", type=int, default=default, action=between(1), help=help_)
+
+
+def add_executor(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add the options that say where a tool's jobs run; `workers_from` reads them.
+
+    Args:
+        parser: of the tool. default: the processes where nothing is said.
+    """
+    group = parser.add_argument_group("where it runs")
+    group.add_argument(
+        "--workers",
+        type=int,
+        action=between(1),
+        help=f"processes (default: {default}; on a cluster as many as it has processors)",
+    )
+    group.add_argument(
+        "--executor",
+        choices=EXECUTORS,
+        help="in this process, in processes of this machine, or on a Ray cluster (extra `ray`); "
+        "default: local, or process for one worker",
+    )
+    group.add_argument(
+        "--address",
+        help="of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: Ray is started on this machine)",
+    )
+    parser.set_defaults(default_workers=default)
+
+
+def workers_from(arguments: argparse.Namespace) -> Workers:
+    """Where the options of `add_executor` say that jobs run.
+
+    Raises:
+        InputError: an address of a cluster, and jobs that do not run on one.
+    """
+    if arguments.address is not None and arguments.executor != "ray":
+        raise InputError("--address is of a Ray cluster: say --executor ray")
+    if arguments.executor == "ray":
+        from scenes.ray_executor import RayExecutor
+
+        return RayExecutor(arguments.address, arguments.workers)
+    workers: int = arguments.workers or arguments.default_workers
+    if arguments.executor == "process":
+        return InProcess()
+    return workers if arguments.executor is None else LocalProcesses(workers)
+
+
+def add_shards(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the options of a tool that can go scene by scene, with a shard of each in a folder.
+
+    Args:
+        parser: of the tool. what: the folder holds, in words.
+    """
+    group = parser.add_argument_group("scene by scene")
+    group.add_argument("--shards", type=Path, metavar="DIR", help=f"go scene by scene; DIR gets {what} of each")
+    group.add_argument("--resume", action="store_true", help="keep the shards that a stopped run left, and go on")
+    group.add_argument("--keep-going", action="store_true", help="log a scene that fails, and go on; exit code 1")
+
+
+def check_shards(arguments: argparse.Namespace) -> None:
+    """Check the options of `add_shards`.
+
+    Raises:
+        InputError: one of them means nothing without `--shards`.
+    """
+    for name in ("resume", "keep_going"):
+        if getattr(arguments, name) and not arguments.shards:
+            raise InputError(f"--{name.replace('_', '-')} goes with --shards DIR")
+
+
+def shards_failed(failed: int, folder: Path) -> int:
+    """Say how many scenes failed, on stderr; the exit code."""
+    if failed:
+        print(f"{failed} scenes failed, see {folder / FAILURES}; --resume tries them again", file=sys.stderr)
+    return 1 if failed else 0
+
+
+@contextmanager
+def scene_bar(executor: Executor) -> Iterator[Callable[[int, int], None]]:
+    """A bar of finished scenes, over all machines; what is yielded takes their number and that of all."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with progress_bar(*columns) as bar:
+        task = bar.add_task(f"scenes, {executor.described()}", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def between(least: float, most: float = math.inf) -> type[argparse.Action]:

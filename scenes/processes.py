@@ -7,14 +7,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
-from typing import Any, Final, TypeVar
+from typing import Final
 
 _LIBRARIES: Final = (
     "numpy",
@@ -27,8 +27,6 @@ _LIBRARIES: Final = (
     "torch",
 )
 """What takes long to import."""
-
-_Result = TypeVar("_Result")
 
 
 def worker_context() -> BaseContext:
@@ -84,30 +82,6 @@ def worker_pool(workers: int, initializer: Callable[[], object] | None = None) -
                 message = "a worker process was killed in the middle of its work; out of memory?"
                 raise ChildProcessError(message) from None
             raise
-
-
-def run_jobs(
-    function: Callable[..., _Result],
-    jobs: Sequence[tuple[Any, ...]],
-    workers: int,
-    initializer: Callable[[], object] | None = None,
-) -> Iterator[_Result]:
-    """`function(*job)` for each job, up to `workers` at a time in processes of their own; one works in this process.
-
-    Yields:
-        the results in the order of the jobs, each as soon as it and those before it are there. The first error
-        ends the work, and so does closing the iterator.
-
-    Raises:
-        ChildProcessError: a worker was killed.
-    """
-    count = min(workers, len(jobs))
-    if count <= 1:
-        yield from (function(*job) for job in jobs)
-        return
-    with worker_pool(count, initializer) as pool:
-        futures = [pool.submit(function, *job) for job in jobs]
-        yield from (future.result() for future in futures)
 
 
 def _begin_in_pool(held: Connection, initializer: Callable[[], object] | None) -> None:

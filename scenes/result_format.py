@@ -108,7 +108,7 @@ def _value_faults(token: str, box: dict[str, Any], format_: ResultFormat, names:
     name = box[format_.name_key]
     if name not in names.classes:
         yield format_.name_key, f"unknown class {shown(name)}, known are {nearest_names(name, names.classes)}"
-    if format_ is DETECTION_FORMAT and box["attribute_name"] not in names.attributes:
+    if format_ == DETECTION_FORMAT and box["attribute_name"] not in names.attributes:
         yield "attribute_name", f"unknown attribute {shown(box['attribute_name'])}"
     if min(box["size"]) <= 0:
         yield "size", f"must be positive, got {shown(box['size'])}"

@@ -6,18 +6,19 @@ A file is `{"meta": {...}, "results": {sample_token: [box, ...]}}`. Additional k
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
+from mmap import mmap
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
 
 from scenes.boxes import NO_QUERY, Boxes3D
-from scenes.errors import InputError
+from scenes.errors import InputError, shown
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray
 from scenes.json_text import LARGEST_NUMBER, decode_json
@@ -30,6 +31,7 @@ from scenes.result_format import (
     find_fault,
 )
 from scenes.scene import Scene, taxonomy_of
+from scenes.shards import Shards, open_shards
 from scenes.taxonomy import NUSCENES, Taxonomy
 
 CAMERA_META = {
@@ -41,6 +43,11 @@ CAMERA_META = {
 }
 
 _SAMPLES_AT_A_TIME = 64
+
+SHARD_KINDS: Final[Mapping[ResultFormat, str]] = {DETECTION_FORMAT: "detections", TRACKING_FORMAT: "tracks"}
+"""What a folder of shards in each format says that it holds."""
+
+Buffer = bytes | mmap
 
 _Vector = tuple[float, float, float]
 _Quaternion = tuple[float, float, float, float]
@@ -92,10 +99,10 @@ _ROWS: dict[ResultFormat, type[_Box]] = {DETECTION_FORMAT: _DetectionBox, TRACKI
 
 
 def read_detections(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
-    """Read and check a detection result file.
+    """Read and check a detection result file, or a folder of shards (`scenes.shards`).
 
     Args:
-        path: the file.
+        path: the file or folder.
         taxonomy: the classes of its data root, see `scenes.read_taxonomy`.
 
     Raises:
@@ -105,10 +112,10 @@ def read_detections(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
 
 
 def read_tracks(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
-    """Read and check a tracking result file.
+    """Read and check a tracking result file, or a folder of shards (`scenes.shards`).
 
     Args:
-        path: the file.
+        path: the file or folder.
         taxonomy: the classes of its data root, see `scenes.read_taxonomy`.
 
     Raises:
@@ -123,6 +130,8 @@ def hold_tracks(path: Path) -> bool:
     Raises:
         InputError: the file cannot be read.
     """
+    if path.is_dir():
+        return open_shards(path, *SHARD_KINDS.values()).kind == SHARD_KINDS[TRACKING_FORMAT]
     content = _content(path)
     name_keys = (TRACKING_FORMAT.name_key, DETECTION_FORMAT.name_key)
     tracks, detections = (f'"{key}"'.encode() in content for key in name_keys)
@@ -131,12 +140,40 @@ def hold_tracks(path: Path) -> bool:
 
 def write_detections(path: Path | str, results: Results) -> None:
     """Write a detection result file, whole or not at all. Unknown velocities are written as 0."""
-    _write(Path(path), results, _detection_rows)
+    write_samples(path, DETECTION_FORMAT, results.meta, results.boxes.items(), results.taxonomy)
 
 
 def write_tracks(path: Path | str, results: Results) -> None:
     """Write a tracking result file, whole or not at all. Every box needs a `track_id`."""
-    _write(Path(path), results, _tracking_rows)
+    write_samples(path, TRACKING_FORMAT, results.meta, results.boxes.items(), results.taxonomy)
+
+
+def write_samples(
+    path: Path | str,
+    format_: ResultFormat,
+    meta: Mapping[str, Any],
+    samples: Iterable[tuple[str, Boxes3D]],
+    taxonomy: Taxonomy,
+) -> None:
+    """Write a result file sample by sample, whole or not at all; see `write_detections` and `write_tracks`.
+
+    Args:
+        path: the file.
+        format_: what it holds.
+        meta: see `Results`.
+        samples: tokens and boxes, of which there may be more than memory holds.
+        taxonomy: the classes that the labels mean.
+    """
+    encoder = msgspec.json.Encoder()
+    rows_of = _ROWS_OF[format_]
+    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+        file.write(b'{"meta": ' + encoder.encode(dict(meta)) + b', "results": {')
+        for index, (token, boxes) in enumerate(samples):
+            separator = b", " if index else b""
+            file.write(
+                separator + encoder.encode(token) + b": " + encoder.encode(rows_of(token, boxes, taxonomy.names))
+            )
+        file.write(b"}}")
 
 
 def select_samples(results: Results, wanted: Collection[str], known: Collection[str], path: Path | str) -> Results:
@@ -152,7 +189,12 @@ def select_samples(results: Results, wanted: Collection[str], known: Collection[
     Raises:
         InputError: a wanted sample is missing, or the file holds one that is neither wanted nor known.
     """
-    present = results.boxes.keys()
+    check_samples(results.boxes.keys(), wanted, known, path)
+    return replace(results, boxes={token: results.boxes[token] for token in wanted})
+
+
+def check_samples(present: Collection[str], wanted: Collection[str], known: Collection[str], path: Path | str) -> None:
+    """Check that the samples of a file are those that are wanted; see `select_samples`."""
     missing = [token for token in wanted if token not in present]
     if missing:
         raise InputError(
@@ -163,7 +205,6 @@ def select_samples(results: Results, wanted: Collection[str], known: Collection[
     foreign = [token for token in present if token not in allowed]
     if foreign:
         raise InputError(f"{path}: sample '{foreign[0]}' does not belong to the split ({len(foreign)} do not)")
-    return replace(results, boxes={token: results.boxes[token] for token in wanted})
 
 
 def shared_taxonomy(results: Results, scenes: Sequence[Scene]) -> Taxonomy:
@@ -182,15 +223,86 @@ def shared_taxonomy(results: Results, scenes: Sequence[Scene]) -> Taxonomy:
 
 
 def _read(path: Path, format_: ResultFormat, taxonomy: Taxonomy) -> Results:
-    content = _content(path)
+    if not path.is_dir():
+        return decode_results(_content(path), path, format_, taxonomy)
+    shards = open_shards(path, SHARD_KINDS[format_])
+    boxes: dict[str, Boxes3D] = {}
+    for token, of_sample in shard_samples(shards, format_, taxonomy):
+        if token in boxes:
+            raise InputError(f"{path}: sample {shown(token)} stands in two shards")
+        boxes[token] = of_sample
+    return Results(boxes, shards_meta(shards), taxonomy)
+
+
+def shard_samples(shards: Shards, format_: ResultFormat, taxonomy: Taxonomy) -> Iterator[tuple[str, Boxes3D]]:
+    """The samples of all shards, in order; one shard at a time is in memory.
+
+    In a shard identities of tracks count from 1, so that it depends on no other; here they are unique over all.
+
+    Raises:
+        InputError: a shard is missing or cannot be used.
+    """
+    offset = 0
+    for path in shards.paths():
+        of_scene = decode_results(_content(path), path, format_, taxonomy)
+        highest = 0
+        for token, boxes in of_scene.boxes.items():
+            if boxes.track_id is not None and len(boxes):
+                try:
+                    numbers = boxes.track_id.astype(np.int64)
+                except ValueError as error:
+                    raise InputError(f"{path}: sample '{token}': a tracking_id of a shard is no number") from error
+                highest = max(highest, int(numbers.max()))
+                boxes = boxes.replace(track_id=(numbers + offset).astype(np.str_))
+            yield token, boxes
+        offset += highest
+
+
+def shards_meta(shards: Shards) -> dict[str, Any]:
+    """The `meta` of the first shard, which is that of all."""
+    first = next(shards.paths(), None)
+    return dict(CAMERA_META) if first is None else sample_spans(_content(first), first)[0]
+
+
+def decode_results(content: Buffer, path: Path, format_: ResultFormat, taxonomy: Taxonomy) -> Results:
+    """The results that a file holds.
+
+    Args:
+        content: of the file, or of a part of it that is one in itself.
+        path: named in messages.
+        format_: what it has to hold.
+        taxonomy: see `read_detections`.
+
+    Raises:
+        InputError: the content cannot be used; the message names file, sample, box and key.
+    """
     try:
         file = msgspec.json.decode(content, type=_File)
         decode_json(_without_boxes(content, file.results))
         boxes = _decode_boxes(file.results, format_, taxonomy)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InputError, _UnusableError) as error:
         # The fast path only knows that something is wrong. Look again, slowly, for a person to mend it.
-        raise InputError(f"{path}: {find_fault(content, format_, taxonomy) or error}") from error
+        raise InputError(f"{path}: {find_fault(bytes(content), format_, taxonomy) or error}") from error
     return Results(boxes, file.meta, taxonomy)
+
+
+def sample_spans(content: Buffer, path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
+    """Where the boxes of each sample stand in a result file, which may be mapped into memory; they are not looked at.
+
+    Returns:
+        the file's `meta`; by sample token where the list of its boxes begins, and its length, bytes.
+
+    Raises:
+        InputError: it is no result file.
+    """
+    try:
+        file = msgspec.json.decode(content, type=_File)
+        start = _address(content)
+        spans = {token: (_address(raw) - start, memoryview(raw).nbytes) for token, raw in file.results.items()}
+        decode_json(_without_boxes(content, file.results))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InputError) as error:
+        raise InputError(f"{path}: {error}") from error
+    return file.meta, spans
 
 
 def _content(path: Path) -> bytes:
@@ -200,7 +312,7 @@ def _content(path: Path) -> bytes:
         raise InputError(f"{path}: {error.strerror}") from error
 
 
-def _without_boxes(content: bytes, samples: Mapping[str, msgspec.Raw]) -> bytes:
+def _without_boxes(content: Buffer, samples: Mapping[str, msgspec.Raw]) -> bytes:
     """The file with a number for the boxes of each sample that was decoded.
 
     Of a sample that is there twice the decoder keeps the last and says nothing. What it kept are views of `content`;
@@ -210,7 +322,8 @@ def _without_boxes(content: bytes, samples: Mapping[str, msgspec.Raw]) -> bytes:
     spans = sorted((_address(raw) - start, memoryview(raw).nbytes) for raw in samples.values())
     begins = [0, *(place + size for place, size in spans)]
     ends = [*(place for place, _ in spans), len(content)]
-    return b"0".join(content[begin:end] for begin, end in zip(begins, ends, strict=True))
+    viewed = memoryview(content)
+    return b"0".join(viewed[begin:end] for begin, end in zip(begins, ends, strict=True))
 
 
 def _address(view: Any) -> int:
@@ -251,7 +364,7 @@ def _checked_boxes(samples: Mapping[str, Sequence[_Box]], format_: ResultFormat,
         and (np.abs(np.linalg.norm(boxes.rotation, axis=1) - 1) < UNIT_TOLERANCE).all()
         and all(row.sample_token == token for token, rows in samples.items() for row in rows)
         and (boxes.attribute is None or {"", *taxonomy.attributes}.issuperset(boxes.attribute.tolist()))
-        and (format_ is DETECTION_FORMAT or taxonomy.tracked_labels.issuperset(boxes.label.tolist()))
+        and (format_ == DETECTION_FORMAT or taxonomy.tracked_labels.issuperset(boxes.label.tolist()))
     )
     if not usable:
         raise _UnusableError("unusable boxes")
@@ -266,7 +379,7 @@ def _boxes_from_rows(rows: Sequence[_Box], format_: ResultFormat, taxonomy: Taxo
     def column(name: str) -> Any:  # `Boxes3D` makes an array of it
         return list(map(attrgetter(name), rows))
 
-    tracks, label_of = format_ is TRACKING_FORMAT, taxonomy.label_of
+    tracks, label_of = format_ == TRACKING_FORMAT, taxonomy.label_of
     return Boxes3D(
         center_m=vectors("translation", 3),
         size_wlh_m=vectors("size", 3),
@@ -284,21 +397,6 @@ def _without_empty_queries(boxes: Boxes3D) -> Boxes3D:
     """Boxes of a sample in which no query is named have no `query_id`."""
     named = boxes.query_id is not None and (boxes.query_id != NO_QUERY).any()
     return boxes if named else boxes.replace(query_id=None)
-
-
-def _write(path: Path, results: Results, rows_of: Any) -> None:
-    encoder = msgspec.json.Encoder()
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(b'{"meta": ' + encoder.encode(dict(results.meta)) + b', "results": {')
-        for index, (token, boxes) in enumerate(results.boxes.items()):
-            separator = b", " if index else b""
-            file.write(
-                separator
-                + encoder.encode(token)
-                + b": "
-                + encoder.encode(rows_of(token, boxes, results.taxonomy.names))
-            )
-        file.write(b"}}")
 
 
 def _common_rows(token: str, boxes: Boxes3D) -> list[dict[str, Any]]:
@@ -335,3 +433,6 @@ def _tracking_rows(token: str, boxes: Boxes3D, names: Sequence[str]) -> list[dic
     for row, label, score, identity in zip(rows, boxes.label.tolist(), boxes.score.tolist(), identities, strict=True):
         row.update(tracking_id=identity, tracking_name=names[label], tracking_score=score)
     return rows
+
+
+_ROWS_OF: Final = {DETECTION_FORMAT: _detection_rows, TRACKING_FORMAT: _tracking_rows}

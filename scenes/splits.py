@@ -64,7 +64,11 @@ def _scene_names(runs: str) -> Iterator[str]:
             yield f"scene-{number:04}"
 
 
-def is_official_split(split: str) -> bool:
+SplitName = str | tuple[str, ...]
+"""A split by its name, see `scene_names_of_split`, or the names of its scenes themselves."""
+
+
+def is_official_split(split: SplitName) -> bool:
     """Whether `split` is one of the devkit's own names, whose samples a result file must match exactly."""
     return split in _VERSION_SUFFIX
 
@@ -78,18 +82,20 @@ def splits_of_version(dataroot: Path, version: str) -> tuple[str, ...]:
     return (*of_version, *(name for name, scenes in custom.items() if scenes))
 
 
-def scene_names_of_split(dataroot: Path, version: str, split: str) -> tuple[str, ...]:
+def scene_names_of_split(dataroot: Path, version: str, split: SplitName) -> tuple[str, ...]:
     """The names of the scenes in a split, in the order they are listed.
 
     Args:
         dataroot: nuScenes data root.
         version: folder of the tables in it, such as `v1.0-trainval`.
         split: one of the devkit's names (`val`, `mini_val`, ...), a name in `<dataroot>/<version>/splits.json`
-            (the devkit's custom splits), or the path of a text file with one scene name a line.
+            (the devkit's custom splits), or the path of a text file with one scene name a line; or the names of scenes.
 
     Raises:
         InputError: there is no such split, it is empty, or it belongs to another version.
     """
+    if isinstance(split, tuple):
+        return split
     if is_official_split(split):
         suffix = _VERSION_SUFFIX[split]
         if not version.endswith(suffix):

@@ -16,7 +16,7 @@ from scenes.annotation_table import read_annotations
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray, pose_matrices
 from scenes.scene import Annotations, Camera, Frame, Scene
-from scenes.splits import is_official_split, scene_names_of_split
+from scenes.splits import SplitName, is_official_split, scene_names_of_split
 from scenes.table_rows import (
     CalibrationRow,
     LogRow,
@@ -36,7 +36,7 @@ from scenes.taxonomy import read_taxonomy
 def read_scenes(
     dataroot: Path | str,
     version: str,
-    split: str | None = None,
+    split: SplitName | None = None,
     *,
     annotations: bool = True,
     cameras: bool = True,
@@ -84,7 +84,7 @@ class _TableReader:
     def table(self, name: str, row: type[RowT], keep: Callable[[RowT], bool] | None = None) -> Table[RowT]:
         return read_table(self._folder / f"{name}.json", row, keep)
 
-    def scenes(self, split: str | None, with_annotations: bool, with_cameras: bool) -> list[Scene]:
+    def scenes(self, split: SplitName | None, with_annotations: bool, with_cameras: bool) -> list[Scene]:
         rows = self._scene_rows(split)
         logs = self.table("log", LogRow)
         chains = self._sample_chains(rows)
@@ -103,7 +103,7 @@ class _TableReader:
             for row, chain in zip(rows, chains, strict=True)
         ]
 
-    def _scene_rows(self, split: str | None) -> list[SceneRow]:
+    def _scene_rows(self, split: SplitName | None) -> list[SceneRow]:
         table = self.table("scene", SceneRow)
         rows = list(table.values())
         present = {row.name: row for row in rows}

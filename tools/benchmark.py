@@ -1,6 +1,7 @@
 """Measure how fast parts of the project are.
 
     streamtrack benchmark evaluation [--scenes 15 50 150] [--devkit-scenes 15]
+    streamtrack benchmark drives [--drives 500 5000] [--frames 20] [--workers 2]
     streamtrack benchmark tracker [--boxes 10 30 120 300 1000]
     streamtrack benchmark offline [--minutes 4 15 60] [--hertz 10] [--tracks 60]
     streamtrack benchmark detector --config CONFIG [--compile] [--dtype bfloat16] [--onnx DIR ...] [--flops]
@@ -19,6 +20,7 @@ from tracking import TrackerConfig, track_results
 
 _MODULES = {
     "detector": "detection.running.benchmark",
+    "drives": "evaluation.drives_benchmark",
     "dynamic": "detection.running.dynamic_benchmark",
     "evaluation": "evaluation.benchmark",
     "offline": "tracking.offline_benchmark",

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from scenes import NUSCENES, InputError, Taxonomy, read_classes, read_taxonomy
-from scenes.command import add_workers, between, progress_bar, run_command
+from scenes.command import add_executor, between, progress_bar, run_command, workers_from
 from scenes.conversion.data_root import ALL_SPLIT, FASTEST_HZ, SLOWEST_HZ, convert
 from scenes.conversion.folder import CALIBRATION
 from scenes.conversion.folder_example import write_example
@@ -45,7 +45,7 @@ def main() -> None:
         metavar="FILE",
         help="classes of the data root, such as configs/classes/kitti.json (default: nuScenes' ten)",
     )
-    add_workers(parser, 1, "processes (default: %(default)s)")
+    add_executor(parser, 1)
     arguments = parser.parse_args()
     if arguments.init:
         _init(arguments)
@@ -74,7 +74,7 @@ def _convert(arguments: argparse.Namespace) -> None:
             link=arguments.images == "link",
             key_frames_hz=arguments.key_frames,
             splits=splits,
-            workers=arguments.workers,
+            workers=workers_from(arguments),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     print(

@@ -3,6 +3,7 @@
     streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR [--report]
     streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR --protocol ab3dmot
     streamtrack evaluate detection RESULTS --dataroot D --version V --split S --out DIR [--report]
+    streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR --shards DIR [--executor ray]
     streamtrack evaluate compare RESULTS RESULTS [...] [--task detection] --dataroot D --version V --split S
 
 Prints a table and writes `metrics_summary.json` and `metrics_details.json`, in the schema of nuscenes-devkit, to DIR.
@@ -29,10 +30,24 @@ from evaluation import (
     report_tracking,
 )
 from evaluation.check import TOLERANCE, first_difference
-from evaluation.evaluation import Interpolation
+from evaluation.evaluation import DETAILS_FILE, SUMMARY_FILE, Evaluation, Interpolation
+from evaluation.inputs import Split, read_inputs
+from evaluation.runs.recording import Recorder, add_record, evaluation_metrics
+from evaluation.runs.scene_counts import scene_metrics
+from evaluation.runs.store import Metric
+from evaluation.shards import evaluate_shards, sharded_scene_metrics
 from evaluation.table import metrics_table
-from scenes import InputError
-from scenes.command import run_command
+from scenes import InputError, read_tracks
+from scenes.command import (
+    add_executor,
+    add_shards,
+    check_shards,
+    run_command,
+    scene_bar,
+    shards_failed,
+    workers_from,
+)
+from scenes.executors import executor_of
 
 _EVALUATE = {"detection": evaluate_detection, "tracking": evaluate_tracking}
 _REPORT = {"detection": report_detection, "tracking": report_tracking}
@@ -51,6 +66,9 @@ def _parse_arguments() -> argparse.Namespace:
         how.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default: %(default)s")
         how.add_argument("--check", action="store_true", help="run both engines and compare all numbers")
         how.add_argument("--report", action="store_true", help="write report.html and report.md as well")
+        add_executor(command, 1)
+        add_shards(command, "what the metrics need")
+        add_record(command)
         if task == "tracking":
             how.add_argument(
                 "--protocol", choices=PROTOCOLS, help="of KITTI, on a data root that `convert_data kitti` made"
@@ -92,6 +110,12 @@ def main() -> int:
 def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
     if arguments.command == "tracking" and arguments.protocol:
         return _evaluate_protocol(arguments, where)
+    check_shards(arguments)
+    recorder = Recorder(arguments, f"evaluate {arguments.command}")
+    if arguments.shards:
+        return _evaluate_shards(arguments, where, recorder)
+    if arguments.workers or arguments.executor or arguments.address:
+        raise InputError("--workers, --executor and --address go with --shards DIR: all in memory runs in one process")
     evaluate = partial(_EVALUATE[arguments.command], arguments.results, *where, partial=arguments.partial)
     if arguments.command == "tracking":
         evaluate = partial(evaluate, interpolation=arguments.interpolation)
@@ -111,6 +135,56 @@ def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> in
         evaluation.write(arguments.out)
     print(metrics_table(evaluation))
     print(f"written to {arguments.out}")
+    if arguments.record and arguments.command == "tracking":
+        inputs = read_inputs(arguments.results, Split(*where), read_tracks, partial=arguments.partial)
+        _record(recorder, arguments, evaluation, scene_metrics(inputs.results, inputs.scenes))
+    else:
+        _record(recorder, arguments, evaluation, ())
+    return 0
+
+
+def _record(
+    recorder: Recorder, arguments: argparse.Namespace, evaluation: Evaluation, of_scenes: Iterable[Metric]
+) -> None:
+    outputs = {name: arguments.out / name for name in (SUMMARY_FILE, DETAILS_FILE)}
+    if arguments.report:
+        outputs["report"] = arguments.out / "report.html"
+    recorder.record(
+        arguments.results,
+        config=evaluation.summary["cfg"],
+        outputs=outputs,
+        metrics=[*evaluation_metrics(evaluation), *of_scenes],
+    )
+
+
+def _evaluate_shards(arguments: argparse.Namespace, where: tuple[Path, str, str], recorder: Recorder) -> int:
+    """Evaluate scene by scene; the exit code."""
+    if arguments.partial or arguments.check or arguments.report or arguments.engine != DEFAULT_ENGINE:
+        raise InputError(
+            "--shards goes without --partial, --check, --report and --engine: they take all scenes at once"
+        )
+    executor = executor_of(workers_from(arguments), sys.maxsize)
+    with executor, scene_bar(executor) as progress:
+        done = evaluate_shards(
+            arguments.command,
+            arguments.results,
+            *where,
+            arguments.shards,
+            executor,
+            interpolation=getattr(arguments, "interpolation", "devkit"),
+            resume=arguments.resume,
+            keep_going=arguments.keep_going,
+            progress=progress,
+        )
+    if done.evaluation is None:
+        return shards_failed(done.failed, arguments.shards)
+    _warn(done.evaluation.warnings)
+    done.evaluation.write(arguments.out)
+    print(metrics_table(done.evaluation))
+    print(f"written to {arguments.out}")
+    if arguments.record:
+        with_scenes = arguments.command == "tracking"
+        _record(recorder, arguments, done.evaluation, sharded_scene_metrics(done, executor) if with_scenes else ())
     return 0
 
 

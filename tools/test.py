@@ -6,6 +6,10 @@ come from `streamtrack create_data`:
 
     streamtrack test CONFIG CHECKPOINT --out results_nusc.json --eval --dataroot D --version V --split S
 
+Scene by scene, on any number of machines (docs/cluster.md), each worker holding the loaded network:
+
+    streamtrack test CONFIG CHECKPOINT --shards DIR [--executor ray --gpus 1] [--resume]
+
 A dynamic detector runs at any speed: --hard-fraction 0.3 sends about that share through its second half.
 
 What `streamtrack export` has written runs by ONNX Runtime, on machines without torch and without info files:
@@ -17,7 +21,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -25,23 +32,39 @@ from detection.config import add_overrides, read_config
 from detection.data.create_infos import info_file_name
 from detection.launchers import LAUNCHERS
 from detection.running.speed_options import add_speed_options
-from scenes import InputError
-from scenes.command import progress_bar, run_command
+from evaluation.runs.recording import Recorder, add_record
+from scenes import InputError, read_detections
+from scenes.command import (
+    add_executor,
+    add_shards,
+    check_shards,
+    progress_bar,
+    run_command,
+    scene_bar,
+    shards_failed,
+    workers_from,
+)
+from scenes.executors import executor_of
+from scenes.shipped import shipped_path
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from detection.running.tasks import Task
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line, detect, write, evaluate."""
     arguments = _parse_arguments()
-    if not (arguments.out or arguments.eval):
-        raise InputError("nothing to do: say --out FILE, --eval or both")
-    if arguments.onnx is None:
-        _test_trained(arguments)
-    else:
-        _test_exported(arguments)
+    if not (arguments.out or arguments.eval or arguments.shards):
+        raise InputError("nothing to do: say --out FILE, --eval, --shards DIR or several of them")
+    if arguments.onnx is not None:
+        return _test_exported(arguments)
+    return _test_trained(arguments)
 
 
-def _test_trained(arguments: argparse.Namespace) -> None:
-    """A detector of a config, with torch."""
+def _test_trained(arguments: argparse.Namespace) -> int:
+    """A detector of a config, with torch; the exit code."""
     # Inside, since a machine that runs exported detectors may have no torch.
     from mmengine.dist import is_main_process
 
@@ -52,12 +75,20 @@ def _test_trained(arguments: argparse.Namespace) -> None:
 
     if arguments.config is None or arguments.checkpoint is None:
         raise InputError("what is to be tested? say CONFIG CHECKPOINT, or --onnx DIR")
+    check_shards(arguments)
+    if arguments.record and not (arguments.out or arguments.shards):
+        raise InputError("--record: needs results that it can name: say --out FILE or --shards DIR")
+    recorder = Recorder(arguments, "test")
     config = read_config(arguments.config, {**_data_set(arguments), **arguments.cfg_options})
     if arguments.dynamic_threshold is not None:
         set_threshold(config, arguments.dynamic_threshold)
     if arguments.hard_fraction is not None:
         set_hard_share(config, arguments.hard_fraction, arguments.checkpoint)
     task = task_of(config)
+    if arguments.shards:
+        return _detect_shards(arguments, config, task, recorder)
+    if arguments.workers or arguments.executor or arguments.address or arguments.gpus:
+        raise InputError("--workers, --executor, --address and --gpus go with --shards DIR; else there is --launcher")
     logging.getLogger("detection.running.trained").setLevel(logging.INFO)  # how long the network took, and all of it
     with joined_processes(arguments.launcher), _progress_bar(disable=not is_main_process()) as progress:
         bar = progress.add_task(task.unit, total=None, visible=False)
@@ -66,8 +97,50 @@ def _test_trained(arguments: argparse.Namespace) -> None:
             progress=lambda done, total: progress.update(bar, completed=done, total=total, visible=True),
             **speed_of(arguments),
         )
-    if found is None:
-        return
+    if found is not None:
+        _tell(arguments, task, found)
+        _record(recorder, arguments, config)
+    return 0
+
+
+def _record(recorder: Recorder, arguments: argparse.Namespace, config: Config) -> None:
+    """Add the run to a store, if it was asked for."""
+    checkpoint = shipped_path(Path(arguments.checkpoint))
+    read = [checkpoint] if checkpoint.is_file() else []
+    recorder.record(arguments.out or arguments.shards, config=config.to_dict(), inputs=read)
+
+
+def _detect_shards(arguments: argparse.Namespace, config: Config, task: Task, recorder: Recorder) -> int:
+    """Detect scene by scene; the exit code."""
+    from detection.running.compilation import speed_of
+    from detection.running.scene_shards import detect_shards
+
+    if arguments.launcher != "none":
+        raise InputError("--shards: --launcher starts processes that work together; say --executor")
+    executor = executor_of(workers_from(arguments), sys.maxsize)
+    with executor, scene_bar(executor) as progress:
+        shards, failed = detect_shards(
+            config,
+            arguments.checkpoint,
+            arguments.shards,
+            executor,
+            gpus=arguments.gpus or 0.0,
+            resume=arguments.resume,
+            keep_going=arguments.keep_going,
+            progress=progress,
+            **speed_of(arguments),
+        )
+    if failed:
+        return shards_failed(failed, arguments.shards)
+    print(f"{len(shards.scenes)} scenes -> {arguments.shards}")
+    if arguments.out or arguments.eval:
+        _tell(arguments, task, read_detections(arguments.shards, task.taxonomy).boxes)
+    _record(recorder, arguments, config)
+    return 0
+
+
+def _tell(arguments: argparse.Namespace, task: Task, found: Mapping[Any, Any]) -> None:
+    """Write and evaluate what was found, as far as it is asked for."""
     if arguments.out:
         task.write(arguments.out, found)
         print(f"{len(found)} {task.unit}: {sum(map(len, found.values()))} boxes -> {arguments.out}")
@@ -75,8 +148,8 @@ def _test_trained(arguments: argparse.Namespace) -> None:
         print(task.table(found))
 
 
-def _test_exported(arguments: argparse.Namespace) -> None:
-    """An exported detector, without torch."""
+def _test_exported(arguments: argparse.Namespace) -> int:
+    """An exported detector, without torch; the exit code."""
     from detection.deployment.over_scenes import detect_scenes
     from evaluation import NotAnnotatedError, evaluate_detection
     from evaluation.table import metrics_table
@@ -84,6 +157,8 @@ def _test_exported(arguments: argparse.Namespace) -> None:
 
     if arguments.config is not None or arguments.cfg_options:
         raise InputError("--onnx: an exported detector takes no config and no checkpoint")
+    if arguments.shards or arguments.record:
+        raise InputError("--onnx: goes through all scenes at once, without --shards and --record")
     if None in (arguments.dataroot, arguments.version, arguments.split):
         raise InputError("--onnx: say --dataroot, --version and --split, too")
     where = Path(arguments.dataroot), arguments.version, arguments.split
@@ -102,6 +177,7 @@ def _test_exported(arguments: argparse.Namespace) -> None:
             print(metrics_table(evaluate_detection(results, *where)))
         except NotAnnotatedError as notice:
             print(notice)
+    return 0
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -130,6 +206,12 @@ def _parse_arguments() -> argparse.Namespace:
         help="dynamic detector: share that is hard, by the thresholds of `streamtrack dynamic_thresholds`",
     )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="of several processes (default: none)")
+    add_executor(parser, 1)
+    parser.add_argument(
+        "--gpus", type=float, metavar="N", help="GPUs that each worker of a cluster needs (default: none)"
+    )
+    add_shards(parser, "the detections")
+    add_record(parser)
     add_overrides(parser)
     return parser.parse_args()
 

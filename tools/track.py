@@ -2,6 +2,7 @@
 
     streamtrack track detections.json --dataroot D --version V --split S --out tracks.json [--offline]
     streamtrack track a.json b.json --offline --dataroot D --version V --split S --out tracks.json
+    streamtrack track detections.json --dataroot D --version V --split S --shards DIR [--executor ray] [--resume]
 
 Several files, with --offline, are the detections of several detectors, or the tracks of several trackers, on the same
 scenes. One result comes out.
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.runs.recording import Recorder, add_record
+from evaluation.runs.store import Metric
 from scenes import (
     InputError,
     Results,
@@ -25,11 +28,31 @@ from scenes import (
 )
 from scenes.boxes2d import CameraBoxes
 from scenes.coco_results import read_coco_boxes
-from scenes.command import add_workers, run_command
-from tracking import TrackerConfig, load_tracker_config, read_calibration, track_results, track_several
+from scenes.command import (
+    add_executor,
+    add_shards,
+    check_shards,
+    run_command,
+    scene_bar,
+    shards_failed,
+    workers_from,
+)
+from scenes.executors import executor_of
+from scenes.result_format import DETECTION_FORMAT
+from scenes.shards import begin_shards, file_digest, tables_digest
+from scenes.stored_results import open_results
+from tracking import (
+    Calibration,
+    TrackerConfig,
+    load_tracker_config,
+    read_calibration,
+    track_results,
+    track_several,
+)
+from tracking.shards import join_tracks, track_shards
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line, track, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -43,8 +66,10 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="folder of tables in it, such as v1.0-trainval")
     parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
-    parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="tracking result file to write")
-    add_workers(parser, os.cpu_count() or 1, "processes (default: all cores)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="tracking result file to write")
+    add_executor(parser, os.cpu_count() or 1)
+    add_shards(parser, "the tracks")
+    add_record(parser)
     parser.add_argument(
         "--offline", action="store_true", help="look at each drive as a whole: better, not causal, not for a live car"
     )
@@ -65,29 +90,31 @@ def main() -> None:
         help="COCO results of a 2D detector in the camera images, and the COCO data set that it ran on",
     )
     arguments = parser.parse_args()
+    check_shards(arguments)
+    recorder = Recorder(arguments, "track")
+    if not (arguments.out or arguments.shards):
+        parser.error("one of the following arguments is required: --out, --shards")
     taxonomy = read_taxonomy(arguments.dataroot)
     config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
-    scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split, annotations=False)
-    files = _results(arguments, scenes)
-    inputs = [("results" if len(files) > 1 else "detections", path) for path in arguments.results]
-    inputs += [("calibration", path) for path in arguments.calibration or ()]
-    if arguments.camera_evidence:
-        inputs += zip(("camera evidence", "COCO data set"), arguments.camera_evidence, strict=True)
-    for name, path in inputs:
-        if arguments.out.resolve() == path.resolve():
-            raise InputError(f"{arguments.out}: would overwrite the {name}")
+    root = (arguments.dataroot, arguments.version, arguments.split)
+    scenes = read_scenes(*root, annotations=False, cameras=arguments.camera_evidence is not None)
+    _check_overwritten(arguments)
     calibrations = [read_calibration(path) for path in arguments.calibration or ()]
     camera_boxes = _camera_boxes(*arguments.camera_evidence, scenes) if arguments.camera_evidence else None
+    if arguments.shards:
+        return _track_shards(arguments, scenes, config, calibrations, camera_boxes, recorder)
+    files = _results(arguments, scenes)
+    workers = workers_from(arguments)
     if len(files) > 1:
         tracks = track_several(
-            files, scenes, config, arguments.workers, calibrations=calibrations or None, camera_evidence=camera_boxes
+            files, scenes, config, workers, calibrations=calibrations or None, camera_evidence=camera_boxes
         )
     else:
         tracks = track_results(
             files[0],
             scenes,
             config,
-            arguments.workers,
+            workers,
             offline=arguments.offline,
             calibration=calibrations[0] if calibrations else None,
             camera_evidence=camera_boxes,
@@ -96,6 +123,85 @@ def main() -> None:
     boxes = sum(len(frame) for frame in tracks.boxes.values())
     identities = len({identity for frame in tracks.boxes.values() for identity in frame.track_id.tolist()})
     print(f"{len(scenes)} scenes, {len(tracks.boxes)} frames: {boxes} boxes of {identities} tracks -> {arguments.out}")
+    _record(recorder, arguments, config, arguments.out, boxes, identities)
+    return 0
+
+
+def _record(
+    recorder: Recorder, arguments: argparse.Namespace, config: TrackerConfig, results: Path, boxes: int, tracks: int
+) -> None:
+    read = [*arguments.results, *(arguments.calibration or ()), *(arguments.camera_evidence or ())]
+    metrics = [Metric("boxes", boxes), Metric("tracks", tracks)]
+    recorder.record(results, config=config, inputs=read, metrics=metrics)
+
+
+def _track_shards(
+    arguments: argparse.Namespace,
+    scenes: Sequence[Scene],
+    config: TrackerConfig,
+    calibrations: Sequence[Calibration],
+    camera_boxes: CameraBoxes | None,
+    recorder: Recorder,
+) -> int:
+    """Track scene by scene; the exit code."""
+    if len(arguments.results) > 1:
+        raise InputError(f"--shards: {len(arguments.results)} result files; to fuse them takes all of their boxes")
+    detections = open_results(arguments.results[0], DETECTION_FORMAT)
+    detections.check_split(scenes, arguments.dataroot, arguments.version, arguments.split)
+    inputs = {
+        "detections": file_digest(arguments.results[0]),
+        "tables": tables_digest(arguments.dataroot, arguments.version),
+        "calibration": [file_digest(path) for path in arguments.calibration or ()],
+        "camera_evidence": [file_digest(path) for path in arguments.camera_evidence or ()],
+    }
+    with executor_of(workers_from(arguments), len(scenes)) as executor, scene_bar(executor) as progress:
+        shards = begin_shards(
+            arguments.shards,
+            "tracks",
+            [scene.name for scene in scenes],
+            settings={"tracker": config, "offline": arguments.offline},
+            inputs=inputs,
+            resume=arguments.resume,
+        )
+        failed = track_shards(
+            detections,
+            scenes,
+            shards,
+            config,
+            executor,
+            offline=arguments.offline,
+            calibration=calibrations[0] if calibrations else None,
+            camera_evidence=camera_boxes,
+            keep_going=arguments.keep_going,
+            progress=progress,
+        )
+    if failed:
+        return shards_failed(failed, arguments.shards)
+    frames = sum(len(scene.frames) for scene in scenes)
+    print(f"{len(scenes)} scenes, {frames} frames -> {arguments.shards}")
+    if arguments.out:
+        boxes, identities = join_tracks(shards, arguments.out, scenes, detections.meta)
+        print(f"{boxes} boxes of {identities} tracks -> {arguments.out}")
+        _record(recorder, arguments, config, arguments.out, boxes, identities)
+    else:
+        recorder.record(arguments.shards, config=config, inputs=arguments.results)
+    return 0
+
+
+def _check_overwritten(arguments: argparse.Namespace) -> None:
+    """Check that nothing that is read is written.
+
+    Raises:
+        InputError: it is.
+    """
+    inputs = [("results" if len(arguments.results) > 1 else "detections", path) for path in arguments.results]
+    inputs += [("calibration", path) for path in arguments.calibration or ()]
+    if arguments.camera_evidence:
+        inputs += zip(("camera evidence", "COCO data set"), arguments.camera_evidence, strict=True)
+    for name, path in inputs:
+        for out in filter(None, (arguments.out, arguments.shards)):
+            if out.resolve() == path.resolve():
+                raise InputError(f"{out}: would overwrite the {name}")
 
 
 def _results(arguments: argparse.Namespace, scenes: Sequence[Scene]) -> list[Results]:

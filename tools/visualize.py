@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evaluation.events import TrackEvents
 from scenes import InputError, Results, Scene, read_detections, read_scenes, read_taxonomy, read_tracks
-from scenes.command import add_workers, run_command
+from scenes.command import add_executor, run_command, workers_from
 from scenes.short_names import short_names
 from visualization import (
     COLORINGS,
@@ -60,7 +60,7 @@ def _write_videos(
         drawing,
         compared=_compared_runs(arguments, scenes, shown, judged, events) if arguments.compare else None,
         smooth_fps=_SMOOTH_FPS if arguments.smooth else None,
-        workers=arguments.workers,
+        workers=workers_from(arguments),
     )
     for report in reports:
         print(f"{report.path}  ({report.frames} frames{_grey_frames(report.unreadable_images)})")
@@ -121,7 +121,7 @@ def _write_pages(
     options = PageOptions(embed_images=arguments.images == "embed")
     reports = []
     events = _events(judged, tracks)
-    for report in write_pages(scenes, tracks, arguments.out, options, detections, arguments.workers, events):
+    for report in write_pages(scenes, tracks, arguments.out, options, detections, workers_from(arguments), events):
         print(f"{report.path}  ({report.frames} frames{_grey_frames(report.unreadable_images)})")
         reports.append(report)
     write_index(arguments.out / "index.html", reports, arguments.tracks.name, metrics, worst_tracks)
@@ -154,7 +154,7 @@ def _write_recordings(
     detections = read_detections(arguments.detections, tracks.taxonomy) if arguments.detections else None
     events = _events(judged, tracks) if arguments.min_score is None else None
     shown, drawing = _shown(arguments, scenes, tracks, events)
-    for path in write_recordings(scenes, shown, arguments.out, drawing, detections, arguments.workers):
+    for path in write_recordings(scenes, shown, arguments.out, drawing, detections, workers_from(arguments)):
         print(path)
 
 
@@ -194,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
         default="video",
         help="what to write (default: video)",
     )
-    add_workers(parser, os.cpu_count() or 1, "processes (default: one a core)")
+    add_executor(parser, os.cpu_count() or 1)
     drawing = parser.add_argument_group("video, pictures and rerun")
     drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
     drawing.add_argument("--classes", nargs="+", default=[], metavar="CLASS", help="draw these classes only")

@@ -10,8 +10,8 @@ import numpy as np
 
 from scenes import Boxes3D, Frame, InputError, Results, Scene, shared_taxonomy
 from scenes.boxes2d import Boxes2D, CameraBoxes
+from scenes.executors import Executor, Workers, run_jobs
 from scenes.geometry import FloatArray
-from scenes.processes import run_jobs
 from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras
 from tracking.class_table import ClassTable
@@ -26,7 +26,7 @@ _SMALLEST_PARALLEL_RUN = 650
 
 
 @dataclass(frozen=True)
-class _Drive:
+class Drive:
     """What tracking one scene needs: plain arrays, small enough to send to another process."""
 
     tokens: tuple[str, ...]
@@ -40,7 +40,7 @@ def track_results(
     detections: Results,
     scenes: Sequence[Scene],
     config: TrackerConfig | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     *,
     offline: bool = False,
     calibration: Calibration | None = None,
@@ -52,7 +52,7 @@ def track_results(
         detections: boxes of every frame of `scenes`.
         scenes: the drives, in the order in which identities are numbered.
         config: the tracker's settings, for the classes of the scenes; None for the defaults.
-        workers: processes.
+        workers: processes, or where the scenes are tracked otherwise.
         offline: look at each drive as a whole (`tracking.offline`); not causal.
         calibration: what is known of the detector, from another recording of it (`calibrate`). Without one each drive
             learns it from its frames so far; offline it is learned from all detections.
@@ -71,15 +71,15 @@ def track_results(
         raise InputError(
             f"tracker settings for the classes of {config.taxonomy}, for detections with those of {taxonomy}"
         )
-    drives = [_drive(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
+    drives = [drive_of_scene(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
     if offline and calibration is None:
         calibration = calibrate(detections, scenes, config)
     tracked: dict[str, Boxes3D] = {}
     offset = 0
-    track_drive = partial(_track_drive, config=config, calibration=calibration, offline=offline)
-    outputs_of_drives = run_jobs(track_drive, [(drive,) for drive in drives], _useful_workers(workers, drives))
+    track = partial(track_drive, config=config, calibration=calibration, offline=offline)
+    outputs_of_drives = run_jobs(track, [(drive,) for drive in drives], _useful_workers(workers, drives))
     for drive, outputs in zip(drives, outputs_of_drives, strict=True):
-        numbers = [_numbers(boxes) for boxes in outputs]
+        numbers = [track_numbers(boxes) for boxes in outputs]
         for token, boxes, number in zip(drive.tokens, outputs, numbers, strict=True):
             tracked[token] = boxes.replace(track_id=(number + offset).astype(np.str_))
         offset += max((int(number.max()) for number in numbers if len(number)), default=0)
@@ -90,7 +90,7 @@ def track_several(
     files: Sequence[Results],
     scenes: Sequence[Scene],
     config: TrackerConfig | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     *,
     calibrations: Sequence[Calibration] | None = None,
     camera_evidence: CameraBoxes | None = None,
@@ -112,7 +112,7 @@ def track_several(
     calm = replace(config, classes=unbounded)
 
     def hindsight(results: Results) -> dict[str, FloatArray]:
-        drives = [_drive(scene, results.boxes, {}) for scene in scenes]
+        drives = [drive_of_scene(scene, results.boxes, {}) for scene in scenes]
         lenient = replace(calm, birth_probability=LEAST_SHARE * calm.birth_probability)
         judge = partial(_judged_drive, config=lenient)
         judged = run_jobs(judge, [(drive,) for drive in drives], _useful_workers(workers, drives))
@@ -130,13 +130,17 @@ def track_several(
     )
 
 
-def _judged_drive(drive: _Drive, config: TrackerConfig) -> list[FloatArray]:
+def _judged_drive(drive: Drive, config: TrackerConfig) -> list[FloatArray]:
     known = Calibration(Probabilities.unknown())
     return hindsight_probability(drive.boxes, drive.timestamps_us, drive.global_from_ego, config, known)
 
 
-def _useful_workers(workers: int, drives: Sequence[_Drive]) -> int:
-    return workers if sum(len(drive.tokens) for drive in drives) >= _SMALLEST_PARALLEL_RUN else 1
+def _useful_workers(workers: Workers, drives: Sequence[Drive]) -> Workers:
+    return (
+        workers
+        if isinstance(workers, Executor) or sum(len(drive.tokens) for drive in drives) >= _SMALLEST_PARALLEL_RUN
+        else 1
+    )
 
 
 def calibrate(detections: Results, scenes: Sequence[Scene], config: TrackerConfig | None = None) -> Calibration:
@@ -159,8 +163,9 @@ def calibrate(detections: Results, scenes: Sequence[Scene], config: TrackerConfi
     return known
 
 
-def _drive(scene: Scene, boxes: Mapping[str, Boxes3D], camera_boxes: CameraBoxes) -> _Drive:
-    return _Drive(
+def drive_of_scene(scene: Scene, boxes: Mapping[str, Boxes3D], camera_boxes: CameraBoxes) -> Drive:
+    """What tracking a scene needs of it and of all boxes."""
+    return Drive(
         tokens=scene.sample_tokens,
         boxes=tuple(boxes[token] for token in scene.sample_tokens),
         timestamps_us=tuple(frame.timestamp_us for frame in scene.frames),
@@ -173,7 +178,7 @@ def _seen_cameras(frame: Frame, boxes: Mapping[str, Boxes2D]) -> SeenCameras:
     return [(camera, boxes[camera.name]) for camera in frame.cameras if camera.name in boxes]
 
 
-def _track_drive(drive: _Drive, config: TrackerConfig, calibration: Calibration | None, offline: bool) -> list[Boxes3D]:
+def track_drive(drive: Drive, config: TrackerConfig, calibration: Calibration | None, offline: bool) -> list[Boxes3D]:
     if offline:
         assert calibration is not None  # `track_results` learns one
         return track_offline(
@@ -184,6 +189,7 @@ def _track_drive(drive: _Drive, config: TrackerConfig, calibration: Calibration 
     return [tracker.step(*frame) for frame in frames]
 
 
-def _numbers(boxes: Boxes3D) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def track_numbers(boxes: Boxes3D) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The identities of a drive's boxes, which the tracker counts from 1."""
     assert boxes.track_id is not None  # the tracker names every box
     return boxes.track_id.astype(np.int64)

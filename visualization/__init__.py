@@ -1,5 +1,6 @@
 """Draws results: small annotators that combine, and the videos, pages and pictures made of them."""
 
+from scenes.scene_files import scene_file_name
 from visualization.annotators import (
     BoxAnnotator,
     LabelAnnotator,
@@ -31,7 +32,6 @@ from visualization.mosaic import MosaicPainter
 from visualization.player import PageOptions, PageReport, page_link, write_pages, write_scene_page
 from visualization.rerun_export import write_recording, write_recordings
 from visualization.run_painter import DrawingOptions, RunPainter, results_from_annotations
-from visualization.scene_files import scene_file_name
 from visualization.selection import boxes_by_frame, results_of_scene, select_scenes
 from visualization.video import VideoReport, write_scene_video, write_videos
 from visualization.views import BirdsEyeView, CameraView, View

@@ -18,13 +18,13 @@ import numpy as np
 
 from evaluation.events import TrackEvents
 from scenes import Camera, Results, Scene
+from scenes.executors import Workers, run_jobs
 from scenes.files import write_atomically
-from scenes.processes import run_jobs
+from scenes.scene_files import scene_file_name
 from visualization.events import find_events
 from visualization.html_page import assemble_page
 from visualization.images import encode_jpeg, read_image
 from visualization.page_data import page_data
-from visualization.scene_files import scene_file_name
 from visualization.selection import results_of_scene
 from visualization.views import shown_size_px
 
@@ -136,7 +136,7 @@ def write_pages(
     folder: Path,
     options: PageOptions | None = None,
     detections: Results | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     events: TrackEvents | None = None,
 ) -> Iterator[PageReport]:
     """Write `<folder>/<scene name>.html` for each scene, several at a time in processes of their own.

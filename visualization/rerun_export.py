@@ -14,14 +14,14 @@ from typing import Any, Final
 import numpy as np
 
 from scenes import Boxes3D, Camera, Frame, InputError, Results, Scene
+from scenes.executors import Workers, run_jobs
 from scenes.files import write_atomically
-from scenes.processes import run_jobs
+from scenes.scene_files import scene_file_name
 from visualization.annotators import ground_paths
 from visualization.colors import ANNOTATION_COLOR, DETECTION_COLOR, Coloring, coloring_of, single_color
 from visualization.images import encode_jpeg, read_image
 from visualization.mosaic import sorted_cameras
 from visualization.run_painter import DrawingOptions, RunPainter
-from visualization.scene_files import scene_file_name
 from visualization.selection import boxes_by_frame, results_of_scene
 from visualization.views import shown_size_px
 
@@ -71,7 +71,7 @@ def write_recordings(
     folder: Path,
     options: DrawingOptions | None = None,
     detections: Results | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
 ) -> Iterator[Path]:
     """Write `<folder>/<scene name>.rrd` for each scene; see `write_recording` and, for workers, `write_videos`."""
     _rerun()

@@ -14,13 +14,13 @@ import imageio_ffmpeg
 import numpy as np
 
 from scenes import Results, Scene
+from scenes.executors import Workers, run_jobs
 from scenes.files import atomic_path
-from scenes.processes import run_jobs
+from scenes.scene_files import scene_file_name
 from visualization.colors import Image
 from visualization.comparison import ComparisonPainter
 from visualization.mosaic import MosaicPainter
 from visualization.run_painter import DrawingOptions
-from visualization.scene_files import scene_file_name
 from visualization.selection import results_of_scene
 
 _SLOWEST_FPS, _FASTEST_FPS = 0.5, 60.0
@@ -79,7 +79,7 @@ def write_videos(
     options: DrawingOptions | None = None,
     compared: Callable[[Scene], Mapping[str, Results]] | None = None,
     smooth_fps: float | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
 ) -> Iterator[VideoReport]:
     """Write `<folder>/<scene name>.mp4` for each scene, several at a time in processes of their own.
 
@@ -89,8 +89,8 @@ def write_videos(
         folder: created where it is missing.
         options, smooth_fps: see `write_scene_video`.
         compared: gives the two runs of a scene that are shown side by side.
-        workers: number of processes. With more than one, a script that calls this needs the usual
-            `if __name__ == "__main__":`.
+        workers: processes, or where the scenes are drawn otherwise. With more than one process, a script that calls
+            this needs the usual `if __name__ == "__main__":`.
 
     Yields:
         a report a scene, in order, as soon as it is written.

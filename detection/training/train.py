@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from detection.processes import joined_processes
+from detection.processes import is_restarted, joined_processes
 from detection.training.checkpoint import checkpoints_of
 from detection.training.optimizer import amp_of_this_machine
 from detection.training.runner import build_training
@@ -21,7 +21,8 @@ def train(
     Args:
         config: see `detection.config.read_config`.
         work_dir: for checkpoints and logs; by default that of the config, or `work_dirs/<its name>`.
-        resume: a checkpoint to go on from, or `newest`: the newest in the work directory, if there is one.
+        resume: a checkpoint to go on from, or `newest`: the newest in the work directory, if there is one. Processes
+            that were started again by their launcher go on from the newest in any case.
         amp: whether to use mixed precision where the config does not say.
         launcher: see `detection.processes.joined_processes`.
 
@@ -37,6 +38,8 @@ def train(
 
 
 def _checkpoint_to_resume(resume: Path | str | None, work_dir: Path) -> Path | None:
+    if is_restarted() and checkpoints_of(work_dir):
+        resume = "newest"
     if resume is None:
         if checkpoints_of(work_dir):
             raise InputError(

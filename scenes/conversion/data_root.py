@@ -20,9 +20,9 @@ import numpy as np
 from scenes.conversion.drive import Source
 from scenes.conversion.drive_tables import TABLES, VOCABULARY, Counts, Naming, write_drive
 from scenes.errors import InputError, shown
+from scenes.executors import Workers, run_jobs
 from scenes.files import write_atomically
 from scenes.new_rows import Row, token_of
-from scenes.processes import run_jobs
 from scenes.splits import is_official_split
 from scenes.taxonomy import CLASSES_FILE
 
@@ -64,7 +64,7 @@ def convert(
     link: bool = True,
     key_frames_hz: float | None = None,
     splits: Mapping[str, Sequence[str]] | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Converted:
     """Write the drives of a source as a data root with the tables `<out>/<source.version>`.
@@ -77,7 +77,8 @@ def convert(
         link: images become links to the source's files, else copies. What has to be written anew is.
         key_frames_hz: key frames a second; recordings between them become sweeps. None: every frame is one.
         splits: names of drives by the name of a split; besides them there is the split `all`.
-        workers: processes. progress: called with the finished drives and their number.
+        workers: processes, or where drives are read otherwise.
+        progress: called with the finished drives and their number.
 
     Raises:
         InputError: `out` is not empty, a split names no drive, or a file of the source is missing or unusable.

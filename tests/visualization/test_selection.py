@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from scenes import InputError, Results
+from scenes.scene_files import scene_file_name
 from visualization import boxes_by_frame, select_scenes
-from visualization.scene_files import scene_file_name
 
 from .conftest import FRAMES
 

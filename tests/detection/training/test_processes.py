@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -115,6 +116,66 @@ def test_two_processes_resume_exactly(tiny_city: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, _last_words(done)
     expected, found = (read_saved(folder / "iter_4.pth")["state_dict"] for folder in (straight, resumed))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def _processes_of(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(child) for child in children]
+
+
+@pytest.mark.slow
+def test_a_killed_process_costs_no_more_than_the_way_to_the_last_checkpoint(tiny_city: Path, tmp_path: Path) -> None:
+    """One of two is killed in the middle: both are started again, go on, and end as if nothing had happened."""
+    options = ("train_dataloader.batch_size=1", "schedule.epochs=1.667", "schedule.checkpoint_epochs=0.334")
+    _train(tiny_city, tmp_path / "alone", 2, *options)
+    work_dir = tmp_path / "killed"
+    settings = {"CITY_ROOT": str(tiny_city), "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = ("tools/dist_train.sh", TINY, 2, "--max-restarts", 1, "--work-dir", work_dir, "--cfg-options", *options)
+    launched = subprocess.Popen(
+        list(map(str, command)), env={**os.environ, **settings}, cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 120
+    while not (work_dir / "iter_2.pth").exists():
+        assert launched.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    second = next(pid for pid in _processes_of(launched.pid) if _environment(pid).get("RANK") == "1")
+    os.kill(second, signal.SIGKILL)
+    _, errors = launched.communicate(timeout=180)
+    assert launched.returncode == 0, errors[-3000:]
+    logs = "".join(path.read_text() for path in work_dir.glob("*/*.log"))
+    assert "Resumed" in logs
+    expected, found = (read_saved(folder / "iter_10.pth")["state_dict"] for folder in (tmp_path / "alone", work_dir))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def _environment(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+_FAILING_SRUN = """#!/usr/bin/env bash
+echo "$TORCHELASTIC_RESTART_COUNT" >> "$SRUN_LOG"
+exit "$(tail -n1 <(head -n "$(wc -l < "$SRUN_LOG")" "$SRUN_CODES"))"
+"""
+
+
+@pytest.mark.parametrize(
+    ("codes", "restarts", "begun", "code"),
+    [([1, 137, 0], 3, 3, 0), ([1, 1, 1], 1, 2, 1), ([2, 0], 3, 1, 2), ([130, 0], 3, 1, 130), ([1, 0], 0, 1, 1)],
+)
+def test_slurm_starts_a_step_again(tmp_path: Path, codes: list[int], restarts: int, begun: int, code: int) -> None:
+    (tmp_path / "srun").write_text(_FAILING_SRUN)
+    (tmp_path / "srun").chmod(0o755)
+    (tmp_path / "codes").write_text("".join(f"{one}\n" for one in codes))
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SRUN_LOG": str(tmp_path / "log"),
+        "SRUN_CODES": str(tmp_path / "codes"),
+    }
+    command = ("tools/slurm_train.sh", "gpus", "job", TINY, tmp_path / "work", "--max-restarts", restarts)
+    done = _run(tmp_path, *command, **environment)
+    assert done.returncode == code
+    assert (tmp_path / "log").read_text().split() == [str(number) for number in range(begun)]
 
 
 _FAKE_SRUN = """#!/usr/bin/env bash

@@ -1,0 +1,1 @@
+"""A home for results: what was run, on what, with which numbers, in one SQLite file."""
