@@ -22,6 +22,7 @@ _UNLIMITED: Final = 10_000
 """Columns of a console that cuts nothing."""
 
 _EXTRAS: Final[Mapping[str, str]] = {
+    "mcap": "live",
     "nuscenes": "devkit",
     "optuna": "tune",
     "py123d": "py123d",
@@ -31,6 +32,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "rosbags": "rosbag",
     "safetensors": "detection",
     "torch": "detection",
+    "websockets": "live",
 }
 """Packages that only extras bring, and the extra of each."""
 
