@@ -19,6 +19,8 @@ LONGEST_WAIT_S: Final = 0.15
 _LOST_AFTER: Final = 3
 """Steps in a row without an image after which a camera is not waited for any more."""
 
+_SILENCE_US: Final = 1_000_000
+
 _REMEMBERED: Final = 64
 """Steps of a data root whose late images are known as such."""
 
@@ -87,10 +89,14 @@ class Assembler:
             yield from self._close(self._open.began_us + self._wait_us)
         if isinstance(event, Tick):
             return
-        time_us = self._clock(event.camera.name).at(event.camera.timestamp_us, event.arrival_us)
+        name = event.camera.name
+        time_us = self._clock(name).at(event.camera.timestamp_us, event.arrival_us)
+        if self._missed.get(name, 0) >= _LOST_AFTER:
+            self._journal.fault("camera back", name, f"is back at {_seconds(event)}")
+            self._missed[name] = 0
         if time_us is None or self._is_late(event, time_us):
-            self._late(event)
-        elif self._is_due(event.camera.name, time_us):
+            self._journal.fault("late image", name, f"an image of {_seconds(event)} is late; it is left out")
+        elif self._is_due(name, time_us):
             yield from self._take(event, time_us)
 
     def finish(self) -> Iterator[Step]:
@@ -108,7 +114,10 @@ class Assembler:
         self._closed: deque[str] = deque(maxlen=_REMEMBERED)
         self._open: _Open | None = None
         self._last_us: int | None = None
+        self._first_us = 0
         self._reach_us: int | None = None
+        self._began_us: int | None = None
+        self._usual_gap_us = 0
 
     def _clock(self, who: str) -> StreamClock:
         if who not in self._clocks:
@@ -116,17 +125,20 @@ class Assembler:
         return self._clocks[who]
 
     def _is_late(self, shot: Shot, time_us: int) -> bool:
+        """Whether an image comes after newer ones of its camera, or belongs to a step that is closed."""
+        taken_us = self._taken_us.get(shot.camera.name)
+        if taken_us is not None and time_us <= taken_us:
+            return True
         if shot.moment is not None:
             older = self._open is not None and time_us < min(self._open.times_us.values()) and not self._fits(shot)
             return older or shot.moment.token in self._closed
-        return self._reach_us is not None and time_us <= self._reach_us
+        if self._reach_us is None or self._open is not None:
+            return self._reach_us is not None and time_us <= self._reach_us
+        # A camera that is back, and was not waited for: it would begin a step half of which is of the next.
+        return time_us <= max(self._reach_us, self._first_us + self._usual_gap_us // 2)
 
     def _is_due(self, name: str, time_us: int) -> bool:
         return name not in self._taken_us or time_us >= self._taken_us[name] + self._least_gap_us
-
-    def _late(self, shot: Shot) -> None:
-        name = shot.camera.name
-        self._journal.fault("late image", name, f"an image of {_seconds(shot)} is late; it is left out")
 
     def _fits(self, shot: Shot) -> bool:
         """Whether the open step takes an image."""
@@ -138,17 +150,26 @@ class Assembler:
         if self._open is not None and not self._fits(shot):
             yield from self._close(shot.arrival_us)
         if self._open is None:
+            self._note_silence(shot.arrival_us)
             key = None if shot.moment is None else shot.moment.token
             self._open = _Open(shot.arrival_us, key, time_us)
         self._open.shots[name] = shot
         self._open.times_us[name] = time_us
         self._taken_us[name] = time_us
         self._rig.setdefault(name, shot.camera)
-        if self._missed.get(name, 0) >= _LOST_AFTER:
-            self._journal.fault("camera back", name, f"is back at {_seconds(shot)}")
-            self._missed[name] = 0
         if all(camera in self._open.shots for camera, missed in self._missed.items() if missed < _LOST_AFTER):
             yield from self._close(shot.arrival_us)
+
+    def _note_silence(self, arrival_us: int) -> None:
+        """Tell of a time without any image that is long beside what usually passes between steps."""
+        if self._began_us is not None:
+            gap_us = arrival_us - self._began_us
+            if gap_us > max(_SILENCE_US, 3 * self._usual_gap_us):
+                text = f"no images for {gap_us * 1e-6:.1f} s"
+                self._journal.fault("silence", "cameras", text)
+            else:
+                self._usual_gap_us += (gap_us - self._usual_gap_us) // 4
+        self._began_us = arrival_us
 
     def _close(self, closed_us: int) -> Iterator[Step]:
         assert self._open is not None
@@ -157,6 +178,7 @@ class Assembler:
         self._count_missing(opened, time_us)
         if opened.key is not None:
             self._closed.append(opened.key)
+        self._first_us = min(opened.times_us.values())
         self._reach_us = max(self._reach_us or 0, *opened.times_us.values())
         if self._last_us is not None and time_us <= self._last_us:
             text = f"time goes from {self._last_us * 1e-6:.3f} to {time_us * 1e-6:.3f} s; the step is left out"

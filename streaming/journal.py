@@ -21,11 +21,13 @@ class Journal:
     may write.
 
     Attributes:
+        is_muted: whether nothing is said or counted: what is read again has been said before.
         counts: faults by kind.
         lines: the last things said, the newest at the end.
     """
 
     def __init__(self) -> None:
+        self.is_muted = False
         self.counts: Counter[str] = Counter()
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._said_s: dict[tuple[str, str], float] = {}
@@ -40,6 +42,8 @@ class Journal:
             who: a camera, a stage, the clock.
             text: what is wrong and what is done about it.
         """
+        if self.is_muted:
+            return
         key, now_s = (kind, who), time.monotonic()
         with self._lock:
             self.counts[kind] += 1

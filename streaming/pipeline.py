@@ -201,10 +201,12 @@ class Pipeline:
     def _receive(self) -> None:
         is_paced = not (self._source.is_live or self._options.every_step)
         pace = _Pace(self._options.speed) if is_paced else None
+        self._journal.is_muted = self._resume_after is not None
         for step in self._steps():
             if self._resume_after is not None:
                 if (step.scene, step.frame.token) == self._resume_after:
                     self._resume_after = None
+                    self._journal.is_muted = False
                 continue
             released_s = time.monotonic() if pace is None else pace.wait(step, self._stopped)
             self._hand_on("decode", _Work(step, released_s, {}))
