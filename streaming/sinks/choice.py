@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from streaming.sinks.mcap import McapSink
 from streaming.sinks.page import LOCALHOST, PORT, PageSink
 from streaming.sinks.rerun import RerunSink
 from streaming.sinks.ros2 import Ros2Sink
+
+_logger = logging.getLogger("streaming")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def open_sinks(
 
         if options.page:
             page = PageSink(title, taxonomy, journal, dropped, options.host, options.port, options.token)
-            journal.note("page", page.address)
+            _logger.info("page: %s", page.address)  # the page itself does not show it, nor its token
             add(page)
         if options.ros2 is not None:
             add(Ros2Sink(options.ros2, taxonomy))

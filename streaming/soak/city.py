@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from streaming.events import RgbImage
 
 RATE_HZ: Final = 10
 START_US: Final = 1_700_000_000_000_000
+RIG: Final = "rig"
 SIZE_PX: Final = (176, 99)
 
 EXPOSURE_US: Final = {mount.channel: round(1e3 * mount.exposure_ms) for mount in CAMERAS}
@@ -59,11 +60,11 @@ class SoakCity:
         return pose
 
     def camera(self, name: str, index: int, time_us: int) -> Camera:
-        """A camera of a step; its path names the step, `rig` where `index` is negative."""
+        """A camera of a step; its path names the step, `RIG` where `index` is negative."""
         mount = next(mount for mount in CAMERAS if mount.channel == name)
         pose = self.global_from_ego(max(index, 0) / RATE_HZ + 1e-6 * EXPOSURE_US[name])
         ego_from_camera = pose_matrix(mount.translation_m, mount.rotation_wxyz().tolist())
-        path = Path(str(index) if index >= 0 else "rig")
+        path = Path(str(index) if index >= 0 else RIG)
         return Camera(name, time_us, path, SIZE_PX, mount.intrinsic(*SIZE_PX), ego_from_camera, pose)
 
     def detections(self, index: int, blind: Sequence[str]) -> Boxes3D:
@@ -136,14 +137,14 @@ class SimulatedStreamDetector:
 
     Args:
         city: to ask.
-        seconds_of_step: called with the index of a step, gives how long it takes.
+        work: called with the index of each step, to take time; None takes none.
     """
 
     taxonomy = NUSCENES
 
-    def __init__(self, city: SoakCity, seconds_of_step: Any = None) -> None:
+    def __init__(self, city: SoakCity, work: Callable[[int], object] | None = None) -> None:
         self._city = city
-        self._work = seconds_of_step
+        self._work = work
         self._steps = 0
 
     def prepare(self, samples: Sequence[FrameSample], continues_scene: Sequence[bool]) -> FrameSample:

@@ -24,7 +24,7 @@ from streaming.soak.city import EXPOSURE_US, RATE_HZ, START_US, SoakCity, city_j
 STEP_US: Final = 1_000_000 // RATE_HZ
 _DELIVERY_US: Final = 20_000
 _LATE_US: Final = 350_000
-_QUIET: Final = 40
+QUIET: Final = 40
 """Steps between two faults."""
 
 
@@ -84,19 +84,20 @@ class FaultSchedule:
     Args:
         steps: of the run.
         without: names of kinds that are left out.
+        quiet: steps between two faults.
     """
 
-    def __init__(self, steps: int, without: tuple[str, ...] = ()) -> None:
+    def __init__(self, steps: int, without: tuple[str, ...] = (), quiet: int = QUIET) -> None:
         kinds = [kind for kind in FAULTS if kind.name not in without]
         names = list(EXPOSURE_US)
         self.faults: list[Fault] = []
-        first = _QUIET
+        first = quiet
         for number in count():
             fault = Fault(kinds[number % len(kinds)], first, names[number % len(names)])
-            if fault.last + _QUIET >= steps:
+            if fault.last + quiet >= steps:
                 break
             self.faults.append(fault)
-            first = fault.last + _QUIET
+            first = fault.last + quiet
         self._of_step = {step: fault for fault in self.faults for step in range(fault.first, fault.last + 1)}
 
     def at(self, step: int) -> Fault | None:

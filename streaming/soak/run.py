@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import queue
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,12 +22,14 @@ from streaming.journal import Journal
 from streaming.latency import Statistics
 from streaming.output import TrackedStep
 from streaming.pipeline import Pipeline, PipelineOptions
-from streaming.soak.city import EXPOSURE_US, RATE_HZ, START_US, SimulatedStreamDetector, SoakCity
-from streaming.soak.faults import STEP_US, FaultSchedule, SoakSource
+from streaming.soak.city import EXPOSURE_US, RATE_HZ, RIG, START_US, SimulatedStreamDetector, SoakCity
+from streaming.soak.faults import QUIET, STEP_US, FaultSchedule, SoakSource
 from tracking import Tracker, TrackerConfig
 
 _STALL_STEPS: Final = 6
 """For so many steps a slow detector takes: more than fit into the queues before it."""
+_SAME_M: Final = 1e-3
+"""Boxes that lie closer are in the same place."""
 _SAMPLES: Final = 20
 """How often memory is looked at."""
 
@@ -65,39 +70,58 @@ class SoakReport:
         return {kind: number for kind, number in missing.items() if number > 0}
 
 
-@dataclass
 class _Comparison:
-    """A sink that tracks the same boxes at their true times, and compares identities and places."""
+    """A sink that tracks the same boxes at their true times, and compares identities and places.
 
-    city: SoakCity
-    tracker: Tracker = field(default_factory=lambda: Tracker(TrackerConfig()))
-    published: int = 0
-    lost: int = 0
-    identities: set[str] = field(default_factory=set)
-    memory_mb: list[float] = field(default_factory=list)
-    sample_every: int = 1
+    It does so in a thread of its own: what takes time before the sinks is the pipeline's work, not the comparison's.
+
+    Args:
+        city: that was driven through.
+        steps_between_samples: how often memory is looked at.
+    """
+
+    def __init__(self, city: SoakCity, steps_between_samples: int) -> None:
+        self.published = 0
+        self.lost = 0
+        self.identities: set[str] = set()
+        self.memory_mb: list[float] = []
+        self._city = city
+        self._tracker = Tracker(TrackerConfig())
+        self._every = steps_between_samples
+        self._steps: queue.SimpleQueue[TrackedStep | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._compare_all)
+        self._thread.start()
 
     def publish(self, step: TrackedStep) -> None:
+        self._steps.put(step)
+
+    def close(self) -> None:
+        self._steps.put(None)
+        self._thread.join()
+
+    def _compare_all(self) -> None:
+        while (step := self._steps.get()) is not None:
+            self._compare(step)
+            if self.published % self._every == 0:
+                self.memory_mb.append(resident_mb())
+            self.published += 1
+
+    def _compare(self, step: TrackedStep) -> None:
         came = {camera.name: camera.image_path.name for camera in step.frame.cameras}
-        came = {name: index for name, index in came.items() if index != "rig"}
+        came = {name: index for name, index in came.items() if index != RIG}
         index = int(next(iter(came.values())))
         names = sorted(came, key=lambda name: EXPOSURE_US[name])
         true_us = START_US + index * STEP_US + EXPOSURE_US[names[(len(names) - 1) // 2]]
         blind = [camera.name for camera in step.frame.cameras if camera.name not in step.images]
-        boxes = self.city.detections(index, blind)
-        self.tracker.assign(boxes, true_us, step.frame.global_from_ego)
-        expected = self.tracker.report(true_us + step.at_us - step.frame.timestamp_us)
-        own, other = (set(found.track_id.tolist()) for found in (step.boxes, expected))  # type: ignore[union-attr]
-        self.lost += len(own ^ other)
+        self._tracker.assign(self._city.detections(index, blind), true_us, step.frame.global_from_ego)
+        expected = self._tracker.report(true_us + step.at_us - step.frame.timestamp_us)
+        assert step.boxes.track_id is not None and expected.track_id is not None  # trackers name every box
+        own, other = set(step.boxes.track_id.tolist()), set(expected.track_id.tolist())
         self.identities |= own
-        if own == other and len(own):
-            self.lost += int((np.abs(step.boxes.center_m - expected.center_m) > 1e-3).any(axis=1).sum())
-        if self.published % self.sample_every == 0:
-            self.memory_mb.append(resident_mb())
-        self.published += 1
-
-    def close(self) -> None:
-        pass
+        if own != other:
+            self.lost += len(own ^ other)
+        else:
+            self.lost += int((np.abs(step.boxes.center_m - expected.center_m) > _SAME_M).any(axis=1).sum())
 
 
 def soak(
@@ -106,6 +130,7 @@ def soak(
     restarts: int = 3,
     seed: int = 0,
     every_step: bool = False,
+    quiet: int = QUIET,
     progress: Callable[[int, int], None] | None = None,
 ) -> SoakReport:
     """Run the pipeline for some time of the city.
@@ -116,17 +141,18 @@ def soak(
         restarts: how often the run is stopped and started anew from its state.
         seed: of the city, its detector and the faults.
         every_step: wait rather than drop: then no detector is slowed down, and the run is the same every time.
+        quiet: steps between two faults.
         progress: called with the steps published and all of them.
     """
     started_s = time.monotonic()
     steps = round(60 * minutes * RATE_HZ)
     city = SoakCity.of(60 * minutes, seed)
-    schedule = FaultSchedule(steps, without=("slow detector",) if every_step else ())
+    schedule = FaultSchedule(steps, ("slow detector",) if every_step else (), quiet)
     journal = Journal()
-    comparison = _Comparison(city, sample_every=max(1, steps // _SAMPLES))
+    comparison = _Comparison(city, max(1, steps // _SAMPLES))
     dropped: Counter[str] = Counter()
     stops = [round(steps * (number + 1) / (restarts + 1)) for number in range(restarts)] + [steps]
-    with tempfile.TemporaryDirectory() as folder:
+    with closing(comparison), tempfile.TemporaryDirectory() as folder:
         for stop in stops:
             slow = None if every_step else partial(_slow_down, schedule, speed)
             detector = SimulatedStreamDetector(city, slow)
