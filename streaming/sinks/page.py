@@ -30,6 +30,10 @@ PORT: Final = 8765
 _WAITING_FRAMES: Final = 4
 """Frames that wait for a slow browser; older ones are left out."""
 
+_OPEN_TIMEOUT_S: Final = 3.0
+"""Browsers open connections that they may never use; the end of a run waits for them no longer."""
+_CLOSE_TIMEOUT_S: Final = 1.0
+
 _NOT_YET: Final = (
     b'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="1"><title>live</title>'
     b"<p>No frame has been tracked yet.</p>"
@@ -77,7 +81,15 @@ class PageSink:
         quiet = logging.getLogger("streaming.page")
         quiet.setLevel(logging.CRITICAL)  # browsers that leave are no news
         try:
-            self._server = serve(self._stream, host, port, process_request=self._answer, logger=quiet)
+            self._server = serve(
+                self._stream,
+                host,
+                port,
+                process_request=self._answer,
+                logger=quiet,
+                open_timeout=_OPEN_TIMEOUT_S,
+                close_timeout=_CLOSE_TIMEOUT_S,
+            )
         except OSError as error:
             raise InputError(_why_not(error, host, port)) from None
         self._host, self.port = host, int(self._server.socket.getsockname()[1])
@@ -88,6 +100,11 @@ class PageSink:
     def address(self) -> str:
         """What a browser opens."""
         return f"http://{self._host}:{self.port}/?token={self._token}"
+
+    @property
+    def has_clients(self) -> bool:
+        """Whether any browser follows."""
+        return bool(self._clients)
 
     def publish(self, step: TrackedStep) -> None:
         with self._lock:

@@ -159,8 +159,11 @@ def soak(
             options = PipelineOptions(speed, every_step, Path(folder) / "state.npz")
             source = SoakSource(city, steps, schedule)
             pipeline = Pipeline(source, Assembler(journal), detector, journal, options=options)
-            statistics = pipeline.run([comparison, _Ending(pipeline, stop, steps, progress)])
+            ending = _Ending(pipeline, stop, steps, progress)
+            statistics = pipeline.run([comparison, ending])
             dropped.update({name: stage.dropped for name, stage in statistics.stages.items()})
+            if ending.reached < min(stop, steps - _STALL_STEPS):
+                break  # somebody has stopped it
     return SoakReport(
         steps=steps,
         published=comparison.published,
@@ -177,7 +180,7 @@ def soak(
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Ending:
     """A sink that stops the pipeline at a step, and reports how far it is."""
 
@@ -185,9 +188,10 @@ class _Ending:
     stop: int
     steps: int
     progress: Callable[[int, int], None] | None
+    reached: int = 0
 
     def publish(self, step: TrackedStep) -> None:
-        index = (step.frame.timestamp_us - START_US) // STEP_US + 1
+        index = self.reached = (step.frame.timestamp_us - START_US) // STEP_US + 1
         if index >= self.stop:
             self.pipeline.stop()
         if self.progress is not None:

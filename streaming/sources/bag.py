@@ -61,25 +61,30 @@ class BagSource:
         yield Start(self.path.stem, rig, self.reader.ego_from_lidar)
         with open_bag(self.path) as bag:
             connections = [connection for connection in bag.connections if connection.topic in self.cameras]
+            # Images are decoded later, when the reader may be closed: it forgets the types then.
+            types = bag.typestore
+            decode = types.deserialize_cdr if bag.is2 else types.deserialize_ros1
             for connection, recorded_ns, raw in bag.messages(connections):
                 if stopped.is_set():
                     return
-                shot = self._shot(connection, recorded_ns // 1000, raw, bag)
+                shot = self._shot(connection, recorded_ns // 1000, raw, bag.is2, decode)
                 if shot is not None:
                     yield shot
 
-    def _shot(self, connection: Any, recorded_us: int, raw: bytes, bag: Any) -> Shot | None:
+    def _shot(
+        self, connection: Any, recorded_us: int, raw: bytes, is2: bool, decode: Callable[[bytes, str], Any]
+    ) -> Shot | None:
         camera = self.cameras[connection.topic]
         try:
-            time_us, _ = header_of(raw, bag.is2)
+            time_us, _ = header_of(raw, is2)
             pose = self.reader.global_from_ego(time_us, f"an image of {camera.topic}")
         except (InputError, struct.error, IndexError) as error:
             reason = str(error) if isinstance(error, InputError) else "a message without a header"
             self.journal.fault("no pose", camera.channel, f"{reason}; the image is left out")
             return None
         where = f"{self.path}: {camera.topic} at {time_us * 1e-6:.3f} s"
-        decode = partial(bag.deserialize, raw, connection.msgtype)
-        return Shot(_camera(camera, time_us, pose), recorded_us, partial(_pixels, decode, camera, where))
+        message = partial(decode, raw, connection.msgtype)
+        return Shot(_camera(camera, time_us, pose), recorded_us, partial(_pixels, message, camera, where))
 
 
 def _camera(camera: BagCamera, time_us: int, global_from_ego: np.ndarray[Any, Any]) -> Camera:
