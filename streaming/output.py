@@ -18,7 +18,8 @@ class TrackedStep:
         scene: its token.
         frame: time, pose and cameras of the step.
         images: by camera, those that came and could be read.
-        boxes: tracked objects in global coordinates, with `track_id`, where they are at `at_us`.
+        seen: tracked objects in global coordinates, with `track_id`, where they are in the images.
+        boxes: the same where they are at `at_us`.
         at_us: the moment of output, on the clock of the frames.
         latency_s: from the step's last image to the end of tracking.
     """
@@ -26,6 +27,7 @@ class TrackedStep:
     scene: str
     frame: Frame
     images: Mapping[str, RgbImage]
+    seen: Boxes3D
     boxes: Boxes3D
     at_us: int
     latency_s: float

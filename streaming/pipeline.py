@@ -1,7 +1,7 @@
 """`Pipeline`: receive, decode, detect, track, publish, each stage in a thread of its own, with short queues between.
 
-A stage that falls behind lets go of the oldest work, so that what comes out is of now. With `every_step` stages wait
-for each other instead: every step is tracked, and boxes are those of its own time.
+A stage that falls behind lets go of the oldest work, so that what comes out is of now; what has been tracked is
+published. With `every_step` stages wait for each other instead: all is tracked, and boxes are those of its own time.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ from streaming.state import LiveState, read_state, write_state
 from tracking import Calibration, Tracker, TrackerConfig
 from visualization.views import shown_size_px
 
-_STAGES: Final = ("decode", "detect", "track", "publish")
-_QUEUE: Final = 2
-"""Steps that wait before a stage: one to work on next, and one more where work is uneven."""
+_QUEUES: Final = {"decode": 2, "detect": 1, "track": 2, "publish": 2}
+"""Steps that wait before each stage. What falls behind is the detector as a rule: its next step is the newest."""
+_WAITED_FOR: Final = "publish"
+"""What has been tracked is published: this stage is waited for, and what falls behind for that is dropped before."""
 
+_STAGES: Final = tuple(_QUEUES)
 _POLL_S: Final = 0.1
 
 
@@ -114,7 +116,9 @@ class Pipeline:
         self._calibration = calibration
         self._options = options or PipelineOptions()
         waits = self._options.every_step
-        self._channels: dict[str, Channel[_Work]] = {name: Channel(_QUEUE, waits) for name in _STAGES}
+        self._channels: dict[str, Channel[_Work]] = {
+            name: Channel(size, waits or name == _WAITED_FOR) for name, size in _QUEUES.items()
+        }
         self._statistics = {name: StageStatistics() for name in (*_STAGES, WHOLE)}
         self._readers = ThreadPoolExecutor(thread_name_prefix="read")
         self._stopped = threading.Event()
@@ -274,12 +278,13 @@ class Pipeline:
         if step.scene != self._scene:
             self._begin_scene(step.scene)
         self._tracker.assign(work.boxes, step.frame.timestamp_us, step.frame.global_from_ego)
+        seen = self._named(self._tracker.report())
         latency_s = time.monotonic() - work.released_s
-        passed_us = step.waited_us + round(1e6 * latency_s * self._options.speed)
-        at_us = None if self._options.every_step else step.frame.timestamp_us + passed_us
-        boxes = self._named(self._tracker.report(at_us))
-        output_us = step.frame.timestamp_us if at_us is None else at_us
-        tracked = TrackedStep(step.scene, step.frame, work.images, boxes, output_us, latency_s)
+        at_us, boxes = step.frame.timestamp_us, seen
+        if not self._options.every_step:
+            at_us += step.waited_us + round(1e6 * latency_s * self._options.speed)
+            boxes = self._named(self._tracker.report(at_us))
+        tracked = TrackedStep(step.scene, step.frame, work.images, seen, boxes, at_us, latency_s)
         if work.memory is not None:
             self._remember(step, work.memory)
         return replace(work, boxes=None, memory=None, tracked=tracked)

@@ -127,11 +127,13 @@ class PageSink:
 
     def _message(self, page: LivePage, step: TrackedStep) -> dict[str, Any]:
         status = LiveStatus(1e3 * step.latency_s, self._dropped(), list(self._journal.lines)[-8:])
-        return page.message(step.frame, step.boxes, step.images, status)
+        return page.message(step.frame, step.seen, step.images, status)
 
     def _answer(self, connection: Any, request: Any) -> Any:
         """Answer a request for the page; None lets a WebSocket through."""
         address = urlsplit(request.path)
+        if address.path == "/favicon.ico":  # which browsers ask for by themselves, without the token
+            return connection.respond(204, "")
         given = parse_qs(address.query).get("token", [""])[0]
         if not hmac.compare_digest(given.encode(), self._token.encode()):
             return connection.respond(403, "the address lacks the token that the run has printed\n")

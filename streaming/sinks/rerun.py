@@ -61,11 +61,11 @@ class RerunSink:
             image = step.images.get(camera.name)
             small = None if image is None else cv2.resize(image, logged_size_px(camera), interpolation=cv2.INTER_AREA)
             self._frames.log_camera(camera, None if small is None else np.asarray(small, dtype=np.uint8))
-        self._history.append((step.frame.timestamp_us, step.boxes))
+        self._history.append((step.frame.timestamp_us, step.seen))
         while self._history[0][0] < step.frame.timestamp_us - _TAIL_US:
             self._history.popleft()
-        self._frames.log_boxes("world/tracks", step.boxes, color_by_identity)
-        self._frames.log_tails([boxes for _, boxes in self._history], step.boxes, color_by_identity)
+        self._frames.log_boxes("world/tracks", step.seen, color_by_identity)
+        self._frames.log_tails([boxes for _, boxes in self._history], step.seen, color_by_identity)
 
     def close(self) -> None:
         self._recording.flush(blocking=True)

@@ -66,7 +66,7 @@ def test_frames_come_as_they_are_published(page: PageSink) -> None:
     assert [message["frame"]["time"] for message in messages] == [0.1, 0.2]
     assert messages[0]["frame"]["cameras"][0]["image"].startswith("data:image/jpeg;base64,")
     assert messages[0]["frame"]["ego"]["position"] == [1.0, 0.0, 0.0]  # from where the first frame was
-    assert messages[0]["tracks"][1]["boxes"][0][:3] == [20.0, 5.0, 0.8]
+    assert messages[0]["tracks"][1]["boxes"][0][:3] == [20.0, 5.0, 0.8]  # where the images show it
     assert messages[0]["status"] == {"latency_ms": 30.0, "dropped": 3, "lines": []}
 
 

@@ -46,7 +46,7 @@ def publish(page: PageSink, small_scene: Scene, small_tracks: Results) -> Publis
         frame = replace(frame, token=str(number), timestamp_us=1_000_000 + 100_000 * number)
         boxes = boxes_at([(15.0, 0.2), (5.0, 12.1)][: len(identities)], list(identities))
         images = {camera.name: grey for camera in frame.cameras}
-        page.publish(TrackedStep("drive", frame, images, boxes, frame.timestamp_us, 0.123))
+        page.publish(TrackedStep("drive", frame, images, boxes, boxes, frame.timestamp_us, 0.123))
 
     return publish_step
 
@@ -127,7 +127,8 @@ def test_a_run_that_is_started_anew(open_page: WebDriver, page: PageSink, publis
     again = PageSink("again", NUSCENES, Journal(), lambda: 0, port=page.port, token=token)
     try:
         frame = small_scene.frames[0]
-        step = TrackedStep("again", frame, {}, boxes_at([(15.0, 0.2)], ["9"]), frame.timestamp_us, 0.1)
+        boxes = boxes_at([(15.0, 0.2)], ["9"])
+        step = TrackedStep("again", frame, {}, boxes, boxes, frame.timestamp_us, 0.1)
         again.publish(step)
         WebDriverWait(open_page, 20, 0.02).until(lambda _: again.has_clients)
         again.publish(step)
