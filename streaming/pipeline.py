@@ -39,6 +39,7 @@ _QUEUES: Final = {"decode": 2, "detect": 1, "track": 2, "publish": 2}
 _WAITED_FOR: Final = "publish"
 """What has been tracked is published: this stage is waited for, and what falls behind for that is dropped before."""
 
+_RECEIVE: Final = "receive"
 _STAGES: Final = tuple(_QUEUES)
 _POLL_S: Final = 0.1
 
@@ -115,6 +116,7 @@ class Pipeline:
         self._config = config or TrackerConfig.of(detector.taxonomy)
         self._calibration = calibration
         self._options = options or PipelineOptions()
+        self._speed = 1.0 if source.is_live else self._options.speed
         waits = self._options.every_step
         self._channels: dict[str, Channel[_Work]] = {
             name: Channel(size, waits or name == _WAITED_FOR) for name, size in _QUEUES.items()
@@ -161,28 +163,33 @@ class Pipeline:
         """
         self._sinks = sinks
         work = {"decode": self._decode, "detect": self._detect, "track": self._track, "publish": self._publish}
-        jobs: dict[str, Callable[[], None]] = {"receive": self._receive}
+        jobs: dict[str, Callable[[], None]] = {_RECEIVE: self._receive}
         jobs |= {stage: partial(self._work, stage, work[stage]) for stage in _STAGES}
-        threads = [threading.Thread(target=self._guarded, args=(job,), name=name) for name, job in jobs.items()]
+        threads = [threading.Thread(target=self._guarded, args=(name, job), name=name) for name, job in jobs.items()]
         with _stopping(self.stop), self._readers:
             for thread in threads:
                 thread.start()
             for thread in threads:
                 while thread.is_alive():
                     thread.join(_POLL_S)
-        if self._failure is not None:
-            raise self._failure
-        if self._latest is not None:
-            self._save(self._latest)
+        try:
+            if self._latest is not None:
+                self._save(self._latest)
+        finally:
+            if self._failure is not None:
+                raise self._failure
         return self.statistics
 
-    def _guarded(self, job: Callable[[], None]) -> None:
-        """Run the job of a thread; where it fails, the whole run ends."""
+    def _guarded(self, name: str, job: Callable[[], None]) -> None:
+        """Run the job of a thread; where it fails, the whole run ends: at once, or where the source does at its end."""
         try:
             job()
         except BaseException as error:
             self._failure = self._failure or error
             self.stop()
+            if name == _RECEIVE:
+                self._channels[_STAGES[0]].close()
+                return
             for channel in self._channels.values():
                 channel.abort()
 
@@ -204,7 +211,7 @@ class Pipeline:
 
     def _receive(self) -> None:
         is_paced = not (self._source.is_live or self._options.every_step)
-        pace = _Pace(self._options.speed) if is_paced else None
+        pace = _Pace(self._speed) if is_paced else None
         self._journal.is_muted = self._resume_after is not None
         for step in self._steps():
             if self._resume_after is not None:
@@ -282,7 +289,7 @@ class Pipeline:
         latency_s = time.monotonic() - work.released_s
         at_us, boxes = step.frame.timestamp_us, seen
         if not self._options.every_step:
-            at_us += step.waited_us + round(1e6 * latency_s * self._options.speed)
+            at_us += step.waited_us + round(1e6 * latency_s * self._speed)
             boxes = self._named(self._tracker.report(at_us))
         tracked = TrackedStep(step.scene, step.frame, work.images, seen, boxes, at_us, latency_s)
         if work.memory is not None:

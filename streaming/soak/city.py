@@ -28,6 +28,13 @@ SIZE_PX: Final = (176, 99)
 EXPOSURE_US: Final = {mount.channel: round(1e3 * mount.exposure_ms) for mount in CAMERAS}
 """When each camera takes its image, beside the time of the step."""
 
+_CALIBRATIONS: Final = {
+    mount.channel: (mount.intrinsic(*SIZE_PX), pose_matrix(mount.translation_m, mount.rotation_wxyz().tolist()))
+    for mount in CAMERAS
+}
+"""Intrinsics and mounting of each camera."""
+_LABEL_OF_KIND: Final = np.array([NUSCENES.label_of_category(kind.category) for kind in KINDS], dtype=np.int64)
+
 _RANGE_M: Final = 55.0
 _SEEN: Final = 0.9
 """Probability that the detector finds an object that is in range of a camera with an image."""
@@ -61,11 +68,9 @@ class SoakCity:
 
     def camera(self, name: str, index: int, time_us: int) -> Camera:
         """A camera of a step; its path names the step, `RIG` where `index` is negative."""
-        mount = next(mount for mount in CAMERAS if mount.channel == name)
         pose = self.global_from_ego(max(index, 0) / RATE_HZ + 1e-6 * EXPOSURE_US[name])
-        ego_from_camera = pose_matrix(mount.translation_m, mount.rotation_wxyz().tolist())
         path = Path(str(index) if index >= 0 else RIG)
-        return Camera(name, time_us, path, SIZE_PX, mount.intrinsic(*SIZE_PX), ego_from_camera, pose)
+        return Camera(name, time_us, path, SIZE_PX, *_CALIBRATIONS[name], pose)
 
     def detections(self, index: int, blind: Sequence[str]) -> Boxes3D:
         """What a detector finds in a step; always the same.
@@ -90,8 +95,7 @@ class SoakCity:
     def _truth(self, time_s: float) -> Boxes3D:
         cast = self.drive.cast
         state = cast.at(time_s)
-        categories = [KINDS[kind].category for kind in cast.kind.tolist()]
-        label = np.array([NUSCENES.label_of_category(category) for category in categories], dtype=np.int64)
+        label = _LABEL_OF_KIND[cast.kind]
         distance = np.linalg.norm(state.center_m[:, :2] - self.global_from_ego(time_s)[:2, 3], axis=1)
         here = np.flatnonzero((distance < _RANGE_M) & (label >= 0))
         heading = np.stack([np.cos(state.yaw_rad[here]), np.sin(state.yaw_rad[here])], axis=1)

@@ -9,7 +9,7 @@ import heapq
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
@@ -51,7 +51,7 @@ FAULTS: Final = (
     FaultKind("missing image", 1, {"missing image": 1}),
     FaultKind("late image", 1, {"missing image": 1, "late image": 1}),
     FaultKind("repeated image", 1, {"late image": 1}),
-    FaultKind("broken image", 1, {"broken image": 1}),
+    FaultKind("broken image", 1, {}),  # named where it is decoded: `SoakSource.broken` counts
     FaultKind("dead camera", 30, {"missing image": 2, "camera lost": 1, "camera back": 1}),
     FaultKind("silence", 20, {"silence": 1}, all_cameras=True),
     FaultKind("clock an hour ahead", 30, {"clock jump": 12}, all_cameras=True, clock_us=3_600_000_000),
@@ -120,11 +120,13 @@ class SoakSource:
         city: to drive through.
         steps: of the run.
         schedule: of the faults.
+        broken: how many broken images have been looked at; the steps of others were dropped before.
     """
 
     city: SoakCity
     steps: int
     schedule: FaultSchedule
+    broken: Counter[str] = field(default_factory=Counter)
     name: str = "soak"
     is_live: bool = False
 
@@ -160,7 +162,9 @@ class SoakSource:
             camera = self.city.camera(name, index, stamp_us)
             is_broken = kind is not None and kind.name == "broken image"
             late_us = _LATE_US if kind is not None and kind.name == "late image" else 0
-            shot = Shot(camera, taken_us + _DELIVERY_US + late_us, _Reader(content[:-40] if is_broken else content))
+            shot = Shot(
+                camera, taken_us + _DELIVERY_US + late_us, _Reader(content[:-40] if is_broken else content, self.broken)
+            )
             yield shot
             if kind is not None and kind.name == "repeated image":
                 yield Shot(camera, shot.arrival_us + 1, shot.read)
@@ -168,12 +172,14 @@ class SoakSource:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Decodes an image."""
+    """Decodes an image, or counts that it is broken."""
 
     content: bytes
+    broken: Counter[str]
 
     def __call__(self) -> RgbImage:
         if is_cut_off(self.content):
+            self.broken["broken image"] += 1
             raise InputError("the image is cut off")
         image = cv2.imdecode(np.frombuffer(self.content, dtype=np.uint8), cv2.IMREAD_COLOR)
         return np.ascontiguousarray(image[..., ::-1])

@@ -151,13 +151,14 @@ def soak(
     journal = Journal()
     comparison = _Comparison(city, max(1, steps // _SAMPLES))
     dropped: Counter[str] = Counter()
+    broken: Counter[str] = Counter()
     stops = [round(steps * (number + 1) / (restarts + 1)) for number in range(restarts)] + [steps]
     with closing(comparison), tempfile.TemporaryDirectory() as folder:
         for stop in stops:
             slow = None if every_step else partial(_slow_down, schedule, speed)
             detector = SimulatedStreamDetector(city, slow)
             options = PipelineOptions(speed, every_step, Path(folder) / "state.npz")
-            source = SoakSource(city, steps, schedule)
+            source = SoakSource(city, steps, schedule, broken)
             pipeline = Pipeline(source, Assembler(journal), detector, journal, options=options)
             ending = _Ending(pipeline, stop, steps, progress)
             statistics = pipeline.run([comparison, ending])
@@ -169,7 +170,7 @@ def soak(
         published=comparison.published,
         dropped={name: number for name, number in dropped.items() if number},
         injected=Counter(fault.kind.name for fault in schedule.faults),
-        expected=schedule.named(),
+        expected=schedule.named() + broken,
         counted=dict(journal.counts),
         lost=comparison.lost,
         identities=len(comparison.identities),

@@ -20,6 +20,8 @@ from streaming.events import Event, RgbImage, Shot, Start, Tick
 from streaming.journal import Journal
 
 _RETRY_S: Final = 1.0
+_SCENE: Final = "cameras"
+"""All runs of a rig are one scene: a restart goes on in it."""
 _TICK_S: Final = 0.05
 _WAITING_IMAGES: Final = 16
 
@@ -91,7 +93,7 @@ class CameraSource:
         raise InputError(f"{self.name}: no camera gives an image: {names}")
 
     def events(self, stopped: threading.Event) -> Iterator[Event]:
-        yield Start(self.name, tuple(camera.at(0) for camera in self.cameras))
+        yield Start(_SCENE, tuple(camera.at(0) for camera in self.cameras))
         taken: Channel[Shot] = Channel(_WAITING_IMAGES, waits=False)
         clock = _Clock()
         threads = [

@@ -200,7 +200,7 @@ class Breaking:
 
     def events(self, stopped: threading.Event) -> Iterator[Event]:
         for number, event in enumerate(self._source.events(stopped)):
-            if number == 6 * RATE_HZ:
+            if number > 6 * RATE_HZ:  # the scene's start, and ten steps of six cameras
                 raise InputError("drive.mcap: is cut off")
             yield event
 
@@ -208,7 +208,11 @@ class Breaking:
 def test_a_source_that_breaks_ends_the_run_and_keeps_the_state(
     soak_city: SoakCity, soak_source: SoakSource, collected: Collected, tmp_path: Path
 ) -> None:
-    options = PipelineOptions(every_step=True, state=tmp_path / "state.npz", state_every_s=0.0)
+    """What had come by then is tracked, and a run on a whole recording goes on behind it."""
+    options = PipelineOptions(every_step=True, state=tmp_path / "state.npz")
     with pytest.raises(InputError, match="is cut off"):
         run(Breaking(soak_source), SimulatedStreamDetector(soak_city), [collected], options)
-    assert collected.steps and (tmp_path / "state.npz").exists()
+    assert len(collected.steps) == 10
+    run(soak_source, SimulatedStreamDetector(soak_city), [collected], options)
+    times = [step.frame.timestamp_us for step in collected.steps]
+    assert len(times) == 60 and times == sorted(set(times))
