@@ -33,12 +33,13 @@ class StreamDetector(Protocol):
         """Go on from a `state()`."""
 
 
-def open_detector(config: Any, checkpoint: str, **how: Any) -> StreamDetector:
+def open_detector(config: Any, checkpoint: str, taxonomy: Taxonomy | None = None, **how: Any) -> StreamDetector:
     """The detector of a config and a checkpoint, or of a folder of ONNX files.
 
     Args:
         config: a config as `detection.config.read_config` gives it.
         checkpoint: weights, or the folder that `streamtrack export` wrote.
+        taxonomy: the classes of the data, where it has its own; a config says them by its data root.
         how: device, dtype, compile and the rest of how a network of torch runs.
 
     Raises:
@@ -48,7 +49,7 @@ def open_detector(config: Any, checkpoint: str, **how: Any) -> StreamDetector:
 
     if Path(checkpoint).is_dir():
         # ONNX Runtime chooses its device itself.
-        return cast(StreamDetector, cast(Any, Detector).from_onnx(Path(checkpoint)))
+        return cast(StreamDetector, cast(Any, Detector).from_onnx(Path(checkpoint), taxonomy=taxonomy))
     return Detector.from_config(config, checkpoint, **how)
 
 

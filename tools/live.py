@@ -38,14 +38,15 @@ def main() -> None:
     overrides = dict(arguments.cfg_options)
     if source.taxonomy is not None:
         overrides = {"val_dataloader.dataset.dataroot": str(arguments.source), **overrides}
-    detector = open_detector(read_config(arguments.config, overrides), arguments.checkpoint, **speed_of(arguments))
+    config = read_config(arguments.config, overrides)
+    detector = open_detector(config, arguments.checkpoint, source.taxonomy, **speed_of(arguments))
     check_classes(detector, source.taxonomy, source.name)
     taxonomy = detector.taxonomy
-    config = load_tracker_config(arguments.tracker, taxonomy) if arguments.tracker else TrackerConfig.of(taxonomy)
+    tracker = load_tracker_config(arguments.tracker, taxonomy) if arguments.tracker else TrackerConfig.of(taxonomy)
     calibration = read_calibration(arguments.calibration) if arguments.calibration else None
     assembler = Assembler(journal, arguments.wait, arguments.rate)
     options = PipelineOptions(arguments.speed, arguments.every_step, arguments.state, arguments.state_every)
-    pipeline = Pipeline(source, assembler, detector, journal, config, calibration, options)
+    pipeline = Pipeline(source, assembler, detector, journal, tracker, calibration, options)
     with open_sinks(_sink_options(arguments), source.name, taxonomy, journal, lambda: pipeline.dropped) as sinks:
         statistics = pipeline.run(sinks)
     if arguments.stats:

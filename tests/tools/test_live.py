@@ -13,7 +13,7 @@ import torch
 
 import detection
 from detection.registry import MODELS
-from scenes import NUSCENES
+from scenes import NUSCENES, Taxonomy
 from scenes.city import VAL_SPLIT, VERSION, make_city
 from streaming.soak.city import SimulatedStreamDetector, SoakCity
 
@@ -74,15 +74,15 @@ def test_a_folder_of_onnx_files_is_run_by_its_own_detector(
         def step(self, frame: Any) -> list[Any]:
             return [self._city.detections(0, ())]
 
-    def from_onnx(folder: Path) -> OnnxDetector:
-        opened.append(folder)
+    def from_onnx(folder: Path, taxonomy: Taxonomy | None) -> OnnxDetector:
+        opened.append((folder, taxonomy))
         return OnnxDetector(SoakCity.of(1.0, 0))
 
     monkeypatch.setattr(detection.Detector, "from_onnx", from_onnx, raising=False)
     path = tmp_path / "tracks.jsonl"
     code, _, err = live("--every-step", "--json-lines", path, weights=tmp_path / "onnx")
     assert (code, err) == (0, "")
-    assert opened == [tmp_path / "onnx"]
+    assert opened == [(tmp_path / "onnx", NUSCENES)]
     assert any(json.loads(line)["objects"] for line in path.read_text().splitlines())
 
 
