@@ -39,7 +39,7 @@ TEST = [
     "ruff>=0.6",
     "selenium>=4.20",
 ]
-ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization", "streamtrack"]
+ROOMS = ["scenes", "detection", "tracking", "evaluation", "visualization", "streaming", "streamtrack"]
 # In the wheel, tools and configs lie in the package of the command.
 CARRIED = {"streamtrack.tools": "tools", "streamtrack.configs": "configs"}
 

@@ -29,6 +29,7 @@ _UNLIMITED: Final = 10_000
 """Columns of a console that cuts nothing."""
 
 _EXTRAS: Final[Mapping[str, str]] = {
+    "mcap": "live",
     "nuscenes": "devkit",
     "onnx": "onnx",
     "onnxruntime": "onnx",
@@ -42,6 +43,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "rosbags": "rosbag",
     "safetensors": "detection",
     "torch": "detection",
+    "websockets": "live",
 }
 """Packages that only extras bring, and the extra of each."""
 

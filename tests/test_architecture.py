@@ -19,6 +19,7 @@ ALLOWED = {
     "visualization": {"scenes", "evaluation"},
     "detection": {"scenes", "evaluation"},
     "streamtrack": {"scenes"},
+    "streaming": {"scenes", "tracking", "visualization", "detection"},
 }
 ROOMS = set(ALLOWED)
 BESIDE = {"tools", "configs", "tests", "parity", "gpu_check"}
@@ -115,7 +116,7 @@ def test_no_circle_between_the_units_of_a_folder(folder: Path) -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-@pytest.mark.parametrize("room", ["scenes", "tracking", "evaluation", "visualization", "detection"])
+@pytest.mark.parametrize("room", ["scenes", "tracking", "evaluation", "visualization", "detection", "streaming"])
 def test_room_is_imported_without_torch(room: str) -> None:
     program = (
         "import sys\n"

@@ -132,8 +132,12 @@ class Tracker:
         self._end_tracks()
         return Assigned(measured, number)
 
-    def report(self) -> Boxes3D:
-        """The second half of `step`: the tracks seen in the last frame, or just before it, or by a 2D detector."""
+    def report(self, at_us: int | None = None) -> Boxes3D:
+        """The second half of `step`: the tracks seen in the last frame, or just before it, or by a 2D detector.
+
+        Args:
+            at_us: a later moment to which they are predicted, such as that of the output; None for the frame's.
+        """
         config = self._config
         unseen_s = self._unseen_s()
         waited = (unseen_s <= config.report_unseen_s) | self._kept_by_cameras(unseen_s)
@@ -141,6 +145,8 @@ class Tracker:
         confirmed = self._tracks.hits >= self._table.confirm_hits[self._tracks.label]
         # New tracks are appended, so the rows are in the order of their numbers.
         tracks = self._tracks.select(((unseen_s == 0.0) | coasting) & confirmed)
+        if at_us is not None:
+            predict(tracks, self._table, max(0, at_us - self._now_us) * 1e-6)  # a copy: the tracks themselves stay
         lift = config.camera_evidence.score_log_odds * tracks.support
         return self._boxes(tracks).replace(
             score=tracks.score

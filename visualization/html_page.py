@@ -11,19 +11,23 @@ from typing import Any
 import msgspec
 
 
-def assemble_page(template: str, style: str, scripts: Sequence[str], title: str, data: Mapping[str, Any]) -> bytes:
+def assemble_page(
+    template: str, style: str, scripts: Sequence[str], title: str, data: Mapping[str, Any], connects_to: str = "'none'"
+) -> bytes:
     """A self-contained page.
 
     Args:
         template, style, scripts: names of files in `page/`.
         title: of the window; may hold any characters.
         data: what the scripts read, made of JSON's types.
+        connects_to: what the scripts may connect to, in the words of a Content-Security-Policy's `connect-src`.
     """
     filled = Template(_part(template)).substitute(
         title=html.escape(title),
         style=_part(style),
         script='"use strict";\n' + "\n".join(_part(script) for script in scripts),
         data=_json_for_html(data),
+        connects_to=connects_to,
     )
     return filled.encode("utf-8")
 

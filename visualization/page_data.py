@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from evaluation.events import NO_MATCH, FrameEvents, JudgedBoxes, TrackEvents
-from scenes import NO_QUERY, Boxes3D, Camera, Frame, Results, Scene
+from scenes import NO_QUERY, Boxes3D, Camera, Frame, Results, Scene, Taxonomy
 from scenes.geometry import FloatArray
 from visualization.colors import ANNOTATION_COLOR, DETECTION_COLOR, class_color, identity_color, score_color
 from visualization.confidence import DEFAULT_SCORE
@@ -82,25 +82,44 @@ def page_data(
     start_us = scene.frames[0].timestamp_us
     return {
         "scene": {"name": scene.name, "location": scene.location, "description": scene.description},
-        "classes": list(scene.taxonomy.names),
-        "view_range": round(_SHOWN_SHARE * float(scene.taxonomy.range_m.max()), 1),
-        "colors": {
-            "classes": [class_color(label, scene.taxonomy) for label in range(len(scene.taxonomy))],
-            "scores": [score_color(score) for score in np.linspace(0.0, 1.0, _SCORE_SHADES)],
-            "annotation": ANNOTATION_COLOR,
-            "detection": DETECTION_COLOR,
-        },
-        "frames": [_frame(index, frame, start_us, origin_m, image_source) for index, frame in enumerate(scene.frames)],
+        **class_data(scene.taxonomy),
+        "frames": [
+            frame_data(index, frame, start_us, origin_m, image_source) for index, frame in enumerate(scene.frames)
+        ],
         "tracks": _track_paths(of_frames, is_judged, origin_m),
         "annotations": _annotation_paths(of_frames, origin_m),
         "detections": None if detections is None else _loose_boxes(boxes_by_frame(scene, detections), origin_m),
         "judged": is_judged,
-        "default_score": DEFAULT_SCORE,
         "operating_points": {name: round(score, 3) for name, score in events.operating_points.items()},
     }
 
 
-def _frame(index: int, frame: Frame, start_us: int, origin_m: FloatArray, image_source: ImageSource) -> dict[str, Any]:
+def class_data(taxonomy: Taxonomy) -> dict[str, Any]:
+    """What a page knows of the classes: names, colours, how far it shows, and from which mean score on tracks count."""
+    return {
+        "classes": list(taxonomy.names),
+        "view_range": round(_SHOWN_SHARE * float(taxonomy.range_m.max()), 1),
+        "colors": {
+            "classes": [class_color(label, taxonomy) for label in range(len(taxonomy))],
+            "scores": [score_color(score) for score in np.linspace(0.0, 1.0, _SCORE_SHADES)],
+            "annotation": ANNOTATION_COLOR,
+            "detection": DETECTION_COLOR,
+        },
+        "default_score": DEFAULT_SCORE,
+    }
+
+
+def frame_data(
+    index: int, frame: Frame, start_us: int, origin_m: FloatArray, image_source: ImageSource
+) -> dict[str, Any]:
+    """What a page knows of a frame.
+
+    Args:
+        index: its number, for `image_source`.
+        frame: with its cameras.
+        start_us: time of the page's first frame. origin_m: (3,) of the page's positions, in global coordinates.
+        image_source: see `ImageSource`.
+    """
     pose = frame.global_from_ego
     return {
         "token": frame.token,
@@ -178,7 +197,7 @@ def _append_boxes(
     """Add a frame's boxes to their paths. Returns for each box its path, and its position there."""
     boxes = judged.boxes
     queries = [NO_QUERY] * len(boxes) if boxes.query_id is None else boxes.query_id.tolist()
-    columns = zip(_keys(boxes), _rows(boxes, origin_m), queries, judged.in_gap.tolist(), strict=True)
+    columns = zip(_keys(boxes), box_rows(boxes, origin_m), queries, judged.in_gap.tolist(), strict=True)
     appended = []
     for key, row, query_id, in_gap in columns:
         path = paths.setdefault(key, _Path(label=key[1]))
@@ -225,7 +244,7 @@ def _no_events(scene: Scene, tracks: Results) -> list[FrameEvents]:
 
 
 def _loose_boxes(boxes_of_frames: Sequence[Boxes3D], origin_m: FloatArray) -> list[dict[str, Any]]:
-    return [{"labels": boxes.label.tolist(), "boxes": _rows(boxes, origin_m)} for boxes in boxes_of_frames]
+    return [{"labels": boxes.label.tolist(), "boxes": box_rows(boxes, origin_m)} for boxes in boxes_of_frames]
 
 
 def _keys(boxes: Boxes3D) -> list[tuple[str, int]]:
@@ -233,7 +252,8 @@ def _keys(boxes: Boxes3D) -> list[tuple[str, int]]:
     return list(zip(identities, boxes.label.tolist(), strict=True))
 
 
-def _rows(boxes: Boxes3D, origin_m: FloatArray) -> list[list[float | None]]:
+def box_rows(boxes: Boxes3D, origin_m: FloatArray) -> list[list[float | None]]:
+    """A row of 13 numbers a box, see the module; `origin_m` (3,) of the page's positions."""
     lengths = np.round(np.hstack([boxes.center_m - origin_m, boxes.size_wlh_m]), 3)
     rotation = np.round(boxes.rotation, 5)
     rest = np.round(np.hstack([boxes.velocity_mps, boxes.score[:, None]]), 3)

@@ -28,7 +28,7 @@ from visualization.page_data import page_data
 from visualization.selection import results_of_scene
 from visualization.views import shown_size_px
 
-_SCRIPTS: Final = (
+_PAINTING: Final = (
     "geometry.js",
     "drawing.js",
     "scene.js",
@@ -36,8 +36,7 @@ _SCRIPTS: Final = (
     "inspector.js",
     "painting.js",
     "links.js",
-    "playback.js",
-    "player.js",
+    "navigation.js",
 )
 _ERRORS: Final = ("switches", "misses", "false_positives")
 _THUMBNAIL_PX: Final = (256, 144)
@@ -116,7 +115,7 @@ def write_scene_page(
     photos = _Photos(path, options or PageOptions())
     counted = find_events([scene], tracks) if events is None else events
     data = page_data(scene, tracks, detections, counted, photos.source)
-    write_atomically(path, assemble_page("player.html", "player.css", _SCRIPTS, f"{scene.name} - tracks", data))
+    write_atomically(path, scene_page(data))
     return PageReport(
         path=path,
         scene_name=scene.name,
@@ -157,6 +156,19 @@ def write_pages(
         for scene in scenes
     ]
     yield from run_jobs(write_scene_page, jobs, workers)
+
+
+def scene_page(data: Mapping[str, Any]) -> bytes:
+    """The page that plays what `page_data` knows of a scene."""
+    scripts = (*_PAINTING, "playback.js", "player.js")
+    return assemble_page("player.html", "player.css", scripts, f"{data['scene']['name']} - tracks", data)
+
+
+def live_page(data: Mapping[str, Any]) -> bytes:
+    """The page that follows a run; `data` as of a scene, of the newest frame, see `visualization.live_page`."""
+    scripts = (*_PAINTING, "player.js", "live.js")
+    title = f"{data['scene']['name']} - live"
+    return assemble_page("player.html", "player.css", scripts, title, data, connects_to="'self'")
 
 
 def page_name(scene_name: str) -> str:
@@ -205,7 +217,7 @@ class _Photos:
             return None
         content = encode_jpeg(image, self.options.image_quality)
         if self.options.embed_images:
-            return _data_uri(content)
+            return data_uri(content)
         folder = self.page.with_name(f"{self.page.stem}_images")
         # Not the image's own name: cameras may number their images alike, each in a folder of its own.
         name = f"{index:04d}_{scene_file_name(camera.name)}.jpg"
@@ -241,9 +253,10 @@ def _thumbnail(scene: Scene) -> str | None:
     for camera in sorted(cameras, key=lambda camera: camera.name != "CAM_FRONT")[:1]:
         image = read_image(camera, *_THUMBNAIL_PX)
         if image is not None:
-            return _data_uri(encode_jpeg(image, _THUMBNAIL_QUALITY))
+            return data_uri(encode_jpeg(image, _THUMBNAIL_QUALITY))
     return None
 
 
-def _data_uri(jpeg: bytes) -> str:
+def data_uri(jpeg: bytes) -> str:
+    """A JPEG file as the address of an image."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

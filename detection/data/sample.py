@@ -5,7 +5,7 @@ Arrays alone: a machine that runs an exported detector has no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detection.data.frame_record import CameraAnnotations, FrameRecord, IntArray
-from detection.data.image_reading import read_image
+from detection.data.image_reading import RgbImage, read_image
 from detection.data.infos import in_published_order
 from scenes import Frame
 from scenes.geometry import FloatArray
@@ -97,12 +97,13 @@ class FrameSample:
         )
 
     @classmethod
-    def from_frame(cls, frame: Frame, scene_token: str) -> FrameSample:
-        """The sample of a key frame, with its images read and without annotations.
+    def from_frame(cls, frame: Frame, scene_token: str, images: Mapping[str, RgbImage] | None = None) -> FrameSample:
+        """The sample of a key frame, with its images and without annotations.
 
         Args:
             frame: as `scenes.read_scenes` gives it.
             scene_token: of its scene.
+            images: by camera, those of a live stream; None to read them from their files.
 
         Raises:
             InputError: an image is missing or broken.
@@ -115,7 +116,7 @@ class FrameSample:
                 name=name,
                 image_path=cameras[name].image_path,
                 size_px=None,
-                image=read_image(cameras[name].image_path),
+                image=read_image(cameras[name].image_path) if images is None else images[name],
                 image_from_camera=_homogeneous(cameras[name].intrinsic),
                 camera_from_lidar=cameras[name].camera_from_global @ global_from_lidar,
                 annotations=None,

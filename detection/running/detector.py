@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from numpy.typing import NDArray
 from torch import nn
 
 from detection.config import building
@@ -109,6 +110,23 @@ class Detector(TrainedDetector):
             B `Boxes3D` in global coordinates, best first. An object keeps its `query_id` from step to step.
         """
         return global_boxes(self.predicted({"frames": [frame]}), frame, self.classes, self.taxonomy)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What it remembers, as arrays that `np.savez` writes and `load_state` takes; empty before the first step."""
+        memory = self._model.memory
+        return {} if memory is None else {name: value.cpu().numpy() for name, value in memory.state().items()}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where the detector was that gave `state`.
+
+        Raises:
+            InputError: the state of a detector with another memory.
+        """
+        memory = self._model.memory
+        if memory is not None:
+            memory.load_state({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
+        elif state:
+            raise InputError("memory: a state of a detector that remembers, for one that does not")
 
     def predicted(self, batch: Mapping[str, Any]) -> Sequence[Any]:
         """What the network finds in the last frame of a batch."""

@@ -163,11 +163,14 @@ class _Walk:
 
 
 def _columns(steps: Sequence[_Step]) -> QuerySteps:
-    range_m, kept, swapped, newborn, broken, distance_m = (
-        zip(*steps, strict=True) if steps else ((),) * len(_Step._fields)
+    return QuerySteps(
+        range_m=np.array([step.range_m for step in steps], dtype=np.float64),
+        kept=np.array([step.kept for step in steps], dtype=np.bool_),
+        swapped=np.array([step.swapped for step in steps], dtype=np.bool_),
+        newborn=np.array([step.newborn for step in steps], dtype=np.bool_),
+        broken=np.array([step.broken for step in steps], dtype=np.bool_),
+        swap_distance_m=np.array([step.swap_distance_m for step in steps], dtype=np.float64),
     )
-    flags = [np.array(column, dtype=np.bool_) for column in (kept, swapped, newborn, broken)]
-    return QuerySteps(np.array(range_m, dtype=np.float64), *flags, np.array(distance_m, dtype=np.float64))
 
 
 def with_true_queries(results: Results, scenes: Sequence[Scene]) -> Results:

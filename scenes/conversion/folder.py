@@ -109,7 +109,9 @@ class _Mounted(_Settings, kw_only=True):
     roll_deg: float = 0.0
 
 
-class _CameraSettings(_Mounted, kw_only=True):
+class CameraSettings(_Mounted, kw_only=True):
+    """A camera of a calibration: where its images are, its lens, its mounting, and what its images' times are."""
+
     images: str
     intrinsic: _Pinhole
     size: tuple[_Side, _Side] | None = None
@@ -124,8 +126,10 @@ class _LidarSettings(_Mounted, kw_only=True):
     fields: Annotated[int, msgspec.Meta(ge=3, le=32)] = 4
 
 
-class _Calibration(_Settings):
-    cameras: dict[str, _CameraSettings]
+class Calibration(_Settings):
+    """The content of a `calibration.yaml`."""
+
+    cameras: dict[str, CameraSettings]
     lidar: _LidarSettings | None = None
     time_unit: Unit | None = None
     boxes: Literal["ego", "global"] = "ego"
@@ -169,7 +173,7 @@ class _RecordingReader:
         self._categories = categories
         self._attributes = attributes
         self._path = root / CALIBRATION
-        self._settings = _read_calibration(self._path)
+        self._settings = read_calibration(self._path)
         self._unit = self._settings.time_unit
         self._ego = self._read_ego()
 
@@ -213,7 +217,7 @@ class _RecordingReader:
             Recording(time, self._pose(time, f"a recording of {what}"), contents[time]) for time in sorted(contents)
         ]
 
-    def _camera(self, name: str, settings: _CameraSettings) -> Sensor:
+    def _camera(self, name: str, settings: CameraSettings) -> Sensor:
         where = f"{self._path}: camera {name}"
         path = path_below(self._root, settings.images, where)
         if path.suffix.lower() in VIDEO_SUFFIXES:
@@ -223,29 +227,18 @@ class _RecordingReader:
         return Sensor(
             name,
             "camera",
-            _mounting(settings, CAMERA_AXES, where),
+            mounting(settings, CAMERA_AXES, where),
             self._recordings(contents, f"camera {name}"),
             lens.intrinsic,
             size_px,
         )
 
-    def _lens(self, settings: _CameraSettings, size_px: tuple[int, int], where: str) -> Lens:
-        if settings.size and tuple(settings.size) != size_px:
-            raise InputError(f"{where}: images of {size_px} pixels, where the calibration is of {settings.size}")
-        pinhole = settings.intrinsic
-        intrinsic = np.array([[pinhole.fx, 0.0, pinhole.cx], [0.0, pinhole.fy, pinhole.cy], [0.0, 0.0, 1.0]])
-        distortion = settings.distortion or _Distortion([])
-        if settings.distortion and len(distortion.coefficients) not in COEFFICIENTS[distortion.model]:
-            counts = " or ".join(map(str, COEFFICIENTS[distortion.model]))
-            raise InputError(f"{where}: {len(distortion.coefficients)} distortion coefficients, expected {counts}")
-        return Lens(intrinsic, size_px, distortion.model, distortion.coefficients)
-
     def _images(
-        self, folder: Path, settings: _CameraSettings, where: str
+        self, folder: Path, settings: CameraSettings, where: str
     ) -> tuple[dict[int, Content], tuple[int, int], Lens]:
         paths = _files(folder, IMAGE_SUFFIXES, where)
         size_px = image_size_px(paths[0])
-        lens = self._lens(settings, size_px, where)
+        lens = lens_of(settings, size_px, where)
         times = self._image_times(paths, settings)
         contents: dict[int, Content] = {}
         for path, time in zip(paths, times, strict=True):
@@ -258,7 +251,7 @@ class _RecordingReader:
             )
         return contents, size_px, lens
 
-    def _image_times(self, paths: Sequence[Path], settings: _CameraSettings) -> list[int]:
+    def _image_times(self, paths: Sequence[Path], settings: CameraSettings) -> list[int]:
         if settings.rate:
             return _counted_times(len(paths), settings.rate, settings.start)
         if settings.times == "exif":
@@ -266,13 +259,13 @@ class _RecordingReader:
         return [time_in_name(path, self._unit) for path in paths]
 
     def _video(
-        self, path: Path, settings: _CameraSettings, where: str
+        self, path: Path, settings: CameraSettings, where: str
     ) -> tuple[dict[int, Content], tuple[int, int], Lens]:
         video = VideoFrames(path)
         rate_hz = settings.rate or video.rate_hz
         if not 0.01 <= rate_hz <= 1000:
             raise InputError(f"{path}: says nothing of its rate; give the camera's rate in {where}")
-        lens = self._lens(settings, video.size_px, where)
+        lens = lens_of(settings, video.size_px, where)
         times = _counted_times(video.count, rate_hz, settings.start)
         contents: dict[int, Content] = {
             time: DecodedImage(partial(_video_frame, video, index, lens), video.size_px, f"{path}, frame {index}")
@@ -287,8 +280,8 @@ class _RecordingReader:
         contents: dict[int, Content] = {time_in_name(path, self._unit): PointFile(path, read) for path in paths}
         if len(contents) < len(paths):
             raise InputError(f"{where}: two files of {paths[0].parent} have the same time")
-        mounting = _mounting(settings, np.eye(3), where)
-        return Sensor(LIDAR_CHANNEL, "lidar", mounting, self._recordings(contents, "the lidar"))
+        ego_from_lidar = mounting(settings, np.eye(3), where)
+        return Sensor(LIDAR_CHANNEL, "lidar", ego_from_lidar, self._recordings(contents, "the lidar"))
 
     def _labels(self, times_us: Sequence[int]) -> dict[int, Labels]:
         """The labels by the index of their frame."""
@@ -330,14 +323,19 @@ class _RecordingReader:
         }
 
 
-def _read_calibration(path: Path) -> _Calibration:
+def read_calibration(path: Path) -> Calibration:
+    """What a `calibration.yaml` says.
+
+    Raises:
+        InputError: it cannot be read, or has no cameras.
+    """
     text = read_text(path)
     try:
         content: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     try:
-        settings = msgspec.convert(content, _Calibration)
+        settings = msgspec.convert(content, Calibration)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}") from None
     if not settings.cameras:
@@ -345,7 +343,27 @@ def _read_calibration(path: Path) -> _Calibration:
     return settings
 
 
-def _mounting(settings: _Mounted, axes: FloatArray, where: str) -> FloatArray:
+def lens_of(settings: CameraSettings, size_px: tuple[int, int], where: str) -> Lens:
+    """The lens of a camera.
+
+    Args:
+        settings: of the camera. size_px: width and height of its images. where: in messages.
+
+    Raises:
+        InputError: the calibration is of images of another size, or its distortion cannot be.
+    """
+    if settings.size and tuple(settings.size) != size_px:
+        raise InputError(f"{where}: images of {size_px} pixels, where the calibration is of {settings.size}")
+    pinhole = settings.intrinsic
+    intrinsic = np.array([[pinhole.fx, 0.0, pinhole.cx], [0.0, pinhole.fy, pinhole.cy], [0.0, 0.0, 1.0]])
+    distortion = settings.distortion or _Distortion([])
+    if settings.distortion and len(distortion.coefficients) not in COEFFICIENTS[distortion.model]:
+        counts = " or ".join(map(str, COEFFICIENTS[distortion.model]))
+        raise InputError(f"{where}: {len(distortion.coefficients)} distortion coefficients, expected {counts}")
+    return Lens(intrinsic, size_px, distortion.model, distortion.coefficients)
+
+
+def mounting(settings: _Mounted, axes: FloatArray, where: str) -> FloatArray:
     """The (4, 4) pose `ego_from_sensor`.
 
     Args:

@@ -72,7 +72,7 @@ class RosbagSource:
         return {path.stem: path for path in inside}
 
     def read(self, name: str) -> Drive:
-        return _BagReader(self._bags[name], name).drive()
+        return BagReader(self._bags[name], name).drive()
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,37 @@ class _CameraInfo:
     rectified: FloatArray
 
 
-class _BagReader:
+@dataclass(frozen=True, eq=False)
+class BagCamera:
+    """A camera of a bag, calibrated.
+
+    Attributes:
+        topic: of its images.
+        channel: its name.
+        ego_from_camera: (4, 4) mounting.
+        intrinsic: (3, 3) of its images after `undistort`.
+        size_px: width and height.
+        undistort: the lens by which its images have to be undistorted; None where they are as a pinhole sees.
+    """
+
+    topic: str
+    channel: str
+    ego_from_camera: FloatArray
+    intrinsic: FloatArray
+    size_px: tuple[int, int]
+    undistort: Lens | None
+
+
+class BagReader:
+    """All of a bag but its pixels and points, which is read at once.
+
+    Args:
+        path: the bag. name: of its drive.
+
+    Raises:
+        InputError: it cannot be read, a camera is not calibrated, or nothing says where the sensors are mounted.
+    """
+
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
         self._name = name
@@ -96,13 +126,39 @@ class _BagReader:
         self._root = self._tree.root(self._ego_frame) if self._tree.moves(self._ego_frame) else self._ego_frame
 
     def drive(self) -> Drive:
-        clouds = [topic for topic, kind in self._type_of_topic.items() if kind == _CLOUD and self._recorded[topic]]
-        sensors = [self._lidar(topic, index) for index, topic in enumerate(sorted(clouds))]
-        sensors += [self._camera(topic, self._infos[info]) for info, topic in self._image_topics().items()]
+        """The drive, for the writer of tables."""
+        sensors = [self._lidar(topic, index) for index, topic in enumerate(self._cloud_topics())]
+        sensors += [self._camera(camera) for camera in self.cameras()]
         if not sensors:
             raise InputError(f"{self._path}: no images with a camera_info, and no point clouds")
         times_us = [recording.timestamp_us for recording in sensors[0].recordings]
         return Drive(self._name, sensors, [DriveFrame(time, str(time)) for time in times_us], "ROS bag")
+
+    def cameras(self) -> list[BagCamera]:
+        """The cameras that have images."""
+        return [self._bag_camera(topic, self._infos[info]) for info, topic in self._image_topics().items()]
+
+    @property
+    def ego_from_lidar(self) -> FloatArray | None:
+        """(4, 4) mounting of the lidar that gives a drive its frames; None without one."""
+        topics = self._cloud_topics()
+        return self._mounting(topics[0]) if topics else None
+
+    def global_from_ego(self, time_us: int, what: str) -> FloatArray:
+        """(4, 4) pose of the ego frame.
+
+        Raises:
+            InputError: none is near the time, of `what`.
+        """
+        return self._tree.pose(self._root, self._ego_frame, time_us, what)
+
+    def _cloud_topics(self) -> list[str]:
+        kinds = self._type_of_topic.items()
+        return sorted(topic for topic, kind in kinds if kind == _CLOUD and self._recorded[topic])
+
+    def _mounting(self, topic: str, frame: str = "") -> FloatArray:
+        """The (4, 4) pose `ego_from_sensor` of a topic; `frame` where its messages name none."""
+        return self._tree.pose(self._ego_frame, self._recorded[topic][0][1] or frame, None, topic)
 
     def _read(self) -> None:
         """Take in all but the pixels and points."""
@@ -203,33 +259,41 @@ class _BagReader:
         recordings = []
         for index in order:
             time_us = self._recorded[topic][index][0]
-            global_from_ego = self._tree.pose(self._root, self._ego_frame, time_us, f"a message of {topic}")
+            global_from_ego = self.global_from_ego(time_us, f"a message of {topic}")
             recordings.append(Recording(time_us, global_from_ego, contents[index]))
         return recordings
 
-    def _camera(self, topic: str, info: _CameraInfo) -> Sensor:
+    def _bag_camera(self, topic: str, info: _CameraInfo) -> BagCamera:
         is_rectified = "rect" in topic.rsplit("/", 2)[-1] or "rect" in topic.rsplit("/", 2)[-2]
-        messages = TopicMessages(self._path, topic)
         lens = info.lens
+        return BagCamera(
+            topic,
+            _channel(topic),
+            self._mounting(topic, info.frame),
+            info.rectified if is_rectified else lens.intrinsic,
+            lens.size_px,
+            None if is_rectified or not lens.coefficients else lens,
+        )
+
+    def _camera(self, camera: BagCamera) -> Sensor:
+        topic = camera.topic
+        messages = TopicMessages(self._path, topic)
         contents = [
             DecodedImage(
-                partial(_pixels, messages, index, None if is_rectified or not lens.coefficients else lens),
-                lens.size_px,
+                partial(_pixels, messages, index, camera.undistort),
+                camera.size_px,
                 f"{messages.where}, message {index}",
             )
             for index in range(len(self._recorded[topic]))
         ]
-        frame = self._recorded[topic][0][1] or info.frame
-        mounting = self._tree.pose(self._ego_frame, frame, None, topic)
-        intrinsic = info.rectified if is_rectified else lens.intrinsic
-        return Sensor(_channel(topic), "camera", mounting, self._recordings(topic, contents), intrinsic, lens.size_px)
+        recordings = self._recordings(topic, contents)
+        return Sensor(camera.channel, "camera", camera.ego_from_camera, recordings, camera.intrinsic, camera.size_px)
 
     def _lidar(self, topic: str, index: int) -> Sensor:
         messages = TopicMessages(self._path, topic)
         contents = [CloudMessage(messages, number) for number in range(len(self._recorded[topic]))]
-        mounting = self._tree.pose(self._ego_frame, self._recorded[topic][0][1], None, topic)
         channel = _channel(topic) if index else LIDAR_CHANNEL
-        return Sensor(channel, "lidar", mounting, self._recordings(topic, contents))
+        return Sensor(channel, "lidar", self._mounting(topic), self._recordings(topic, contents))
 
 
 @dataclass(frozen=True)

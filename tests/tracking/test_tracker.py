@@ -96,6 +96,26 @@ def test_coasting_tracks_are_reported_where_they_are_predicted(boxes_at) -> None
     np.testing.assert_allclose(outputs[-2].center_m[0, :2], [35.0, 5.0], atol=1.0)
 
 
+def test_tracks_can_be_asked_for_a_later_moment(boxes_at) -> None:
+    """Where the next frame without boxes would predict them; to ask changes nothing."""
+    frames = moving(boxes_at, 6)
+    tracker, undisturbed = Tracker(), Tracker()
+    for index, boxes in enumerate(frames):
+        for own in (tracker, undisturbed):
+            own.assign(boxes, index * KEY_FRAME_US, np.eye(4))
+    now_us = 5 * KEY_FRAME_US
+    at_frame = tracker.report()
+    later = tracker.report(now_us + 200_000)
+    way_m = later.center_m - at_frame.center_m
+    assert way_m[:, :2] == pytest.approx(0.2 * at_frame.velocity_mps, abs=1e-9)
+    assert np.linalg.norm(way_m) > 1.5
+    assert later.track_id.tolist() == at_frame.track_id.tolist() and later.score.tolist() == at_frame.score.tolist()
+    assert same(tracker.report(), at_frame) and same(tracker.report(now_us - 10), at_frame)
+    assert remembered(tracker) == remembered(undisturbed)
+    tracker.assign(boxes_at([]), now_us + 200_000, np.eye(4))
+    assert tracker.report().center_m == pytest.approx(later.center_m, abs=1e-9)
+
+
 def test_a_query_leads_its_track_through_a_crowd(boxes_at) -> None:
     """Two walkers who turn back where they meet: only their queries tell who is who."""
     meeting = [-1.5, -0.9, -0.3, -0.9, -1.5]

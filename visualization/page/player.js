@@ -212,7 +212,7 @@ function fillLegend() {
 }
 
 const timeline = new Timeline({
-  frameCount: scene.frames.length,
+  get frameCount() { return scene.frames.length; },
   frame: () => state.frame,
   tracks: listedTracks,
   events: () => scene.events,

@@ -136,6 +136,25 @@ def test_several_streams_at_once_find_what_each_finds(tiny_config: TinyConfig, c
             assert boxes.score == pytest.approx(expected.score, abs=1e-4)
 
 
+def test_what_it_remembers_can_be_kept(tiny_config: TinyConfig, checkpoint: Path) -> None:
+    """As arrays, by which another detector goes on; one without a memory takes none."""
+    config = tiny_config()
+    frames = [batch["frames"][0] for batch in batches(build_loader(config.val_dataloader))][:4]
+    first, second = (Detector.from_config(config, checkpoint, device="cpu") for _ in range(2))
+    assert first.state() == {}
+    expected = [first.step(frame)[0] for frame in frames[:2]]
+    second.load_state({name: array.copy() for name, array in first.state().items()})
+    expected += [first.step(frame)[0] for frame in frames[2:]]
+    found = [second.step(frame)[0] for frame in frames[2:]]
+    for own, other in zip(found, expected[2:], strict=True):
+        assert np.array_equal(own.center_m, other.center_m) and np.array_equal(own.query_id, other.query_id)
+    state = first.state()
+    first.model.pts_bbox_head.memory = None
+    assert first.state() == {}
+    with pytest.raises(InputError, match="a state of a detector that remembers"):
+        first.load_state(state)
+
+
 def _test_tool(city: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "tools/test.py", *map(str, arguments)],
