@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -45,11 +45,13 @@ def open_detector(config: Any, checkpoint: str, taxonomy: Taxonomy | None = None
     Raises:
         InputError: see `Detector.from_config`.
     """
+    # Inside, since either may be on a machine that the other's packages are not on.
+    if Path(checkpoint).is_dir():
+        from detection.deployment.detector import OnnxDetector
+
+        return OnnxDetector.from_onnx(Path(checkpoint), taxonomy=taxonomy)
     from detection import Detector
 
-    if Path(checkpoint).is_dir():
-        # ONNX Runtime chooses its device itself.
-        return cast(StreamDetector, cast(Any, Detector).from_onnx(Path(checkpoint), taxonomy=taxonomy))
     return Detector.from_config(config, checkpoint, **how)
 
 

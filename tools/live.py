@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
+from typing import Any
 
 from detection.config import add_overrides, read_config
-from detection.running.compilation import add_speed_options, speed_of
+from detection.running.speed_options import add_speed_options
 from scenes.command import between, run_command, table_console
 from streaming.assembly import LONGEST_WAIT_S, Assembler
 from streaming.detectors import check_classes, open_detector
@@ -39,7 +40,7 @@ def main() -> None:
     if source.taxonomy is not None:
         overrides = {"val_dataloader.dataset.dataroot": str(arguments.source), **overrides}
     config = read_config(arguments.config, overrides)
-    detector = open_detector(config, arguments.checkpoint, source.taxonomy, **speed_of(arguments))
+    detector = open_detector(config, arguments.checkpoint, source.taxonomy, **_speed(arguments))
     check_classes(detector, source.taxonomy, source.name)
     taxonomy = detector.taxonomy
     tracker = load_tracker_config(arguments.tracker, taxonomy) if arguments.tracker else TrackerConfig.of(taxonomy)
@@ -96,6 +97,15 @@ def _parse_arguments() -> argparse.Namespace:
     add_speed_options(parser)
     add_overrides(parser)
     return parser.parse_args()
+
+
+def _speed(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How a network of torch runs; ONNX Runtime, on a machine that may have no torch, chooses itself."""
+    if Path(arguments.checkpoint).is_dir():
+        return {}
+    from detection.running.compilation import speed_of
+
+    return speed_of(arguments)
 
 
 def _sink_options(arguments: argparse.Namespace) -> SinkOptions:

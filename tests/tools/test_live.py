@@ -11,11 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-import detection
 from detection.registry import MODELS
-from scenes import NUSCENES, Taxonomy
 from scenes.city import VAL_SPLIT, VERSION, make_city
-from streaming.soak.city import SimulatedStreamDetector, SoakCity
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "detection" / "city_tiny.py"
@@ -61,29 +58,20 @@ def test_tracks_and_statistics(live: Run, tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 3
 
 
-def test_a_folder_of_onnx_files_is_run_by_its_own_detector(
-    live: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_of_onnx_files_gives_the_tracks_of_the_network_that_it_was_made_of(
+    live: Run, run: Run, checkpoint: Path, tmp_path: Path
 ) -> None:
-    """A stand-in of the detector that runs without torch: what the command asks of it."""
-    (tmp_path / "onnx").mkdir()
-    opened: list[Any] = []
-
-    class OnnxDetector(SimulatedStreamDetector):
-        taxonomy = NUSCENES
-
-        def step(self, frame: Any) -> list[Any]:
-            return [self._city.detections(0, ())]
-
-    def from_onnx(folder: Path, taxonomy: Taxonomy | None) -> OnnxDetector:
-        opened.append((folder, taxonomy))
-        return OnnxDetector(SoakCity.of(1.0, 0))
-
-    monkeypatch.setattr(detection.Detector, "from_onnx", from_onnx, raising=False)
-    path = tmp_path / "tracks.jsonl"
-    code, _, err = live("--every-step", "--json-lines", path, weights=tmp_path / "onnx")
-    assert (code, err) == (0, "")
-    assert opened == [(tmp_path / "onnx", NUSCENES)]
-    assert any(json.loads(line)["objects"] for line in path.read_text().splitlines())
+    assert run("export.py", TINY, checkpoint, "--out", tmp_path / "onnx")[0] == 0
+    steps = []
+    for weights in (checkpoint, tmp_path / "onnx"):
+        path = tmp_path / f"{weights.stem}.jsonl"
+        assert live("--every-step", "--json-lines", path, weights=weights)[0] == 0
+        steps.append([json.loads(line)["objects"] for line in path.read_text().splitlines()])
+    assert any(steps[0])
+    for of_network, of_files in zip(*steps, strict=True):
+        assert [thing["tracking_id"] for thing in of_files] == [thing["tracking_id"] for thing in of_network]
+        for ours, theirs in zip(of_files, of_network, strict=True):
+            assert ours["translation"] == pytest.approx(theirs["translation"], abs=0.05)
 
 
 @pytest.fixture
