@@ -25,11 +25,14 @@ _MAX_VELOCITY_GAP_S = 1.5
 IntArray = NDArray[np.int64]
 
 
-def read_annotations(folder: Path, samples: Mapping[str, SampleRow], taxonomy: Taxonomy) -> dict[str, Annotations]:
+def read_annotations(
+    folder: Path, table: Table[AnnotationRow], samples: Mapping[str, SampleRow], taxonomy: Taxonomy
+) -> dict[str, Annotations]:
     """The annotations of the wanted samples, by token.
 
     Args:
         folder: the tables' folder.
+        table: the rows of sample_annotation of the wanted samples.
         samples: the rows of the wanted samples by token.
         taxonomy: the classes of the data root.
 
@@ -37,7 +40,6 @@ def read_annotations(folder: Path, samples: Mapping[str, SampleRow], taxonomy: T
         InputError: a table is missing or unusable, a token leads nowhere, an annotation has several attributes or is
             its own neighbour in time.
     """
-    table = read_table(folder / "sample_annotation.json", AnnotationRow, lambda row: row.sample_token in samples)
     rows = list(table.values())
     for row in rows:
         if row.token in (row.prev, row.next):

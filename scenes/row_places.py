@@ -1,0 +1,224 @@
+"""Where in the large tables the rows of each scene lie, so that a few scenes cost what a few scenes hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from scenes.table_rows import CalibrationRow, SampleRow, SceneRow, SensorRow, read_table
+
+if TYPE_CHECKING:
+    from scenes.row_scan import RowScan
+
+KEY_FRAMES: Final = "sample_data"
+"""The recordings of key frames."""
+LIDAR_SWEEPS: Final = "sample_data of sweeps"
+"""The other recordings of LIDAR_TOP."""
+KEY_POSES: Final = "ego_pose"
+SWEEP_POSES: Final = "ego_pose of sweeps"
+ANNOTATIONS: Final = "sample_annotation"
+
+LARGE_TABLES: Final = ("sample_data", "ego_pose", "sample_annotation")
+
+_IntArray = NDArray[np.int64]
+_HashArray = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The rows of one kind, scene after scene; rows that follow one another in the table are one piece.
+
+    Attributes:
+        first: (S + 1,) the pieces of scene s are `first[s]` to `first[s + 1]`.
+        start, stop: (P,) the bytes of each.
+    """
+
+    first: _IntArray
+    start: _IntArray
+    stop: _IntArray
+
+
+@dataclass(frozen=True)
+class RowPlaces:
+    """Where the rows of scenes lie.
+
+    Attributes:
+        number_of_scene: by scene token.
+        places: by the kind of rows, such as `KEY_FRAMES`.
+    """
+
+    number_of_scene: dict[str, int]
+    places: dict[str, _Places]
+
+    def read(self, folder: Path, kind: str, scenes: Sequence[str]) -> bytes:
+        """The rows of one kind of some scenes, as a table that holds nothing else.
+
+        Args:
+            folder: the tables' folder.
+            kind: such as `KEY_FRAMES`.
+            scenes: their tokens.
+        """
+        places = self.places[kind]
+        pieces = []
+        with (folder / f"{kind.split()[0]}.json").open("rb", buffering=0) as file:
+            for scene in scenes:
+                number = self.number_of_scene[scene]
+                which = slice(places.first[number], places.first[number + 1])
+                for start, stop in zip(places.start[which].tolist(), places.stop[which].tolist(), strict=True):
+                    file.seek(start)
+                    pieces.append(file.read(stop - start))
+        return b"[" + b",".join(pieces) + b"]"
+
+
+def find_row_places(folder: Path) -> RowPlaces | None:
+    """Scan the large tables; None where it is not plain to see which rows are whose: then they have to be decoded.
+
+    Raises:
+        InputError, OSError: a table is missing or cannot be used.
+    """
+    number_of_scene = {token: number for number, token in enumerate(read_table(folder / "scene.json", SceneRow))}
+    samples = read_table(folder / "sample.json", SampleRow)
+    scene_of_sample = np.array([number_of_scene.get(row.scene_token, -1) for row in samples.values()], dtype=np.int64)
+    lidar_calibrations = _lidar_calibrations(folder)
+    from scenes.row_scan import hashes_of, scan_rows  # numba takes half a second to import, and is seldom needed
+
+    data_keys = ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token", "is_key_frame")
+    with ThreadPoolExecutor(2) as threads:
+        data_scan = threads.submit(scan_rows, folder / "sample_data.json", data_keys)
+        annotation_scan = threads.submit(_scan_annotations, folder / "sample_annotation.json")
+        pose_scan = threads.submit(scan_rows, folder / "ego_pose.json", ("token",))
+        data, annotations, poses = data_scan.result(), annotation_scan.result(), pose_scan.result()
+    if data is None or annotations is None or poses is None:
+        return None
+    scene_of = _Lookup(hashes_of(samples), scene_of_sample)
+    true, false, empty = hashes_of(["true", "false", ""])
+    is_key = data.hashes["is_key_frame"] == true
+    lidars = hashes_of(lidar_calibrations)
+    is_sweep = ~is_key & _Lookup(lidars, np.zeros(len(lidars), np.int64)).contains(
+        data.hashes["calibrated_sensor_token"]
+    )
+    kept = np.flatnonzero(is_key | is_sweep)
+    pose_row = _Lookup(poses.hashes["token"], np.arange(len(poses.start)))
+    plain = (
+        (is_key | (data.hashes["is_key_frame"] == false)).all()
+        and scene_of.distinct
+        and pose_row.distinct
+        and _distinct(data.hashes["token"][kept], empty)
+        and _distinct(annotations.hashes["token"], empty)
+    )
+    if not plain:
+        return None
+    scene_of_row = np.full(len(data.start), -1)
+    scene_of_row[kept] = scene_of(data.hashes["sample_token"][kept])
+    pose_of_row = np.full(len(data.start), -1)
+    pose_of_row[kept] = pose_row(data.hashes["ego_pose_token"][kept])
+    n_scenes = len(number_of_scene)
+
+    def recordings(which: NDArray[np.bool_]) -> _Places:
+        rows = np.flatnonzero(which & (scene_of_row >= 0))
+        return _places(rows, scene_of_row[rows], data.start, data.stop, n_scenes)
+
+    def poses_of(which: NDArray[np.bool_]) -> _Places:
+        rows = np.flatnonzero(which & (scene_of_row >= 0) & (pose_of_row >= 0))
+        # A pose may belong to several recordings, and be needed by several scenes.
+        pairs = np.unique(np.stack([scene_of_row[rows], pose_of_row[rows]], axis=1), axis=0)
+        return _places(pairs[:, 1], pairs[:, 0], poses.start, poses.stop, n_scenes)
+
+    scene_of_annotation = scene_of(annotations.hashes["sample_token"])
+    annotated = np.flatnonzero(scene_of_annotation >= 0)
+    places = {
+        KEY_FRAMES: recordings(is_key),
+        LIDAR_SWEEPS: recordings(is_sweep),
+        KEY_POSES: poses_of(is_key),
+        SWEEP_POSES: poses_of(is_sweep),
+        ANNOTATIONS: _places(annotated, scene_of_annotation[annotated], annotations.start, annotations.stop, n_scenes),
+    }
+    return RowPlaces(number_of_scene, places)
+
+
+def _scan_annotations(path: Path) -> RowScan | None:
+    """The rows of sample_annotation, which a version without annotations may lack."""
+    from scenes.row_scan import RowScan, scan_rows
+
+    keys = ("token", "sample_token")
+    if path.is_file():
+        return scan_rows(path, keys)
+    return RowScan(np.zeros(0, np.int64), np.zeros(0, np.int64), {key: np.zeros(0, np.uint64) for key in keys})
+
+
+class _Content(msgspec.Struct, array_like=True):
+    scenes: list[str]
+    places: dict[str, tuple[memoryview, memoryview, memoryview]]
+
+
+def encode_row_places(places: RowPlaces) -> bytes:
+    """As bytes."""
+    arrays = {
+        kind: (memoryview(one.first.tobytes()), memoryview(one.start.tobytes()), memoryview(one.stop.tobytes()))
+        for kind, one in places.places.items()
+    }
+    return msgspec.msgpack.encode(_Content(list(places.number_of_scene), arrays))
+
+
+def decode_row_places(content: memoryview) -> RowPlaces:
+    """What was encoded.
+
+    Raises:
+        msgspec.DecodeError, ValueError: it was something else.
+    """
+    decoded = msgspec.msgpack.decode(content, type=_Content)
+    return RowPlaces(
+        {token: number for number, token in enumerate(decoded.scenes)},
+        {kind: _Places(*(np.frombuffer(part, np.int64) for part in parts)) for kind, parts in decoded.places.items()},
+    )
+
+
+def _lidar_calibrations(folder: Path) -> list[str]:
+    sensors = read_table(folder / "sensor.json", SensorRow)
+    lidars = {row.token for row in sensors.values() if row.channel == "LIDAR_TOP"}
+    calibrations = read_table(folder / "calibrated_sensor.json", CalibrationRow)
+    return [row.token for row in calibrations.values() if row.sensor_token in lidars]
+
+
+class _Lookup:
+    """The values of hashes; -1 for one that is not there. `distinct`: whether no hash is there twice."""
+
+    def __init__(self, hashes: _HashArray, values: _IntArray) -> None:
+        order = np.argsort(hashes)
+        self._hashes, self._values = hashes[order], values[order]
+        self.distinct = bool((self._hashes[1:] != self._hashes[:-1]).all())
+
+    def contains(self, hashes: _HashArray) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = self(hashes) >= 0
+        return found
+
+    def __call__(self, hashes: _HashArray) -> _IntArray:
+        if not len(self._hashes):
+            return np.full(len(hashes), -1)
+        place = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        return np.where(self._hashes[place] == hashes, self._values[place], -1)
+
+
+def _distinct(hashes: _HashArray, empty: int) -> bool:
+    """Whether no token is there twice, and none is empty."""
+    ordered = np.sort(hashes)
+    return bool((ordered[1:] != ordered[:-1]).all() and not (ordered == empty).any())
+
+
+def _places(rows: _IntArray, scene: _IntArray, start: _IntArray, stop: _IntArray, n_scenes: int) -> _Places:
+    """The places of some rows of a table, of which each belongs to a scene."""
+    order = np.argsort(scene, kind="stable")
+    rows, scene = rows[order], scene[order]
+    follows = (np.diff(rows) == 1) & (np.diff(scene) == 0)
+    begins = np.concatenate([np.ones(min(len(rows), 1), np.bool_), ~follows])
+    first, last = np.flatnonzero(begins), np.flatnonzero(np.append(begins[1:], np.ones(min(len(rows), 1), np.bool_)))
+    return _Places(
+        np.searchsorted(scene[first], np.arange(n_scenes + 1)).astype(np.int64), start[rows[first]], stop[rows[last]]
+    )
