@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scenes import InputError, Results, Scene, Taxonomy, read_sample_tokens, read_scenes, read_taxonomy, select_samples
+from scenes.garbage_collection import without_garbage_collection
 from scenes.processes import worker_pool
 from scenes.splits import is_official_split
 
@@ -91,7 +91,7 @@ def read_inputs(
     path = None if isinstance(results, Results) else Path(results)
     source = "results" if path is None else path
     taxonomy = read_taxonomy(split.dataroot)
-    with _without_garbage_collection(), _started(read_results, results, taxonomy) as content_of_results:
+    with without_garbage_collection(), _started(read_results, results, taxonomy) as content_of_results:
         all_scenes = read_scenes(split.dataroot, split.version, split.name, cameras=False)
         content = content_of_results()
     scenes = _complete_scenes(all_scenes, content, source) if partial else all_scenes
@@ -117,18 +117,6 @@ def _complete_scenes(scenes: Sequence[Scene], results: Results, source: object) 
     if not complete:
         raise InputError(f"{source}: holds all samples of none of the split's {len(scenes)} scenes")
     return complete
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Reading makes millions of objects, none of them garbage: looking through them takes a fifth of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @contextmanager

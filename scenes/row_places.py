@@ -29,6 +29,7 @@ LARGE_TABLES: Final = ("sample_data", "ego_pose", "sample_annotation")
 
 _IntArray = NDArray[np.int64]
 _HashArray = NDArray[np.uint64]
+_BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -86,56 +87,64 @@ def find_row_places(folder: Path) -> RowPlaces | None:
     number_of_scene = {token: number for number, token in enumerate(read_table(folder / "scene.json", SceneRow))}
     samples = read_table(folder / "sample.json", SampleRow)
     scene_of_sample = np.array([number_of_scene.get(row.scene_token, -1) for row in samples.values()], dtype=np.int64)
-    lidar_calibrations = _lidar_calibrations(folder)
     from scenes.row_scan import hashes_of, scan_rows  # numba takes half a second to import, and is seldom needed
 
-    data_keys = ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token", "is_key_frame")
-    with ThreadPoolExecutor(2) as threads:
-        data_scan = threads.submit(scan_rows, folder / "sample_data.json", data_keys)
-        annotation_scan = threads.submit(_scan_annotations, folder / "sample_annotation.json")
-        pose_scan = threads.submit(scan_rows, folder / "ego_pose.json", ("token",))
-        data, annotations, poses = data_scan.result(), annotation_scan.result(), pose_scan.result()
-    if data is None or annotations is None or poses is None:
-        return None
-    scene_of = _Lookup(hashes_of(samples), scene_of_sample)
     true, false, empty = hashes_of(["true", "false", ""])
-    is_key = data.hashes["is_key_frame"] == true
-    lidars = hashes_of(lidar_calibrations)
-    is_sweep = ~is_key & _Lookup(lidars, np.zeros(len(lidars), np.int64)).contains(
-        data.hashes["calibrated_sensor_token"]
-    )
+    lidars = _Lookup(hashes_of(_lidar_calibrations(folder)))
+    scene_of = _Lookup(hashes_of(samples), scene_of_sample)
+
+    def recordings() -> tuple[RowScan, _BoolArray, _BoolArray, bool] | None:
+        """The rows of sample_data, which are of key frames, which are sweeps, and whether they are plain."""
+        keys = ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token", "is_key_frame")
+        data = scan_rows(folder / "sample_data.json", keys)
+        if data is None:
+            return None
+        is_key = data.hashes["is_key_frame"] == true
+        is_sweep = ~is_key & (lidars(data.hashes["calibrated_sensor_token"]) >= 0)
+        known = (is_key | (data.hashes["is_key_frame"] == false)).all()
+        return data, is_key, is_sweep, bool(known) and _distinct(data.hashes["token"][is_key | is_sweep], empty)
+
+    def poses_and_annotations() -> tuple[RowScan, RowScan, bool] | None:
+        """The rows of ego_pose and sample_annotation, and whether the latter are plain."""
+        poses = scan_rows(folder / "ego_pose.json", ("token",))
+        annotations = _scan_annotations(folder / "sample_annotation.json")
+        if poses is None or annotations is None:
+            return None
+        return poses, annotations, _distinct(annotations.hashes["token"], empty)
+
+    with ThreadPoolExecutor(2) as threads:  # compiled code, reading and sorting let each other go on
+        scans = threads.submit(recordings), threads.submit(poses_and_annotations)
+        found, others = scans[0].result(), scans[1].result()
+    if found is None or others is None:
+        return None
+    data, is_key, is_sweep, plain = found
+    poses, annotations, plain_annotations = others
     kept = np.flatnonzero(is_key | is_sweep)
-    pose_row = _Lookup(poses.hashes["token"], np.arange(len(poses.start)))
-    plain = (
-        (is_key | (data.hashes["is_key_frame"] == false)).all()
-        and scene_of.distinct
-        and pose_row.distinct
-        and _distinct(data.hashes["token"][kept], empty)
-        and _distinct(annotations.hashes["token"], empty)
-    )
-    if not plain:
+    pose_of_kept = _rows_of_tokens(poses.hashes["token"], data.hashes["ego_pose_token"], kept)
+    if not (plain and plain_annotations and scene_of.distinct) or pose_of_kept is None:
         return None
     scene_of_row = np.full(len(data.start), -1)
     scene_of_row[kept] = scene_of(data.hashes["sample_token"][kept])
     pose_of_row = np.full(len(data.start), -1)
-    pose_of_row[kept] = pose_row(data.hashes["ego_pose_token"][kept])
+    pose_of_row[kept] = pose_of_kept
     n_scenes = len(number_of_scene)
 
-    def recordings(which: NDArray[np.bool_]) -> _Places:
+    def rows_of(which: _BoolArray) -> _Places:
         rows = np.flatnonzero(which & (scene_of_row >= 0))
         return _places(rows, scene_of_row[rows], data.start, data.stop, n_scenes)
 
-    def poses_of(which: NDArray[np.bool_]) -> _Places:
+    def poses_of(which: _BoolArray) -> _Places:
         rows = np.flatnonzero(which & (scene_of_row >= 0) & (pose_of_row >= 0))
         # A pose may belong to several recordings, and be needed by several scenes.
-        pairs = np.unique(np.stack([scene_of_row[rows], pose_of_row[rows]], axis=1), axis=0)
-        return _places(pairs[:, 1], pairs[:, 0], poses.start, poses.stop, n_scenes)
+        needed = np.unique(scene_of_row[rows] * len(poses.start) + pose_of_row[rows])
+        scene, row = np.divmod(needed, max(len(poses.start), 1))
+        return _places(row, scene, poses.start, poses.stop, n_scenes)
 
     scene_of_annotation = scene_of(annotations.hashes["sample_token"])
     annotated = np.flatnonzero(scene_of_annotation >= 0)
     places = {
-        KEY_FRAMES: recordings(is_key),
-        LIDAR_SWEEPS: recordings(is_sweep),
+        KEY_FRAMES: rows_of(is_key),
+        LIDAR_SWEEPS: rows_of(is_sweep),
         KEY_POSES: poses_of(is_key),
         SWEEP_POSES: poses_of(is_sweep),
         ANNOTATIONS: _places(annotated, scene_of_annotation[annotated], annotations.start, annotations.stop, n_scenes),
@@ -188,22 +197,30 @@ def _lidar_calibrations(folder: Path) -> list[str]:
 
 
 class _Lookup:
-    """The values of hashes; -1 for one that is not there. `distinct`: whether no hash is there twice."""
+    """The values of hashes, their numbers if none are given; -1 for a hash that is not there.
 
-    def __init__(self, hashes: _HashArray, values: _IntArray) -> None:
+    Attributes:
+        distinct: whether no hash is there twice.
+    """
+
+    def __init__(self, hashes: _HashArray, values: _IntArray | None = None) -> None:
         order = np.argsort(hashes)
-        self._hashes, self._values = hashes[order], values[order]
+        self._hashes, self._values = hashes[order], order if values is None else values[order]
         self.distinct = bool((self._hashes[1:] != self._hashes[:-1]).all())
-
-    def contains(self, hashes: _HashArray) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = self(hashes) >= 0
-        return found
 
     def __call__(self, hashes: _HashArray) -> _IntArray:
         if not len(self._hashes):
             return np.full(len(hashes), -1)
         place = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
         return np.where(self._hashes[place] == hashes, self._values[place], -1)
+
+
+def _rows_of_tokens(tokens: _HashArray, wanted: _HashArray, which: _IntArray) -> _IntArray | None:
+    """The rows that have the tokens `wanted[which]`, -1 where none has; None if a token is there twice."""
+    if len(tokens) == len(wanted) and (tokens == wanted).all():  # as published: both tables are in one order
+        return which
+    row_of = _Lookup(tokens)
+    return row_of(wanted[which]) if row_of.distinct else None
 
 
 def _distinct(hashes: _HashArray, empty: int) -> bool:

@@ -5,7 +5,7 @@ Poses and boxes keep every bit. What a scene repeats is there once: mountings, i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,7 +79,7 @@ _NONE = -1
 
 def encode_scene(scene: Scene, dataroot: Path) -> bytes:
     """The block of a scene whose images lie below `dataroot`."""
-    lidar, mountings = _numbered((frame.ego_from_lidar for frame in scene.frames), id)
+    lidar, mountings = _by_identity([frame.ego_from_lidar for frame in scene.frames])
     block = _Block(
         token=scene.token,
         name=scene.name,
@@ -97,17 +97,18 @@ def encode_scene(scene: Scene, dataroot: Path) -> bytes:
 
 
 def decode_scene(block: memoryview, dataroot: Path, taxonomy: Taxonomy, annotations: bool, cameras: bool) -> Scene:
-    """The scene of a block, with or without annotations and cameras.
+    """The scene of a block, with or without annotations and cameras; with those that its ego poses depend on.
 
     Raises:
         msgspec.DecodeError, ValueError, IndexError: it is no such block.
     """
     content = _BLOCK.decode(block)
     count = len(content.frames)
-    of_frames = _decoded_cameras(content.cameras, dataroot) if cameras else [()] * count
+    lidar = _array(content.lidar, np.int32).tolist()
+    of_frames = _decoded_cameras(content.cameras, dataroot) if cameras or _NONE in lidar else [()] * count
     annotated = _decoded_annotations(content.annotations, count) if annotations else [None] * count
     mountings = list(_array(content.lidar_mountings, np.float64, 4, 4))
-    mounting_of = [None if index == _NONE else mountings[index] for index in _array(content.lidar, np.int32).tolist()]
+    mounting_of = [None if index == _NONE else mountings[index] for index in lidar]
     frames = zip(
         content.frames,
         _array(content.timestamp_us, np.int64).tolist(),
@@ -129,9 +130,9 @@ def decode_scene(block: memoryview, dataroot: Path, taxonomy: Taxonomy, annotati
 
 def _encoded_cameras(frames: Sequence[Frame], dataroot: Path) -> _Cameras:
     cameras = [camera for frame in frames for camera in frame.cameras]
-    name, names = _numbered((camera.name for camera in cameras), lambda name: name)
-    intrinsic, intrinsics = _numbered((camera.intrinsic for camera in cameras), id)
-    mounting, mountings = _numbered((camera.ego_from_camera for camera in cameras), id)
+    name, names = _by_name([camera.name for camera in cameras])
+    intrinsic, intrinsics = _by_identity([camera.intrinsic for camera in cameras])
+    mounting, mountings = _by_identity([camera.ego_from_camera for camera in cameras])
     root = f"{dataroot}/"
     return _Cameras(
         count=_bytes([len(frame.cameras) for frame in frames], np.int32),
@@ -210,8 +211,8 @@ def _decoded_annotations(raw: msgspec.Raw, count: int) -> Sequence[Annotations |
 
 
 def _encoded_boxes(parts: Sequence[Boxes3D]) -> _Boxes:
-    track, tracks = _numbered((name for part in parts for name in _names(part.track_id)), lambda name: name)
-    attribute, attributes = _numbered((name for part in parts for name in _names(part.attribute)), lambda name: name)
+    track, tracks = _by_name([name for part in parts for name in _names(part.track_id)])
+    attribute, attributes = _by_name([name for part in parts for name in _names(part.attribute)])
     numbers = [np.column_stack([getattr(part, name) for name in _BOX_COLUMNS]) for part in parts]
     return _Boxes(
         count=_bytes([len(part) for part in parts], np.int32),
@@ -249,20 +250,19 @@ def _names(column: NDArray[np.str_] | None) -> list[str]:
     return names
 
 
-def _numbered(items: Iterable[_Item | None], key: Callable[[Any], Hashable]) -> tuple[list[int], list[_Item]]:
-    """Items that repeat as numbers of the different ones, `_NONE` for None."""
-    number_of: dict[Hashable, int] = {}
-    different: list[_Item] = []
-    numbers = []
-    for item in items:
-        if item is None:
-            numbers.append(_NONE)
-            continue
-        number = number_of.setdefault(key(item), len(different))
-        if number == len(different):
-            different.append(item)
-        numbers.append(number)
-    return numbers, different
+def _numbered(items: Sequence[_Item | None], keys: Sequence[Hashable]) -> tuple[list[int], list[_Item]]:
+    """Items that repeat as numbers of the different ones, by their keys, `_NONE` for None."""
+    different = {key: item for key, item in zip(keys, items, strict=True) if item is not None}
+    number_of = {key: number for number, key in enumerate(different)}
+    return [number_of.get(key, _NONE) for key in keys], list(different.values())
+
+
+def _by_identity(items: Sequence[_Item | None]) -> tuple[list[int], list[_Item]]:
+    return _numbered(items, list(map(id, items)))
+
+
+def _by_name(names: Sequence[str]) -> tuple[list[int], list[str]]:
+    return _numbered(names, names)
 
 
 def _joined(parts: Sequence[NDArray[Any]], shape_of_none: tuple[int, ...]) -> NDArray[Any]:
@@ -275,4 +275,5 @@ def _bytes(values: Any, dtype: DTypeLike) -> memoryview:
 
 def _array(content: memoryview, dtype: DTypeLike, *shape: int) -> NDArray[Any]:
     """A copy, which has its place in memory and can be written to."""
-    return np.frombuffer(content, dtype=dtype).reshape(-1, *shape).copy() if shape else np.frombuffer(content, dtype).copy()
+    flat = np.frombuffer(content, dtype=dtype).copy()
+    return flat.reshape(-1, *shape) if shape else flat

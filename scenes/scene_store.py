@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
@@ -88,10 +89,11 @@ class SceneStore:
             return None
         return scene if scene.token == token else None
 
-    def save(self, scene: Scene) -> None:
-        """Keep a scene that was read with all there is."""
+    def save(self, scenes: Sequence[Scene]) -> None:
+        """Keep scenes that were read with all there is."""
         if self._is_settled():
-            write_cache_file(self._path_of(scene.token), self.stamp, encode_scene(scene, self.dataroot))
+            for scene in scenes:
+                write_cache_file(self._path_of(scene.token), self.stamp, encode_scene(scene, self.dataroot))
 
     def row_places(self) -> RowPlaces | None:
         """Where the rows of the scenes lie, kept or found; None where that is not plain to see."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from scenes.annotation_table import read_annotations
 from scenes.errors import InputError, shown
+from scenes.garbage_collection import without_garbage_collection
 from scenes.geometry import FloatArray, pose_matrices
 from scenes.row_places import ANNOTATIONS, KEY_FRAMES, KEY_POSES, RowPlaces
 from scenes.scene import Annotations, Camera, Frame, Scene
@@ -68,7 +70,11 @@ def read_scenes(
     reader = _TableReader(Path(dataroot), version)
     rows = reader.scene_rows(split)
     store = SceneStore.of(reader.dataroot, version)
-    scenes = reader.scenes(rows, annotations, cameras) if store is None else _stored(reader, store, rows, annotations, cameras)
+    with without_garbage_collection():
+        if store is None:
+            scenes = reader.scenes(rows, annotations, cameras)
+        else:
+            scenes = _stored(reader, store, rows, annotations, cameras)
     if reader.is_published_without_annotations and not any(map(_has_annotations, scenes)):
         return [_reduced(scene, annotations=False, cameras=True) for scene in scenes]
     return scenes
@@ -89,9 +95,9 @@ def _stored(
     try:
         places = store.row_places() if missing else None
         for start in range(0, len(missing), _SCENES_AT_A_TIME):
-            for scene in reader.scenes(missing[start : start + _SCENES_AT_A_TIME], True, True, places):
-                store.save(scene)
-                found[scene.token] = _reduced(scene, annotations, cameras)
+            read = reader.scenes(missing[start : start + _SCENES_AT_A_TIME], True, True, places)
+            store.save(read)
+            found |= {scene.token: _reduced(scene, annotations, cameras) for scene in read}
     except InputError:
         # What is wrong may be in what nobody asks for; and whatever is said of it is said of the tables alone.
         return reader.scenes(rows, annotations, cameras, store.found_row_places())
@@ -130,6 +136,7 @@ class _TableReader:
         if not self._folder.is_dir():
             raise InputError(f"{self._folder}: no such folder of tables")
         self.taxonomy = read_taxonomy(dataroot)
+        self._read: dict[str, Table[Any]] = {}
 
     @property
     def is_published_without_annotations(self) -> bool:
@@ -137,7 +144,10 @@ class _TableReader:
         return self._version.endswith("test")
 
     def table(self, name: str, row: type[RowT]) -> Table[RowT]:
-        return read_table(self._folder / f"{name}.json", row)
+        """A table that is read as a whole, and once."""
+        if name not in self._read:
+            self._read[name] = read_table(self._folder / f"{name}.json", row)
+        return self._read[name]
 
     def scenes(
         self, rows: Sequence[SceneRow], with_annotations: bool, with_cameras: bool, places: RowPlaces | None = None
@@ -254,7 +264,7 @@ class _TableReader:
         if self.is_published_without_annotations and not (self._folder / "sample_annotation.json").is_file():
             return None
         table = large.table(ANNOTATIONS, AnnotationRow, lambda row: row.sample_token in samples)
-        return read_annotations(self._folder, table, samples, self.taxonomy)
+        return read_annotations(table, samples, self.taxonomy, self.table)
 
 
 class _LargeTables:
