@@ -40,6 +40,9 @@ CAMERA_META = {
     "use_external": False,
 }
 
+Part = tuple[int, int]
+WHOLE: Part = (0, 1)
+
 _SAMPLES_AT_A_TIME = 64
 
 _Vector = tuple[float, float, float]
@@ -91,30 +94,32 @@ class _File(msgspec.Struct):
 _ROWS: dict[ResultFormat, type[_Box]] = {DETECTION_FORMAT: _DetectionBox, TRACKING_FORMAT: _TrackingBox}
 
 
-def read_detections(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
+def read_detections(path: Path | str, taxonomy: Taxonomy = NUSCENES, part: Part = WHOLE) -> Results:
     """Read and check a detection result file.
 
     Args:
         path: the file.
         taxonomy: the classes of its data root, see `scenes.read_taxonomy`.
+        part: which share of its samples, the first of several equal ones being (0, several).
 
     Raises:
         InputError: the file cannot be read or used; the message names file, sample, box and key.
     """
-    return _read(Path(path), DETECTION_FORMAT, taxonomy)
+    return _read(Path(path), DETECTION_FORMAT, taxonomy, part)
 
 
-def read_tracks(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
+def read_tracks(path: Path | str, taxonomy: Taxonomy = NUSCENES, part: Part = WHOLE) -> Results:
     """Read and check a tracking result file.
 
     Args:
         path: the file.
         taxonomy: the classes of its data root, see `scenes.read_taxonomy`.
+        part: which share of its samples, the first of several equal ones being (0, several).
 
     Raises:
         InputError: the file cannot be read or used; the message names file, sample, box and key.
     """
-    return _read(Path(path), TRACKING_FORMAT, taxonomy)
+    return _read(Path(path), TRACKING_FORMAT, taxonomy, part)
 
 
 def hold_tracks(path: Path) -> bool:
@@ -181,12 +186,14 @@ def shared_taxonomy(results: Results, scenes: Sequence[Scene]) -> Taxonomy:
     return taxonomy
 
 
-def _read(path: Path, format_: ResultFormat, taxonomy: Taxonomy) -> Results:
+def _read(path: Path, format_: ResultFormat, taxonomy: Taxonomy, part: Part) -> Results:
     content = _content(path)
+    number, count = part
     try:
         file = msgspec.json.decode(content, type=_File)
         decode_json(_without_boxes(content, file.results))
-        boxes = _decode_boxes(file.results, format_, taxonomy)
+        begin, end = (len(file.results) * edge // count for edge in (number, number + 1))
+        boxes = _decode_boxes(dict(islice(file.results.items(), begin, end)), format_, taxonomy)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InputError, _UnusableError) as error:
         # The fast path only knows that something is wrong. Look again, slowly, for a person to mend it.
         raise InputError(f"{path}: {find_fault(content, format_, taxonomy) or error}") from error
