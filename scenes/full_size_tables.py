@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scenes.classes import ATTRIBUTES, BIKE_RACK_CATEGORY, CLASS_OF_CATEGORY
 from scenes.files import atomic_paths
@@ -28,12 +29,12 @@ from scenes.splits import official_splits
 
 VERSION: Final = "v1.0-trainval"
 
+IntArray = NDArray[np.int64]
+
 _CAMERAS: Final = tuple(
     f"CAM_{side}" for side in ("FRONT", "FRONT_RIGHT", "BACK_RIGHT", "BACK", "BACK_LEFT", "FRONT_LEFT")
 )
-_RADARS: Final = tuple(
-    f"RADAR_{side}" for side in ("FRONT", "FRONT_LEFT", "FRONT_RIGHT", "BACK_LEFT", "BACK_RIGHT")
-)
+_RADARS: Final = tuple(f"RADAR_{side}" for side in ("FRONT", "FRONT_LEFT", "FRONT_RIGHT", "BACK_LEFT", "BACK_RIGHT"))
 _CHANNELS: Final = (*_CAMERAS, "LIDAR_TOP", *_RADARS)
 _MODALITIES: Final = {"CAM": "camera", "LIDAR": "lidar", "RADAR": "radar"}
 _SWEEPS_BETWEEN_KEY_FRAMES: Final = {"CAM": 5, "LIDAR": 9, "RADAR": 5.5}
@@ -197,7 +198,11 @@ def _calibration_rows(job: _SceneJob, seed: int) -> list[Row]:
                 "sensor_token": token_of(seed, "sensor", name),
                 "translation": [0.943713, 0.0, 1.84023],
                 "rotation": [float(part) for part in rotation],
-                "camera_intrinsic": [[1266.417203046554, 0.0, 816.2670197447984], [0.0, 1266.417203046554, 491.507], [0, 0, 1]]
+                "camera_intrinsic": [
+                    [1266.417203046554, 0.0, 816.2670197447984],
+                    [0.0, 1266.417203046554, 491.507],
+                    [0, 0, 1],
+                ]
                 if is_camera
                 else [],
             }
@@ -253,12 +258,12 @@ class _Drive:
     number: int
     start_us: int
 
-    def yaw_rad(self, time_us: FloatArray) -> FloatArray:
+    def yaw_rad(self, time_us: IntArray) -> FloatArray:
         """(N,) heading."""
         heading: FloatArray = self.number + 0.02 * (self.number % 5 - 2) * self._elapsed_s(time_us)
         return heading
 
-    def place_m(self, time_us: FloatArray) -> FloatArray:
+    def place_m(self, time_us: IntArray) -> FloatArray:
         """(N, 3) where the ego frame's origin is."""
         along_m = (2 + self.number % 7) * self._elapsed_s(time_us)
         yaw = self.number + 0.01 * (self.number % 5 - 2) * self._elapsed_s(time_us)
@@ -266,8 +271,8 @@ class _Drive:
         xy_m = start + along_m[:, None] * np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
         return np.column_stack([xy_m, np.zeros(len(along_m))])
 
-    def _elapsed_s(self, time_us: FloatArray) -> FloatArray:
-        elapsed: FloatArray = 1e-6 * (np.asarray(time_us, dtype=np.float64) - self.start_us)
+    def _elapsed_s(self, time_us: IntArray) -> FloatArray:
+        elapsed: FloatArray = 1e-6 * (time_us - self.start_us)
         return elapsed
 
 
@@ -325,7 +330,7 @@ def _annotation_rows(job: _SceneJob, seed: int, tokens: _Tokens, drive: _Drive) 
     instance_tokens = tokens.some(_INSTANCES)
     kinds = rng.choice(len(_CATEGORIES), size=_INSTANCES, p=likely / likely.sum())
     # Lengths between 2 and 34 frames, of the mean that gives 1.17 million annotations.
-    lengths = rng.integers(2, 2 * round(_MEAN_LENGTH) - 1, size=_INSTANCES, endpoint=False) + (_FRAMES < job.frames)
+    lengths = rng.integers(2, 2 * round(_MEAN_LENGTH) - 1, size=_INSTANCES, endpoint=False) + (job.frames > _FRAMES)
     for token, kind, length in zip(instance_tokens, kinds.tolist(), lengths.tolist(), strict=True):
         first = int(rng.integers(0, job.frames - length + 1))
         own = tokens.some(length)
@@ -355,7 +360,8 @@ def _annotation_rows(job: _SceneJob, seed: int, tokens: _Tokens, drive: _Drive) 
         ):
             annotations.append(
                 f'{{\n"token": "{own[index]}",\n"sample_token": "{tokens.samples[first + index]}",\n{head}'
-                f'{levels[index]}{middle}{x!r},\n{y!r},\n{height!r}{tail}{chain[index]}",\n"next": "{chain[index + 2]}",\n'
+                f"{levels[index]}{middle}{x!r},\n{y!r},\n{height!r}{tail}{chain[index]}"
+                f'",\n"next": "{chain[index + 2]}",\n'
                 f'"num_lidar_pts": {n_lidar},\n"num_radar_pts": {n_radar}\n}}'
             )
         instances.append(

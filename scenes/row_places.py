@@ -58,24 +58,34 @@ class RowPlaces:
     number_of_scene: dict[str, int]
     places: dict[str, _Places]
 
-    def read(self, folder: Path, kind: str, scenes: Sequence[str]) -> bytes:
-        """The rows of one kind of some scenes, as a table that holds nothing else.
+    def read(self, folder: Path, kinds: Sequence[str], scenes: Sequence[str]) -> bytes:
+        """The rows of some scenes, as a table that holds nothing else: those of each scene in the order of the table.
 
         Args:
             folder: the tables' folder.
-            kind: such as `KEY_FRAMES`.
+            kinds: of rows, all of one table.
             scenes: their tokens.
         """
-        places = self.places[kind]
         pieces = []
-        with (folder / f"{kind.split()[0]}.json").open("rb", buffering=0) as file:
+        with (folder / f"{table_of(kinds[0])}.json").open("rb", buffering=0) as file:
             for scene in scenes:
-                number = self.number_of_scene[scene]
-                which = slice(places.first[number], places.first[number + 1])
-                for start, stop in zip(places.start[which].tolist(), places.stop[which].tolist(), strict=True):
+                for start, stop in self._pieces(kinds, self.number_of_scene[scene]):
                     file.seek(start)
                     pieces.append(file.read(stop - start))
         return b"[" + b",".join(pieces) + b"]"
+
+    def _pieces(self, kinds: Sequence[str], scene: int) -> list[tuple[int, int]]:
+        pieces: list[tuple[int, int]] = []
+        for places in (self.places[kind] for kind in kinds):
+            which = slice(places.first[scene], places.first[scene + 1])
+            pieces += zip(places.start[which].tolist(), places.stop[which].tolist(), strict=True)
+        # A pose may be of a key frame and of a sweep.
+        return sorted(set(pieces))
+
+
+def table_of(kind: str) -> str:
+    """The table that holds rows of this kind."""
+    return kind.split()[0]
 
 
 def find_row_places(folder: Path) -> RowPlaces | None:

@@ -1,8 +1,8 @@
 """Finds the rows of a table without decoding them: where each begins and ends, and hashes of some of its values.
 
-A compiled pass over the bytes, at the speed of memory, in pieces: a table of a gigabyte needs neither its size in memory
-nor a Python object a row. It follows JSON's brackets and strings, whatever the order of keys and the white space, and it
-is sure or says nothing: where a key repeats, is missing or is written with an escape, nobody gets wrong rows.
+A compiled pass over the bytes, piece by piece: a table of a gigabyte needs neither its size in memory nor an object a
+row. It follows JSON's brackets and strings, whatever the order of keys and the white space, and it is sure or says
+nothing: where a key repeats, is missing or is written with an escape, nobody gets wrong rows.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
-
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from scenes.compiled import compiled
 
@@ -68,7 +67,7 @@ def scan_rows(path: Path, keys: Sequence[str]) -> RowScan | None:
     begin, filled, phase = 0, 0, _BEFORE_LIST
     with path.open("rb", buffering=0) as file:
         while True:
-            n_read = file.readinto(memoryview(buffer)[filled:_PIECE_BYTES])
+            n_read = file.readinto(buffer[filled:_PIECE_BYTES].data)
             filled += n_read
             used = 0
             while True:
@@ -142,7 +141,7 @@ _PADDING: Final = 16
 @compiled(nogil=True, inline="always")
 def _zero_bytes(word: int) -> int:
     """Of the lowest zero byte of a word the highest bit; 0 if it has none."""
-    return (word - _EVERY) & ~word & _HIGHEST
+    return (word - _EVERY) & ~word & _HIGHEST  # type: ignore[no-any-return]
 
 
 @compiled(nogil=True)
@@ -166,7 +165,7 @@ def _hash(text: ByteArray, start: int, stop: int) -> int:
         mixed = (mixed ^ word) * np.uint64(0xFF51AFD7ED558CCD)
         mixed ^= mixed >> np.uint64(32)
         position += 8
-    return mixed
+    return mixed  # type: ignore[return-value]
 
 
 @compiled(nogil=True)
@@ -239,38 +238,21 @@ def _scan_row(
     n_pairs = 0
     before = position
     while True:
-        position = _skip_space(text, position + 1)
-        if position == len(text):
-            return _CUT, 0
-        if _byte(text, position) != _QUOTE:
-            return _ODD, 0
-        first = position + 1
-        position = _end_of_string(text, first)
-        if position == _CUT:
-            return _CUT, 0
-        if position < 0:  # a key with an escape
-            return _ODD, 0
-        key = _which(text, first, position, keys, key_ends)
-        position = _skip_space(text, position + 1)
-        if position == len(text):
-            return _CUT, 0
-        if _byte(text, position) != ord(":"):
-            return _ODD, 0
-        position = _skip_space(text, position + 1)
-        if position == len(text):
-            return _CUT, 0
+        key, position = _skip_key(text, position + 1, keys, key_ends)
+        if position < 0:
+            return position, 0
         if n_pairs < _MOST_PAIRS:
             layout[n_pairs, 0], layout[n_pairs, 1], layout[n_pairs, 2] = before, position, key
         n_pairs += 1
         first, last, position = _skip_value(text, position)
         if position < 0:
             return position, 0
-        before = position
         if key >= 0:
             if first == _ODD or found & (1 << key):
                 return _ODD, 0
             found |= 1 << key
             hashes[key] = _hash(text, first, last)
+        before = position
         position = _skip_space(text, position)
         if position == len(text):
             return _CUT, 0
@@ -283,6 +265,30 @@ def _scan_row(
             return position + 1, n_pairs
         if _byte(text, position) != ord(","):
             return _ODD, 0
+
+
+@compiled(nogil=True)
+def _skip_key(text: ByteArray, position: int, keys: ByteArray, key_ends: IntArray) -> tuple[int, int]:
+    """Which of the wanted keys stands there, -1 for another, and where its value begins, `_CUT` or `_ODD`."""
+    position = _skip_space(text, position)
+    if position == len(text):
+        return -1, _CUT
+    if _byte(text, position) != _QUOTE:
+        return -1, _ODD
+    first = position + 1
+    position = _end_of_string(text, first)
+    if position == _CUT:
+        return -1, _CUT
+    if position < 0:  # it holds an escape
+        return -1, _ODD
+    key = _which(text, first, position, keys, key_ends)
+    position = _skip_space(text, position + 1)
+    if position == len(text):
+        return -1, _CUT
+    if _byte(text, position) != ord(":"):
+        return -1, _ODD
+    position = _skip_space(text, position + 1)
+    return key, position if position < len(text) else _CUT
 
 
 @compiled(nogil=True)
@@ -323,7 +329,10 @@ def _after_same(text: ByteArray, position: int, begin: int, end: int) -> int:
 @compiled(nogil=True)
 def _skip_space(text: ByteArray, position: int) -> int:
     while position < len(text) and (
-        _byte(text, position) == 10 or _byte(text, position) == 32 or _byte(text, position) == 13 or _byte(text, position) == 9
+        _byte(text, position) == 10
+        or _byte(text, position) == 32
+        or _byte(text, position) == 13
+        or _byte(text, position) == 9
     ):
         position += 1
     return position

@@ -73,7 +73,7 @@ _BOX_COLUMNS = {"center_m": 3, "size_wlh_m": 3, "rotation": 4, "velocity_mps": 2
 _ENCODER = msgspec.msgpack.Encoder()
 _BLOCK = msgspec.msgpack.Decoder(_Block)
 _CAMERAS = msgspec.msgpack.Decoder(_Cameras)
-_ANNOTATIONS = msgspec.msgpack.Decoder(_Annotations | None)  # type: ignore[arg-type]
+_ANNOTATIONS = msgspec.msgpack.Decoder(_Annotations | None)
 _NONE = -1
 
 

@@ -66,10 +66,12 @@ class SceneStore:
         tables = dataroot / version
         folder = cache_folder()
         try:
-            size = sum((tables / f"{name}.json").stat().st_size for name in LARGE_TABLES if (tables / f"{name}.json").exists())
+            size = sum(
+                (tables / f"{name}.json").stat().st_size for name in LARGE_TABLES if (tables / f"{name}.json").exists()
+            )
             if folder is None or size < _SMALLEST_STORED:
                 return None
-            stamp = _stamp(dataroot, version)
+            stamp = tables_stamp(dataroot, version)
         except OSError:
             return None
         name = blake2b(os.fsencode(tables.resolve()), digest_size=8).hexdigest()
@@ -129,7 +131,7 @@ class SceneStore:
         """Whether the tables are still those of the stamp, and were so for a while."""
         try:
             newest = max(path.stat().st_mtime for path in _files(self.dataroot, self.version))
-            return newest < time.time() - _SETTLED_S and _stamp(self.dataroot, self.version) == self.stamp
+            return newest < time.time() - _SETTLED_S and tables_stamp(self.dataroot, self.version) == self.stamp
         except OSError:
             return False
 
@@ -139,8 +141,8 @@ def _files(dataroot: Path, version: str) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
-def _stamp(dataroot: Path, version: str) -> bytes:
-    """What stands for the tables, the classes and the sources that read them."""
+def tables_stamp(dataroot: Path, version: str) -> bytes:
+    """16 bytes that stand for the tables, the classes and the sources that read them."""
     digest = blake2b(_source_digest(), digest_size=16)
     for path in _files(dataroot, version):
         status = path.stat()

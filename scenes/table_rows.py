@@ -173,7 +173,9 @@ def read_rows(path: Path, read: Callable[[], bytes]) -> bytes:
         raise InputError(f"{path}: {error.strerror}") from error
 
 
-def decode_table(path: Path, content: bytes, row: type[RowT], keep: Callable[[RowT], bool] | None = None) -> Table[RowT]:
+def decode_table(
+    path: Path, content: bytes, row: type[RowT], keep: Callable[[RowT], bool] | None = None
+) -> Table[RowT]:
     """The table of a list of rows, which may be some of those of `path`; otherwise as `read_table`."""
     try:
         if keep is None:

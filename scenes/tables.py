@@ -7,7 +7,7 @@ tables works: own recordings, fewer or other cameras, no lidar.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from scenes.annotation_table import read_annotations
 from scenes.errors import InputError, shown
 from scenes.garbage_collection import without_garbage_collection
 from scenes.geometry import FloatArray, pose_matrices
+from scenes.large_tables import LargeTables
 from scenes.row_places import ANNOTATIONS, KEY_FRAMES, KEY_POSES, RowPlaces
 from scenes.scene import Annotations, Camera, Frame, Scene
 from scenes.scene_store import SceneStore
@@ -33,8 +34,6 @@ from scenes.table_rows import (
     SceneRow,
     SensorRow,
     Table,
-    decode_table,
-    read_rows,
     read_table,
     recorded_path,
 )
@@ -159,7 +158,7 @@ class _TableReader:
             with_annotations, with_cameras: see `read_scenes`.
             places: where the rows of the large tables lie; None reads those as a whole.
         """
-        large = _LargeTables(self._folder, places, [row.token for row in rows])
+        large = LargeTables(self._folder, places, [row.token for row in rows])
         logs = self.table("log", LogRow)
         chains = self._sample_chains(rows)
         samples = {sample.token: sample for chain in chains for sample in chain}
@@ -214,7 +213,7 @@ class _TableReader:
         return chains
 
     def _recordings(
-        self, large: _LargeTables, samples: dict[str, SampleRow], with_cameras: bool
+        self, large: LargeTables, samples: dict[str, SampleRow], with_cameras: bool
     ) -> dict[str, _Recordings]:
         """For each sample its cameras, if they are wanted or needed, and the pose and mounting of its lidar."""
         sensors = self.table("sensor", SensorRow)
@@ -222,12 +221,12 @@ class _TableReader:
         lidars = {row.token for row in sensors.values() if row.channel == "LIDAR_TOP"}
         ignored = () if with_cameras else {row.token for row in calibrations.values() if row.sensor_token not in lidars}
         sample_data = large.table(
-            KEY_FRAMES,
+            (KEY_FRAMES,),
             SampleDataRow,
             lambda row: row.is_key_frame and row.sample_token in samples and row.calibrated_sensor_token not in ignored,
         )
         needed_poses = {row.ego_pose_token for row in sample_data.values()}
-        poses = large.table(KEY_POSES, PoseRow, lambda row: row.token in needed_poses)
+        poses = large.table((KEY_POSES,), PoseRow, lambda row: row.token in needed_poses)
         mountings = _poses(calibrations.values(), calibrations.path)
         ego_poses = _poses(poses.values(), poses.path)
         intrinsics: dict[str, FloatArray] = {}
@@ -259,30 +258,12 @@ class _TableReader:
             return self._recordings(large, samples, with_cameras=True)
         return recordings
 
-    def _annotations(self, large: _LargeTables, samples: dict[str, SampleRow]) -> dict[str, Annotations] | None:
+    def _annotations(self, large: LargeTables, samples: dict[str, SampleRow]) -> dict[str, Annotations] | None:
         """Annotations by sample; None for a data root that was published without them."""
         if self.is_published_without_annotations and not (self._folder / "sample_annotation.json").is_file():
             return None
-        table = large.table(ANNOTATIONS, AnnotationRow, lambda row: row.sample_token in samples)
+        table = large.table((ANNOTATIONS,), AnnotationRow, lambda row: row.sample_token in samples)
         return read_annotations(table, samples, self.taxonomy, self.table)
-
-
-class _LargeTables:
-    """Of the tables that grow with sweeps and boxes the rows of some scenes, or all where their places are not known."""
-
-    def __init__(self, folder: Path, places: RowPlaces | None, scenes: Sequence[str]) -> None:
-        self._folder = folder
-        self._places = places
-        self._scenes = scenes
-
-    def table(self, kind: str, row: type[RowT], keep: Callable[[RowT], bool]) -> Table[RowT]:
-        """Those of the rows of one kind that are to be kept, see `scenes.row_places`."""
-        path = self._folder / f"{kind.split()[0]}.json"
-        places = self._places
-        if places is None:
-            return read_table(path, row, keep)
-        content = read_rows(path, lambda: places.read(self._folder, kind, self._scenes))
-        return decode_table(path, content, row, keep)
 
 
 _SCENES_AT_A_TIME = 50

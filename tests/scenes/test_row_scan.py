@@ -14,7 +14,7 @@ from scenes.row_scan import hashes_of, scan_rows
 
 KEYS = ("token", "is_key")
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
-    ["", "}", "]},\n{", "a\\", "\"token\": ", "0123456789abcdef0123456789abcdef", "ü"]
+    ["", "}", "]},\n{", "a\\", '"token": ', "0123456789abcdef0123456789abcdef", "ü"]
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
