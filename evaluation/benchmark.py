@@ -137,15 +137,28 @@ def measure(task: Task, engine: str, n_scenes: int, root: Path) -> EngineRun:
         f"evaluate({str(root / f'{task}.json')!r}, {str(root)!r}, {VERSION!r}, {VAL_SPLIT!r}, engine={engine!r})"
         f".write({str(root / 'metrics' / task / engine)!r})"
     )
+    return EngineRun(task, engine, n_scenes, *run_measured([sys.executable, "-c", code]))
+
+
+def run_measured(command: Sequence[str], quiet: bool = False) -> tuple[float, int]:
+    """Run a program: how long it took, and its peak memory, see `EngineRun`.
+
+    Args:
+        command: the program and its arguments.
+        quiet: keep what it prints to oneself.
+
+    Raises:
+        InputError: it failed.
+    """
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", code])
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL if quiet else None)
     peak_bytes = 0
     while process.poll() is None:
         peak_bytes = max(peak_bytes, sum(map(_resident_bytes, _with_children(process.pid))))
         time.sleep(_SAMPLING_PERIOD_S)
     if process.returncode:
-        raise InputError(f"the {engine} engine failed on {root}")
-    return EngineRun(task, engine, n_scenes, time.perf_counter() - started, peak_bytes)
+        raise InputError(f"a measured program failed: {' '.join(command[1:])}")
+    return time.perf_counter() - started, peak_bytes
 
 
 def measurement_table(measurements: Sequence[EngineRun]) -> str:

@@ -1,6 +1,7 @@
 """Measure how fast parts of the project are.
 
     streamtrack benchmark evaluation [--scenes 15 50 150] [--devkit-scenes 15]
+    streamtrack benchmark tables [--folder DIR] [--commands] [--devkit-scenes 10]
     streamtrack benchmark tracker [--boxes 10 30 120 300 1000]
     streamtrack benchmark offline [--minutes 4 15 60] [--hertz 10] [--tracks 60]
     streamtrack benchmark detector --config CONFIG [--compile] [--dtype bfloat16] [--flops]
@@ -22,6 +23,7 @@ _MODULES = {
     "dynamic": "detection.running.dynamic_benchmark",
     "evaluation": "evaluation.benchmark",
     "offline": "tracking.offline_benchmark",
+    "tables": "evaluation.benchmark_tables",
     "tracker": "tracking.benchmark",
 }
 _WITH_TRACKS = ("dynamic",)
