@@ -18,14 +18,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from evaluation.benchmark import BOXES_PER_FRAME, CLUTTER_PER_FRAME, run_measured
+from evaluation.benchmark import BOXES_PER_FRAME, CLUTTER_PER_FRAME, Used, run_measured
 from evaluation.benchmark_results import disturbed_detections, disturbed_tracks
 from evaluation.evaluation import Task
 from evaluation.table import text_table
-from scenes import Results, Scene, read_detections, read_scenes, read_tracks, write_detections, write_tracks
+from scenes import Scene, read_scenes, write_detections, write_tracks
 from scenes.cache_files import CACHE_VARIABLE
 from scenes.command import between, progress_bar
 from scenes.full_size_tables import VERSION, make_full_size_tables
+from scenes.splits import official_splits
+from scenes.table_rows import SceneRow, read_table
 
 _SPLIT: Final = "val"
 _TASKS: Final[tuple[Task, ...]] = ("detection", "tracking")
@@ -46,14 +48,12 @@ class Step:
 
     Attributes:
         name: what it did.
-        wall_s: from start to end.
-        peak_bytes: see `evaluation.benchmark.EngineRun`.
+        used: what it took.
         bytes_read: of the files that it cannot do without; None where the store spares it them.
     """
 
     name: str
-    wall_s: float
-    peak_bytes: int
+    used: Used
     bytes_read: int | None = None
 
 
@@ -91,8 +91,8 @@ def run(arguments: argparse.Namespace) -> None:
         devkit = None if arguments.devkit_scenes is None else _measured("the devkit's NuScenes(...)", _LOAD, root)
         print(step_table(steps + ([devkit] if devkit else [])))
         if devkit:
-            print(_compared("the first read", devkit.wall_s, steps[0].wall_s))
-            print(_compared("a later read", devkit.wall_s, steps[1].wall_s))
+            print(_compared("the first read", devkit.used, steps[0].used))
+            print(_compared("a later read", devkit.used, steps[1].used))
         if arguments.commands:
             _measure_commands(folder, root, devkit, arguments.devkit_scenes or 0)
 
@@ -102,8 +102,8 @@ def measure_reads(folder: Path, root: Path) -> list[Step]:
     shutil.rmtree(folder / "cache", ignore_errors=True)
     os.environ[CACHE_VARIABLE] = str(folder / "cache")
     few = folder / "few.txt"
-    few.write_text("\n".join(scene.name for scene in read_scenes(root, VERSION, "train", annotations=False)[:_FEW]))
-    shutil.rmtree(folder / "cache", ignore_errors=True)
+    present = {row.name for row in read_table(root / VERSION / "scene.json", SceneRow).values()}
+    few.write_text("\n".join([name for name in official_splits()["train"] if name in present][:_FEW]))
     # Compiled functions are there on any but the first run on a machine.
     read_scenes(root, VERSION, str(few))
     shutil.rmtree(folder / "cache", ignore_errors=True)
@@ -122,13 +122,14 @@ def step_table(steps: Sequence[Step]) -> str:
     rows = [
         [
             step.name,
-            f"{step.wall_s:.2f}",
-            f"{step.peak_bytes / 1e9:.2f}",
+            f"{step.used.wall_s:.2f}",
+            f"{step.used.cpu_s:.2f}",
+            f"{step.used.peak_bytes / 1e9:.2f}",
             "" if step.bytes_read is None else f"{step.bytes_read / 1e9:.2f}",
         ]
         for step in steps
     ]
-    return text_table(["step", "s", "peak GB", "GB to read"], rows)
+    return text_table(["step", "s", "CPU s", "peak GB", "GB to read"], rows)
 
 
 def _measure_commands(folder: Path, root: Path, devkit: Step | None, devkit_scenes: int) -> None:
@@ -168,15 +169,22 @@ def _measure_commands(folder: Path, root: Path, devkit: Step | None, devkit_scen
     print(step_table(list(steps.values())))
     if devkit is None or not devkit_scenes:
         return
-    few = folder / "devkit_scenes.txt"
-    chosen = scenes[:devkit_scenes]
-    few.write_text("\n".join(scene.name for scene in chosen))
+    # Whole tables once are enough of the devkit: what it takes beyond them it takes scene by scene.
+    small = folder / "devkit" / "root"
+    make_full_size_tables(small, share=devkit_scenes / len(official_splits()[_SPLIT]))
+    chosen = read_scenes(small, VERSION, _SPLIT)
+    part = _results(folder / "devkit", chosen)
+    load = _measured(f"the devkit's NuScenes(...) of tables with {len(chosen)} scenes of val", _LOAD, small)
     for task in _TASKS:
-        step = _measured_evaluation(folder, root, task, few, _part(results[task], task, chosen))
-        expected_s = devkit.wall_s + (step.wall_s - devkit.wall_s) * len(scenes) / len(chosen)
-        print(step_table([step]))
-        how = f"{task} of {len(scenes)} scenes, the devkit's from {len(chosen)}"
-        print(_compared(how, expected_s, steps[f"evaluate {task}"].wall_s))
+        step = _devkit_evaluation(folder / "devkit", task, part[task])
+        print(step_table([load, step]))
+        scale = len(scenes) / len(chosen)
+        wall_s, cpu_s = (
+            whole + (evaluated - loaded) * scale
+            for whole, evaluated, loaded in zip(devkit.used[:2], step.used[:2], load.used[:2], strict=True)
+        )
+        how = f"{task} of {len(scenes)} scenes, tables and all, the devkit's from {len(chosen)} scenes"
+        print(_compared(how, Used(wall_s, cpu_s, 0), steps[f"evaluate {task}"].used))
 
 
 def _results(folder: Path, scenes: Sequence[Scene]) -> dict[Task, Path]:
@@ -189,44 +197,36 @@ def _results(folder: Path, scenes: Sequence[Scene]) -> dict[Task, Path]:
     return paths
 
 
-def _part(path: Path, task: Task, scenes: Sequence[Scene]) -> Path:
-    """A result file of some of the scenes."""
-    part = path.with_stem(f"{path.stem}_part")
-    read, write = (read_detections, write_detections) if task == "detection" else (read_tracks, write_tracks)
-    content: Results = read(path)
-    boxes = {token: content.boxes[token] for scene in scenes for token in scene.sample_tokens}
-    write(part, replace(content, boxes=boxes))
-    return part
-
-
-def _measured_evaluation(folder: Path, root: Path, task: Task, split: Path, path: Path) -> Step:
+def _devkit_evaluation(folder: Path, task: Task, path: Path) -> Step:
     code = _EVALUATE.format(
         task=task,
         path=str(path),
-        root=str(root),
+        root=str(folder / "root"),
         version=VERSION,
-        split=str(split),
+        split=_SPLIT,
         engine="devkit",
-        out=str(folder / "devkit" / task),
+        out=str(folder / "metrics" / task),
     )
-    return Step(f"the devkit's {task} evaluation of some scenes", *run_measured([sys.executable, "-c", code]))
+    print(f"the devkit's {task} evaluation ...", flush=True)
+    return Step(f"the devkit's {task} evaluation", run_measured([sys.executable, "-c", code]))
 
 
 def _measured(name: str, code: str, root: Path, split: str = _SPLIT) -> Step:
     print(f"{name} ...", flush=True)
     filled = code.format(root=str(root), version=VERSION, split=split)
-    return Step(name, *run_measured([sys.executable, "-c", filled]))
+    return Step(name, run_measured([sys.executable, "-c", filled]))
 
 
 def _command(name: str, words: Sequence[str | Path]) -> Step:
     print(f"{name} ...", flush=True)
-    return Step(name, *run_measured([sys.executable, "-c", _TOOL, *map(str, words)], quiet=True))
+    return Step(name, run_measured([sys.executable, "-c", _TOOL, *map(str, words)], quiet=True))
 
 
-def _compared(what: str, theirs_s: float, ours_s: float) -> str:
-    load = f"{os.getloadavg()[0]:.1f}"
+def _compared(what: str, theirs: Used, ours: Used) -> str:
     return (
-        f"{what}: the devkit {theirs_s:.1f} s, ours {ours_s:.2f} s: {theirs_s / ours_s:.1f} times as fast (load {load})"
+        f"{what}: the devkit {theirs.wall_s:.1f} s, ours {ours.wall_s:.2f} s: {theirs.wall_s / ours.wall_s:.1f} times "
+        f"as fast; {theirs.cpu_s:.1f} and {ours.cpu_s:.2f} s of CPU, {theirs.cpu_s / ours.cpu_s:.1f} times "
+        f"(load {os.getloadavg()[0]:.1f})"
     )
 
 
