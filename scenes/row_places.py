@@ -103,16 +103,19 @@ def find_row_places(folder: Path) -> RowPlaces | None:
     lidars = _Lookup(hashes_of(_lidar_calibrations(folder)))
     scene_of = _Lookup(hashes_of(samples), scene_of_sample)
 
-    def recordings() -> tuple[RowScan, _BoolArray, _BoolArray, bool] | None:
-        """The rows of sample_data, which are of key frames, which are sweeps, and whether they are plain."""
+    def recordings() -> tuple[RowScan, bool] | None:
+        """The rows of sample_data that are of key frames or lidar sweeps, and whether all rows are plain."""
+        plain = True
+
+        def is_wanted(hashes: dict[str, _HashArray]) -> _BoolArray:
+            nonlocal plain
+            is_key = hashes["is_key_frame"] == true
+            plain = plain and bool((is_key | (hashes["is_key_frame"] == false)).all())
+            return is_key | (lidars(hashes["calibrated_sensor_token"]) >= 0)
+
         keys = ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token", "is_key_frame")
-        data = scan_rows(folder / "sample_data.json", keys)
-        if data is None:
-            return None
-        is_key = data.hashes["is_key_frame"] == true
-        is_sweep = ~is_key & (lidars(data.hashes["calibrated_sensor_token"]) >= 0)
-        known = (is_key | (data.hashes["is_key_frame"] == false)).all()
-        return data, is_key, is_sweep, bool(known) and _distinct(data.hashes["token"][is_key | is_sweep], empty)
+        data = scan_rows(folder / "sample_data.json", keys, is_wanted)
+        return None if data is None else (data, plain and _distinct(data.hashes["token"], empty))
 
     def poses_and_annotations() -> tuple[RowScan, RowScan, bool] | None:
         """The rows of ego_pose and sample_annotation, and whether the latter are plain."""
@@ -127,37 +130,40 @@ def find_row_places(folder: Path) -> RowPlaces | None:
         found, others = scans[0].result(), scans[1].result()
     if found is None or others is None:
         return None
-    data, is_key, is_sweep, plain = found
+    data, plain = found
     poses, annotations, plain_annotations = others
-    kept = np.flatnonzero(is_key | is_sweep)
-    pose_of_kept = _rows_of_tokens(poses.hashes["token"], data.hashes["ego_pose_token"], kept)
-    if not (plain and plain_annotations and scene_of.distinct) or pose_of_kept is None:
+    pose_of_row = _rows_of_tokens(poses.hashes["token"], data.hashes["ego_pose_token"], data.row)
+    if not (plain and plain_annotations and scene_of.distinct) or pose_of_row is None:
         return None
-    scene_of_row = np.full(len(data.start), -1)
-    scene_of_row[kept] = scene_of(data.hashes["sample_token"][kept])
-    pose_of_row = np.full(len(data.start), -1)
-    pose_of_row[kept] = pose_of_kept
+    scene_of_row = scene_of(data.hashes["sample_token"])
+    is_key = data.hashes["is_key_frame"] == true
     n_scenes = len(number_of_scene)
 
     def rows_of(which: _BoolArray) -> _Places:
         rows = np.flatnonzero(which & (scene_of_row >= 0))
-        return _places(rows, scene_of_row[rows], data.start, data.stop, n_scenes)
+        return _places(data.row[rows], scene_of_row[rows], data.start[rows], data.stop[rows], n_scenes)
 
     def poses_of(which: _BoolArray) -> _Places:
         rows = np.flatnonzero(which & (scene_of_row >= 0) & (pose_of_row >= 0))
         # A pose may belong to several recordings, and be needed by several scenes.
         needed = np.unique(scene_of_row[rows] * len(poses.start) + pose_of_row[rows])
         scene, row = np.divmod(needed, max(len(poses.start), 1))
-        return _places(row, scene, poses.start, poses.stop, n_scenes)
+        return _places(row, scene, poses.start[row], poses.stop[row], n_scenes)
 
     scene_of_annotation = scene_of(annotations.hashes["sample_token"])
     annotated = np.flatnonzero(scene_of_annotation >= 0)
     places = {
         KEY_FRAMES: rows_of(is_key),
-        LIDAR_SWEEPS: rows_of(is_sweep),
+        LIDAR_SWEEPS: rows_of(~is_key),
         KEY_POSES: poses_of(is_key),
-        SWEEP_POSES: poses_of(is_sweep),
-        ANNOTATIONS: _places(annotated, scene_of_annotation[annotated], annotations.start, annotations.stop, n_scenes),
+        SWEEP_POSES: poses_of(~is_key),
+        ANNOTATIONS: _places(
+            annotated,
+            scene_of_annotation[annotated],
+            annotations.start[annotated],
+            annotations.stop[annotated],
+            n_scenes,
+        ),
     }
     return RowPlaces(number_of_scene, places)
 
@@ -169,7 +175,8 @@ def _scan_annotations(path: Path) -> RowScan | None:
     keys = ("token", "sample_token")
     if path.is_file():
         return scan_rows(path, keys)
-    return RowScan(np.zeros(0, np.int64), np.zeros(0, np.int64), {key: np.zeros(0, np.uint64) for key in keys})
+    none = np.zeros(0, np.int64)
+    return RowScan(none, none, none, {key: np.zeros(0, np.uint64) for key in keys})
 
 
 class _Content(msgspec.Struct, array_like=True):
@@ -225,12 +232,16 @@ class _Lookup:
         return np.where(self._hashes[place] == hashes, self._values[place], -1)
 
 
-def _rows_of_tokens(tokens: _HashArray, wanted: _HashArray, which: _IntArray) -> _IntArray | None:
-    """The rows that have the tokens `wanted[which]`, -1 where none has; None if a token is there twice."""
-    if len(tokens) == len(wanted) and (tokens == wanted).all():  # as published: both tables are in one order
-        return which
+def _rows_of_tokens(tokens: _HashArray, wanted: _HashArray, guess: _IntArray) -> _IntArray | None:
+    """The rows that have the wanted tokens (N,), -1 where none has; None if a token is there twice.
+
+    Args:
+        guess: (N,) where they are as published: both tables are in one order.
+    """
+    if len(guess) and guess.max() < len(tokens) and (tokens[guess] == wanted).all():
+        return guess
     row_of = _Lookup(tokens)
-    return row_of(wanted[which]) if row_of.distinct else None
+    return row_of(wanted) if row_of.distinct else None
 
 
 def _distinct(hashes: _HashArray, empty: int) -> bool:
@@ -240,12 +251,18 @@ def _distinct(hashes: _HashArray, empty: int) -> bool:
 
 
 def _places(rows: _IntArray, scene: _IntArray, start: _IntArray, stop: _IntArray, n_scenes: int) -> _Places:
-    """The places of some rows of a table, of which each belongs to a scene."""
+    """The places of N rows of a table.
+
+    Args:
+        rows: (N,) their numbers.
+        scene: (N,) the scenes that they belong to.
+        start, stop: (N,) their bytes.
+        n_scenes: how many scenes there are.
+    """
     order = np.argsort(scene, kind="stable")
     rows, scene = rows[order], scene[order]
-    follows = (np.diff(rows) == 1) & (np.diff(scene) == 0)
-    begins = np.concatenate([np.ones(min(len(rows), 1), np.bool_), ~follows])
-    first, last = np.flatnonzero(begins), np.flatnonzero(np.append(begins[1:], np.ones(min(len(rows), 1), np.bool_)))
-    return _Places(
-        np.searchsorted(scene[first], np.arange(n_scenes + 1)).astype(np.int64), start[rows[first]], stop[rows[last]]
-    )
+    parted = (np.diff(rows) != 1) | (np.diff(scene) != 0)
+    edge = np.ones(min(len(rows), 1), np.bool_)
+    first, last = np.flatnonzero(np.append(edge, parted)), np.flatnonzero(np.append(parted, edge))
+    first_piece = np.searchsorted(scene[first], np.arange(n_scenes + 1)).astype(np.int64)
+    return _Places(first_piece, start[order][first], stop[order][last])

@@ -7,7 +7,7 @@ nothing: where a key repeats, is missing or is written with an escape, nobody ge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +23,12 @@ from scenes.compiled import compiled
 IntArray = NDArray[np.int64]
 HashArray = NDArray[np.uint64]
 ByteArray = NDArray[np.uint8]
+BoolArray = NDArray[np.bool_]
 
-_PIECE_BYTES: Final = 1 << 24
-_ROWS_A_CALL: Final = 1 << 16
+_PIECE_BYTES: Final = 1 << 21
+"""It stays near the processor while it is scanned; a longer row is not plain to see."""
+
+_ROWS_A_CALL: Final = 1 << 14
 _MOST_PAIRS: Final = 32
 """Keys of a row whose layout is kept: most rows are like the one before, and then nothing needs to be looked for."""
 
@@ -36,24 +39,30 @@ _CUT: Final = -2
 
 @dataclass(frozen=True)
 class RowScan:
-    """The N rows of a table, in its order.
+    """N rows of a table, in its order.
 
     Attributes:
+        row: (N,) their numbers, from 0.
         start, stop: (N,) the bytes of each row.
         hashes: by key (N,) hashes of the values, see `hashes_of`.
     """
 
+    row: IntArray
     start: IntArray
     stop: IntArray
     hashes: dict[str, HashArray]
 
 
-def scan_rows(path: Path, keys: Sequence[str]) -> RowScan | None:
+Keep = Callable[[dict[str, HashArray]], BoolArray]
+
+
+def scan_rows(path: Path, keys: Sequence[str], keep: Keep | None = None) -> RowScan | None:
     """The rows of a table; None if it is not plain to see what its rows are.
 
     Args:
         path: the table's file.
         keys: each row has each of them, once, with a string, a number, true, false or null.
+        keep: says by the hashes of some rows (R,) which of them to keep (R,); None keeps all.
 
     Raises:
         OSError: the file cannot be read.
@@ -62,7 +71,10 @@ def scan_rows(path: Path, keys: Sequence[str]) -> RowScan | None:
     text, ends = np.frombuffer(b"".join(names), np.uint8), np.cumsum([len(name) for name in names])
     start, stop = np.empty(_ROWS_A_CALL, np.int64), np.empty(_ROWS_A_CALL, np.int64)
     hashes = np.empty((_ROWS_A_CALL, len(names)), np.uint64)
-    parts: list[tuple[IntArray, IntArray, HashArray]] = []
+    row = np.arange(_ROWS_A_CALL)
+    n_before = 0
+    parts: list[tuple[IntArray, ...]] = []
+    values: list[list[HashArray]] = []
     buffer = np.zeros(_PIECE_BYTES + _PADDING, np.uint8)
     begin, filled, phase = 0, 0, _BEFORE_LIST
     with path.open("rb", buffering=0) as file:
@@ -74,7 +86,11 @@ def scan_rows(path: Path, keys: Sequence[str]) -> RowScan | None:
                 phase, n_rows, more = _scan(buffer[used:filled], phase, text, ends, start, stop, hashes)
                 if phase == _ODD:
                     return None
-                parts.append((start[:n_rows] + begin + used, stop[:n_rows] + begin + used, hashes[:n_rows].copy()))
+                found = dict(zip(keys, hashes[:n_rows].T, strict=True))
+                which = slice(n_rows) if keep is None else np.flatnonzero(keep(found))
+                parts.append((row[which] + n_before, start[which] + begin + used, stop[which] + begin + used))
+                values.append([of_key[which].copy() for of_key in found.values()])
+                n_before += n_rows
                 used += more
                 if n_rows < _ROWS_A_CALL:
                     break
@@ -84,8 +100,8 @@ def scan_rows(path: Path, keys: Sequence[str]) -> RowScan | None:
             begin, filled = begin + used, filled - used
     if phase != _AFTER_LIST or filled > used:
         return None
-    starts, stops, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return RowScan(starts, stops, dict(zip(keys, values.T.copy(), strict=True)))
+    places = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return RowScan(*places, dict(zip(keys, map(np.concatenate, zip(*values, strict=True)), strict=True)))
 
 
 def hashes_of(values: Iterable[str]) -> HashArray:
