@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evaluation.benchmark_results import disturbed_detections, disturbed_tracks
 from evaluation.evaluation import Task
@@ -137,15 +138,39 @@ def measure(task: Task, engine: str, n_scenes: int, root: Path) -> EngineRun:
         f"evaluate({str(root / f'{task}.json')!r}, {str(root)!r}, {VERSION!r}, {VAL_SPLIT!r}, engine={engine!r})"
         f".write({str(root / 'metrics' / task / engine)!r})"
     )
+    used = run_measured([sys.executable, "-c", code])
+    return EngineRun(task, engine, n_scenes, used.wall_s, used.peak_bytes)
+
+
+class Used(NamedTuple):
+    """What a program took: from start to end, of all cores together, and of memory, see `EngineRun`."""
+
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+
+
+def run_measured(command: Sequence[str], quiet: bool = False) -> Used:
+    """Run a program and its workers.
+
+    Args:
+        command: the program and its arguments.
+        quiet: keep what it prints to oneself.
+
+    Raises:
+        InputError: it failed.
+    """
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", code])
-    peak_bytes = 0
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL if quiet else None)
+    peak_bytes, cpu_s = 0, 0.0
     while process.poll() is None:
-        peak_bytes = max(peak_bytes, sum(map(_resident_bytes, _with_children(process.pid))))
+        processes = list(_with_children(process.pid))
+        peak_bytes = max(peak_bytes, sum(map(_resident_bytes, processes)))
+        cpu_s = max(cpu_s, sum(map(_cpu_s, processes)))
         time.sleep(_SAMPLING_PERIOD_S)
     if process.returncode:
-        raise InputError(f"the {engine} engine failed on {root}")
-    return EngineRun(task, engine, n_scenes, time.perf_counter() - started, peak_bytes)
+        raise InputError(f"a measured program failed: {' '.join(command[1:])}")
+    return Used(time.perf_counter() - started, cpu_s, peak_bytes)
 
 
 def measurement_table(measurements: Sequence[EngineRun]) -> str:
@@ -195,3 +220,12 @@ def _resident_bytes(pid: int) -> int:
     except OSError:  # it has ended meanwhile
         return 0
     return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
+
+
+def _cpu_s(pid: int) -> float:
+    """What a process and those of its children that have ended took."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended meanwhile
+        return 0.0
+    return sum(map(int, after_name[11:15])) / os.sysconf("SC_CLK_TCK")

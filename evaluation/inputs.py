@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scenes import InputError, Results, Scene, Taxonomy, read_sample_tokens, read_scenes, read_taxonomy, select_samples
-from scenes.processes import worker_pool
+from scenes.garbage_collection import without_garbage_collection
+from scenes.shared_reading import ReadResults, begun_reading
 from scenes.splits import is_official_split
-
-_LARGE_FILE_BYTES = 20_000_000
 
 
 class NotAnnotatedError(InputError):
@@ -72,7 +70,7 @@ class Inputs:
 def read_inputs(
     results: Path | str | Results,
     split: Split,
-    read_results: Callable[[Path | str, Taxonomy], Results],
+    read_results: ReadResults,
     *,
     partial: bool = False,
 ) -> Inputs:
@@ -91,7 +89,7 @@ def read_inputs(
     path = None if isinstance(results, Results) else Path(results)
     source = "results" if path is None else path
     taxonomy = read_taxonomy(split.dataroot)
-    with _without_garbage_collection(), _started(read_results, results, taxonomy) as content_of_results:
+    with without_garbage_collection(), _begun(read_results, results, taxonomy) as content_of_results:
         all_scenes = read_scenes(split.dataroot, split.version, split.name, cameras=False)
         content = content_of_results()
     scenes = _complete_scenes(all_scenes, content, source) if partial else all_scenes
@@ -120,32 +118,15 @@ def _complete_scenes(scenes: Sequence[Scene], results: Results, source: object) 
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Reading makes millions of objects, none of them garbage: looking through them takes a fifth of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@contextmanager
-def _started(
-    read_results: Callable[[Path | str, Taxonomy], Results], results: Path | str | Results, taxonomy: Taxonomy
+def _begun(
+    read_results: ReadResults, results: Path | str | Results, taxonomy: Taxonomy
 ) -> Iterator[Callable[[], Results]]:
-    """A function that returns the content of a result file.
-
-    A large file is read by a process of its own, while this one reads the tables.
-    """
+    """A function that returns the results, which may be there already."""
     if isinstance(results, Results):
         yield lambda: results
-    elif not Path(results).is_file() or Path(results).stat().st_size < _LARGE_FILE_BYTES:
-        yield lambda: read_results(results, taxonomy)
     else:
-        with worker_pool(1) as reader:
-            yield reader.submit(read_results, results, taxonomy).result
+        with begun_reading(read_results, results, taxonomy) as content:
+            yield content
 
 
 def _reordered(results: Results, order: Sequence[str]) -> Results:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from operator import attrgetter
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from scenes.classes import NO_CLASS
 from scenes.errors import InputError
 from scenes.geometry import FloatArray
 from scenes.scene import Annotations
-from scenes.table_rows import AnnotationRow, InstanceRow, NamedRow, RowT, SampleRow, Table, read_table
+from scenes.table_rows import AnnotationRow, InstanceRow, NamedRow, RowT, SampleRow, Table
 from scenes.taxonomy import Taxonomy
 
 _MAX_VELOCITY_GAP_S = 1.5
@@ -25,24 +25,29 @@ _MAX_VELOCITY_GAP_S = 1.5
 IntArray = NDArray[np.int64]
 
 
-def read_annotations(folder: Path, samples: Mapping[str, SampleRow], taxonomy: Taxonomy) -> dict[str, Annotations]:
+def read_annotations(
+    table: Table[AnnotationRow],
+    samples: Mapping[str, SampleRow],
+    taxonomy: Taxonomy,
+    other: Callable[[str, type[Any]], Table[Any]],
+) -> dict[str, Annotations]:
     """The annotations of the wanted samples, by token.
 
     Args:
-        folder: the tables' folder.
+        table: the rows of sample_annotation of the wanted samples.
         samples: the rows of the wanted samples by token.
         taxonomy: the classes of the data root.
+        other: gives another table of the data root by its name and the type of its rows.
 
     Raises:
         InputError: a table is missing or unusable, a token leads nowhere, an annotation has several attributes or is
             its own neighbour in time.
     """
-    table = read_table(folder / "sample_annotation.json", AnnotationRow, lambda row: row.sample_token in samples)
     rows = list(table.values())
     for row in rows:
         if row.token in (row.prev, row.next):
             raise table.error(row, "points to the row itself", "next" if row.next == row.token else "prev")
-    label = _labels(folder, rows, taxonomy)
+    label = _labels(other, rows, taxonomy)
     rotation = _columns(rows, "rotation", 4)
     if len(zero := np.flatnonzero(~rotation.any(axis=1))):
         raise table.error(rows[zero[0]], "a zero quaternion", "rotation")
@@ -54,7 +59,7 @@ def read_annotations(folder: Path, samples: Mapping[str, SampleRow], taxonomy: T
         label=label,
         score=np.ones(len(rows)),
         track_id=np.array([row.instance_token for row in rows], dtype=np.str_),
-        attribute=_attributes(folder, rows),
+        attribute=_attributes(table, other("attribute", NamedRow), rows),
     )
     num_lidar_pts = np.array([row.num_lidar_pts for row in rows], dtype=np.int64)
     num_radar_pts = np.array([row.num_radar_pts for row in rows], dtype=np.int64)
@@ -81,10 +86,10 @@ def _columns(rows: Sequence[AnnotationRow], name: str, width: int) -> FloatArray
     return np.fromiter(values, dtype=np.float64, count=len(rows) * width).reshape(-1, width)
 
 
-def _labels(folder: Path, rows: list[AnnotationRow], taxonomy: Taxonomy) -> IntArray:
+def _labels(other: Callable[[str, type[Any]], Table[Any]], rows: list[AnnotationRow], taxonomy: Taxonomy) -> IntArray:
     """The label of each annotation; see `Taxonomy.label_of_category`."""
-    categories = read_table(folder / "category.json", NamedRow)
-    instances = read_table(folder / "instance.json", InstanceRow)
+    categories = other("category", NamedRow)
+    instances = other("instance", InstanceRow)
     row_of_instance = {row.instance_token: row for row in rows}
     label_of_instance = {}
     for token, row in row_of_instance.items():
@@ -94,11 +99,12 @@ def _labels(folder: Path, rows: list[AnnotationRow], taxonomy: Taxonomy) -> IntA
     return np.array([label_of_instance[row.instance_token] for row in rows], dtype=np.int64)
 
 
-def _attributes(folder: Path, rows: list[AnnotationRow]) -> NDArray[np.str_]:
-    table = read_table(folder / "attribute.json", NamedRow)
+def _attributes(
+    annotations: Table[AnnotationRow], table: Table[NamedRow], rows: list[AnnotationRow]
+) -> NDArray[np.str_]:
     several = next((row for row in rows if len(row.attribute_tokens) > 1), None)
     if several:
-        raise InputError(f"{folder / 'sample_annotation.json'}: {_named(several)} has several attributes")
+        raise InputError(f"{annotations.path}: {_named(several)} has several attributes")
     with _told_where(table, rows, lambda row: row.attribute_tokens[0] if row.attribute_tokens else ""):
         names = [table[row.attribute_tokens[0]].name if row.attribute_tokens else "" for row in rows]
     return np.array(names, dtype=np.str_)

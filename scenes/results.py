@@ -42,6 +42,9 @@ CAMERA_META = {
     "use_external": False,
 }
 
+Part = tuple[int, int]
+WHOLE: Part = (0, 1)
+
 _SAMPLES_AT_A_TIME = 64
 
 SHARD_KINDS: Final[Mapping[ResultFormat, str]] = {DETECTION_FORMAT: "detections", TRACKING_FORMAT: "tracks"}
@@ -98,30 +101,32 @@ class _File(msgspec.Struct):
 _ROWS: dict[ResultFormat, type[_Box]] = {DETECTION_FORMAT: _DetectionBox, TRACKING_FORMAT: _TrackingBox}
 
 
-def read_detections(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
+def read_detections(path: Path | str, taxonomy: Taxonomy = NUSCENES, part: Part = WHOLE) -> Results:
     """Read and check a detection result file, or a folder of shards (`scenes.shards`).
 
     Args:
         path: the file or folder.
         taxonomy: the classes of its data root, see `scenes.read_taxonomy`.
+        part: which share of a file's samples, the first of several equal ones being (0, several).
 
     Raises:
         InputError: the file cannot be read or used; the message names file, sample, box and key.
     """
-    return _read(Path(path), DETECTION_FORMAT, taxonomy)
+    return _read(Path(path), DETECTION_FORMAT, taxonomy, part)
 
 
-def read_tracks(path: Path | str, taxonomy: Taxonomy = NUSCENES) -> Results:
+def read_tracks(path: Path | str, taxonomy: Taxonomy = NUSCENES, part: Part = WHOLE) -> Results:
     """Read and check a tracking result file, or a folder of shards (`scenes.shards`).
 
     Args:
         path: the file or folder.
         taxonomy: the classes of its data root, see `scenes.read_taxonomy`.
+        part: which share of a file's samples, the first of several equal ones being (0, several).
 
     Raises:
         InputError: the file cannot be read or used; the message names file, sample, box and key.
     """
-    return _read(Path(path), TRACKING_FORMAT, taxonomy)
+    return _read(Path(path), TRACKING_FORMAT, taxonomy, part)
 
 
 def hold_tracks(path: Path) -> bool:
@@ -222,9 +227,11 @@ def shared_taxonomy(results: Results, scenes: Sequence[Scene]) -> Taxonomy:
     return taxonomy
 
 
-def _read(path: Path, format_: ResultFormat, taxonomy: Taxonomy) -> Results:
+def _read(path: Path, format_: ResultFormat, taxonomy: Taxonomy, part: Part) -> Results:
     if not path.is_dir():
-        return decode_results(_content(path), path, format_, taxonomy)
+        return decode_results(_content(path), path, format_, taxonomy, part)
+    if part != WHOLE:
+        raise ValueError(f"{path}: a folder of shards is read as a whole")
     shards = open_shards(path, SHARD_KINDS[format_])
     boxes: dict[str, Boxes3D] = {}
     for token, of_sample in shard_samples(shards, format_, taxonomy):
@@ -264,22 +271,26 @@ def shards_meta(shards: Shards) -> dict[str, Any]:
     return dict(CAMERA_META) if first is None else sample_spans(_content(first), first)[0]
 
 
-def decode_results(content: Buffer, path: Path, format_: ResultFormat, taxonomy: Taxonomy) -> Results:
+def decode_results(
+    content: Buffer, path: Path, format_: ResultFormat, taxonomy: Taxonomy, part: Part = WHOLE
+) -> Results:
     """The results that a file holds.
 
     Args:
         content: of the file, or of a part of it that is one in itself.
         path: named in messages.
         format_: what it has to hold.
-        taxonomy: see `read_detections`.
+        taxonomy, part: see `read_detections`.
 
     Raises:
         InputError: the content cannot be used; the message names file, sample, box and key.
     """
+    number, count = part
     try:
         file = msgspec.json.decode(content, type=_File)
         decode_json(_without_boxes(content, file.results))
-        boxes = _decode_boxes(file.results, format_, taxonomy)
+        begin, end = (len(file.results) * edge // count for edge in (number, number + 1))
+        boxes = _decode_boxes(dict(islice(file.results.items(), begin, end)), format_, taxonomy)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InputError, _UnusableError) as error:
         # The fast path only knows that something is wrong. Look again, slowly, for a person to mend it.
         raise InputError(f"{path}: {find_fault(bytes(content), format_, taxonomy) or error}") from error

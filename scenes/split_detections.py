@@ -6,6 +6,7 @@ from pathlib import Path
 from scenes.errors import InputError
 from scenes.results import Results, hold_tracks, read_detections, read_tracks, select_samples
 from scenes.scene import Scene, taxonomy_of
+from scenes.shared_reading import read_shared
 from scenes.splits import is_official_split
 from scenes.tables import read_sample_tokens
 
@@ -23,7 +24,7 @@ def read_split_detections(
     """
     known = () if is_official_split(split) else read_sample_tokens(dataroot, version)
     wanted = [token for scene in scenes for token in scene.sample_tokens]
-    return select_samples(read_detections(path, taxonomy_of(scenes)), wanted, known, path)
+    return select_samples(read_shared(read_detections, path, taxonomy_of(scenes)), wanted, known, path)
 
 
 def read_several_split_results(
@@ -49,7 +50,7 @@ def read_several_split_results(
     wanted = [token for scene in scenes for token in scene.sample_tokens]
     taken = []
     for path in paths:
-        results = read(path, taxonomy_of(scenes))
+        results = read_shared(read, path, taxonomy_of(scenes))
         present = [token for token in wanted if token in results.boxes]
         if not present:
             raise InputError(f"{path}: holds none of the {len(wanted)} samples of split '{split}'")

@@ -156,12 +156,27 @@ def read_table(path: Path, row: type[RowT], keep: Callable[[RowT], bool] | None 
     Raises:
         InputError: the table is missing, a row lacks a column or holds something else in it, or a token is there twice.
     """
+    return decode_table(path, read_rows(path, path.read_bytes), row, keep)
+
+
+def read_rows(path: Path, read: Callable[[], bytes]) -> bytes:
+    """What `read` gives of a table's file.
+
+    Raises:
+        InputError: it is missing, or cannot be read.
+    """
     try:
-        content = path.read_bytes()
+        return read()
     except FileNotFoundError:
         raise InputError(f"{path}: the table is missing") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
+
+
+def decode_table(
+    path: Path, content: bytes, row: type[RowT], keep: Callable[[RowT], bool] | None = None
+) -> Table[RowT]:
+    """The table of a list of rows, which may be some of those of `path`; otherwise as `read_table`."""
     try:
         if keep is None:
             return Table(path, msgspec.json.decode(content, type=list[row]))  # type: ignore[valid-type]

@@ -7,17 +7,24 @@ tables works: own recordings, fewer or other cameras, no lidar.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from scenes.annotation_table import read_annotations
 from scenes.errors import InputError, shown
+from scenes.garbage_collection import without_garbage_collection
 from scenes.geometry import FloatArray, pose_matrices
+from scenes.large_tables import LargeTables
+from scenes.row_places import ANNOTATIONS, KEY_FRAMES, KEY_POSES, RowPlaces
 from scenes.scene import Annotations, Camera, Frame, Scene
+from scenes.scene_store import SceneStore
 from scenes.splits import SplitName, is_official_split, scene_names_of_split
 from scenes.table_rows import (
+    AnnotationRow,
     CalibrationRow,
     LogRow,
     PoseRow,
@@ -59,7 +66,17 @@ def read_scenes(
         InputError: no such folder or table, a row without a needed column, a token that leads nowhere, a split
             that does not exist or has no scene here, classes that cannot be used.
     """
-    return _TableReader(Path(dataroot), version).scenes(split, annotations, cameras)
+    reader = _TableReader(Path(dataroot), version)
+    rows = reader.scene_rows(split)
+    store = SceneStore.of(reader.dataroot, version)
+    with without_garbage_collection():
+        if store is None:
+            scenes = reader.scenes(rows, annotations, cameras)
+        else:
+            scenes = _stored(reader, store, rows, annotations, cameras)
+    if reader.is_published_without_annotations and not any(map(_has_annotations, scenes)):
+        return [_reduced(scene, annotations=False, cameras=True) for scene in scenes]
+    return scenes
 
 
 def read_sample_tokens(dataroot: Path | str, version: str) -> tuple[str, ...]:
@@ -68,42 +85,100 @@ def read_sample_tokens(dataroot: Path | str, version: str) -> tuple[str, ...]:
     return tuple(reader.table("sample", SampleRow))
 
 
+def _stored(
+    reader: _TableReader, store: SceneStore, rows: Sequence[SceneRow], annotations: bool, cameras: bool
+) -> list[Scene]:
+    """Scenes of large tables: what is not in the store is read and put there, some scenes at a time."""
+    found = {row.token: store.load(row.token, reader.taxonomy, annotations, cameras) for row in rows}
+    missing = [row for row in rows if found[row.token] is None]
+    try:
+        places = store.row_places() if missing else None
+        for start in range(0, len(missing), _SCENES_AT_A_TIME):
+            read = reader.scenes(missing[start : start + _SCENES_AT_A_TIME], True, True, places)
+            store.save(read)
+            found |= {scene.token: _reduced(scene, annotations, cameras) for scene in read}
+    except InputError:
+        # What is wrong may be in what nobody asks for; and whatever is said of it is said of the tables alone.
+        return reader.scenes(rows, annotations, cameras, store.found_row_places())
+    return [scene for scene in found.values() if scene is not None]
+
+
+def _reduced(scene: Scene, annotations: bool, cameras: bool) -> Scene:
+    """A scene without annotations, or without the cameras that no ego pose depends on."""
+    if annotations and cameras:
+        return scene
+    keep_cameras = cameras or any(frame.ego_from_lidar is None for frame in scene.frames)
+    frames = tuple(
+        replace(
+            frame,
+            annotations=frame.annotations if annotations else None,
+            cameras=frame.cameras if keep_cameras else (),
+        )
+        for frame in scene.frames
+    )
+    return replace(scene, frames=frames)
+
+
+def _has_annotations(scene: Scene) -> bool:
+    return any(frame.annotations is not None and len(frame.annotations.boxes) > 0 for frame in scene.frames)
+
+
 class _TableReader:
     """The tables of one version; `scenes` joins them."""
 
     def __init__(self, dataroot: Path, version: str) -> None:
-        self._dataroot = dataroot
+        self.dataroot = dataroot
         self._version = version
         self._folder = dataroot / version
         if not dataroot.is_dir():
             raise InputError(f"{dataroot}: no such data root")
         if not self._folder.is_dir():
             raise InputError(f"{self._folder}: no such folder of tables")
-        self._taxonomy = read_taxonomy(dataroot)
+        self.taxonomy = read_taxonomy(dataroot)
+        self._read: dict[str, Table[Any]] = {}
 
-    def table(self, name: str, row: type[RowT], keep: Callable[[RowT], bool] | None = None) -> Table[RowT]:
-        return read_table(self._folder / f"{name}.json", row, keep)
+    @property
+    def is_published_without_annotations(self) -> bool:
+        """Whether this is a test version."""
+        return self._version.endswith("test")
 
-    def scenes(self, split: SplitName | None, with_annotations: bool, with_cameras: bool) -> list[Scene]:
-        rows = self._scene_rows(split)
+    def table(self, name: str, row: type[RowT]) -> Table[RowT]:
+        """A table that is read as a whole, and once."""
+        if name not in self._read:
+            self._read[name] = read_table(self._folder / f"{name}.json", row)
+        return self._read[name]
+
+    def scenes(
+        self, rows: Sequence[SceneRow], with_annotations: bool, with_cameras: bool, places: RowPlaces | None = None
+    ) -> list[Scene]:
+        """The scenes of some rows of the scene table.
+
+        Args:
+            rows: the rows.
+            with_annotations, with_cameras: see `read_scenes`.
+            places: where the rows of the large tables lie; None reads those as a whole.
+        """
+        large = LargeTables(self._folder, places, [row.token for row in rows])
         logs = self.table("log", LogRow)
         chains = self._sample_chains(rows)
         samples = {sample.token: sample for chain in chains for sample in chain}
-        recordings = self._recordings(samples, with_cameras)
-        annotations = self._annotations(samples) if with_annotations else None
-        return [
+        recordings = self._recordings(large, samples, with_cameras)
+        annotations = self._annotations(large, samples) if with_annotations else None
+        scenes = [
             Scene(
                 token=row.token,
                 name=row.name,
                 description=row.description,
                 location=logs.at(row.log_token, f"scene '{row.name}'").location,
                 frames=tuple(_frame(sample, recordings[sample.token], annotations) for sample in chain),
-                taxonomy=self._taxonomy,
+                taxonomy=self.taxonomy,
             )
             for row, chain in zip(rows, chains, strict=True)
         ]
+        return [_reduced(scene, with_annotations, with_cameras) for scene in scenes]
 
-    def _scene_rows(self, split: SplitName | None) -> list[SceneRow]:
+    def scene_rows(self, split: SplitName | None) -> list[SceneRow]:
+        """The rows of the scenes of a split."""
         table = self.table("scene", SceneRow)
         rows = list(table.values())
         present = {row.name: row for row in rows}
@@ -112,7 +187,7 @@ class _TableReader:
             raise table.error(twice, f"{shown(twice.name)} is the name of two scenes", "name")
         if split is None:
             return rows
-        wanted = scene_names_of_split(self._dataroot, self._version, split)
+        wanted = scene_names_of_split(self.dataroot, self._version, split)
         absent = [name for name in wanted if name not in present]
         if absent and not is_official_split(split):
             raise InputError(f"{table.path}: no scene {shown(absent[0])}, which split {shown(split)} lists")
@@ -137,19 +212,21 @@ class _TableReader:
             chains.append(list(chain.values()))
         return chains
 
-    def _recordings(self, samples: dict[str, SampleRow], with_cameras: bool) -> dict[str, _Recordings]:
+    def _recordings(
+        self, large: LargeTables, samples: dict[str, SampleRow], with_cameras: bool
+    ) -> dict[str, _Recordings]:
         """For each sample its cameras, if they are wanted or needed, and the pose and mounting of its lidar."""
         sensors = self.table("sensor", SensorRow)
         calibrations = self.table("calibrated_sensor", CalibrationRow)
         lidars = {row.token for row in sensors.values() if row.channel == "LIDAR_TOP"}
         ignored = () if with_cameras else {row.token for row in calibrations.values() if row.sensor_token not in lidars}
-        sample_data = self.table(
-            "sample_data",
+        sample_data = large.table(
+            (KEY_FRAMES,),
             SampleDataRow,
             lambda row: row.is_key_frame and row.sample_token in samples and row.calibrated_sensor_token not in ignored,
         )
         needed_poses = {row.ego_pose_token for row in sample_data.values()}
-        poses = self.table("ego_pose", PoseRow, lambda row: row.token in needed_poses)
+        poses = large.table((KEY_POSES,), PoseRow, lambda row: row.token in needed_poses)
         mountings = _poses(calibrations.values(), calibrations.path)
         ego_poses = _poses(poses.values(), poses.path)
         intrinsics: dict[str, FloatArray] = {}
@@ -168,7 +245,7 @@ class _TableReader:
                     Camera(
                         name=sensor.channel,
                         timestamp_us=row.timestamp,
-                        image_path=recorded_path(self._dataroot, sample_data, row),
+                        image_path=recorded_path(self.dataroot, sample_data, row),
                         stated_size_px=(row.width, row.height) if row.width and row.height else None,
                         intrinsic=intrinsics[calibration.token],
                         ego_from_camera=ego_from_sensor,
@@ -178,17 +255,19 @@ class _TableReader:
             elif sensor.channel == "LIDAR_TOP":
                 recording.lidar = (global_from_ego, ego_from_sensor)
         if not with_cameras and any(recording.lidar is None for recording in recordings.values()):
-            return self._recordings(samples, with_cameras=True)
+            return self._recordings(large, samples, with_cameras=True)
         return recordings
 
-    def _annotations(self, samples: dict[str, SampleRow]) -> dict[str, Annotations] | None:
+    def _annotations(self, large: LargeTables, samples: dict[str, SampleRow]) -> dict[str, Annotations] | None:
         """Annotations by sample; None for a data root that was published without them."""
-        published_without = self._version.endswith("test")
-        if published_without and not (self._folder / "sample_annotation.json").is_file():
+        if self.is_published_without_annotations and not (self._folder / "sample_annotation.json").is_file():
             return None
-        annotations = read_annotations(self._folder, samples, self._taxonomy)
-        empty = all(len(of_sample.boxes) == 0 for of_sample in annotations.values())
-        return None if published_without and empty else annotations
+        table = large.table((ANNOTATIONS,), AnnotationRow, lambda row: row.sample_token in samples)
+        return read_annotations(table, samples, self.taxonomy, self.table)
+
+
+_SCENES_AT_A_TIME = 50
+"""Of large tables: their rows are objects while they are joined, and all at once would need gigabytes."""
 
 
 class _Recordings:

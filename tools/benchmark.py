@@ -2,6 +2,7 @@
 
     streamtrack benchmark evaluation [--scenes 15 50 150] [--devkit-scenes 15]
     streamtrack benchmark drives [--drives 500 5000] [--frames 20] [--workers 2]
+    streamtrack benchmark tables [--folder DIR] [--commands] [--devkit-scenes 10]
     streamtrack benchmark tracker [--boxes 10 30 120 300 1000]
     streamtrack benchmark offline [--minutes 4 15 60] [--hertz 10] [--tracks 60]
     streamtrack benchmark detector --config CONFIG [--compile] [--dtype bfloat16] [--onnx DIR ...] [--flops]
@@ -24,6 +25,7 @@ _MODULES = {
     "dynamic": "detection.running.dynamic_benchmark",
     "evaluation": "evaluation.benchmark",
     "offline": "tracking.offline_benchmark",
+    "tables": "evaluation.benchmark_tables",
     "tracker": "tracking.benchmark",
 }
 _WITH_TRACKS = ("dynamic",)

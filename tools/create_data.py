@@ -1,4 +1,7 @@
-"""Make the info files that the detector reads from nuScenes tables: mini, trainval, test or a recording of your own."""
+"""Make the info files that the detector reads from nuScenes tables: mini, trainval, test or a recording of your own.
+
+If it is stopped, the same command goes on after the scenes that were finished.
+"""
 
 import argparse
 from pathlib import Path
@@ -6,7 +9,8 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from detection.data.create_infos import create_infos
-from scenes.command import progress_bar, run_command
+from scenes.command import add_workers, progress_bar, run_command
+from scenes.processes import available_cores
 
 
 def main() -> None:
@@ -17,6 +21,7 @@ def main() -> None:
     parser.add_argument("--out-dir", type=Path, help="where to write (default: the data root)")
     parser.add_argument("--tag", default="nuscenes2d", help="first part of the file names (default: nuscenes2d)")
     parser.add_argument("--coco", action="store_true", help="also write the cameras' 2D boxes: coco_<split>.json")
+    add_workers(parser, available_cores(), "processes (default: all cores)")
     arguments = parser.parse_args()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with progress_bar(*columns) as bar:
@@ -28,7 +33,13 @@ def main() -> None:
             bar.update(tasks[split], completed=done)
 
         written = create_infos(
-            arguments.dataroot, arguments.version, arguments.out_dir, arguments.tag, show, coco=arguments.coco
+            arguments.dataroot,
+            arguments.version,
+            arguments.out_dir,
+            arguments.tag,
+            show,
+            coco=arguments.coco,
+            workers=arguments.workers,
         )
     for split in written:
         print(f"{split.frames} frames -> {split.path}")

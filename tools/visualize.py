@@ -10,6 +10,7 @@ from pathlib import Path
 from evaluation.events import TrackEvents
 from scenes import InputError, Results, Scene, read_detections, read_scenes, read_taxonomy, read_tracks
 from scenes.command import add_executor, run_command, workers_from
+from scenes.shared_reading import read_shared
 from scenes.short_names import short_names
 from visualization import (
     COLORINGS,
@@ -40,7 +41,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     taxonomy = read_taxonomy(arguments.dataroot)
     taxonomy.labels(arguments.classes)
-    tracks = read_tracks(arguments.tracks, taxonomy)
+    tracks = read_shared(read_tracks, arguments.tracks, taxonomy)
     scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
     chosen = select_scenes(scenes, tracks, arguments.scene, arguments.tracks)
     # Tracks are judged where the MOTA over the whole file is best, whichever scenes are drawn.

@@ -7,9 +7,11 @@ are left out. A recording without LIDAR_TOP takes the ego frame for its lidar fr
 
 from __future__ import annotations
 
+import shutil
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from detection.data.coco_export import Row, coco_instances
-from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order, write_infos
+from detection.data.infos import CATEGORY_NAMES_2D, Info, in_published_order, read_infos, write_infos
 from scenes import (
     DETECTION_CLASSES,
     NUSCENES,
@@ -35,7 +37,11 @@ from scenes import (
 )
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
+from scenes.large_tables import LargeTables
+from scenes.executors import run_jobs
 from scenes.projected_boxes import projected_boxes
+from scenes.row_places import KEY_FRAMES, KEY_POSES, LIDAR_SWEEPS, SWEEP_POSES
+from scenes.scene_store import tables_stamp
 from scenes.splits import scene_names_of_split, splits_of_version
 from scenes.table_rows import (
     CalibrationRow,
@@ -49,6 +55,9 @@ from scenes.table_rows import (
 )
 
 MAX_SWEEPS: Final = 10
+
+_SCENES_AT_A_TIME: Final = 200
+"""Whose rows of the large tables are in memory at once."""
 
 _CATEGORY_OF_LABEL: Final = np.array([CATEGORY_NAMES_2D.index(name) for name in DETECTION_CLASSES])
 
@@ -80,8 +89,12 @@ def create_infos(
     progress: Callable[[str, int, int], None] | None = None,
     *,
     coco: bool = False,
+    workers: int = 1,
 ) -> list[SplitFiles]:
     """Write `<tag>_temporal_infos_<split>.pkl` for each split of which the data root holds a scene: all or none.
+
+    Meanwhile each scene's part lies in a hidden folder beside them. If the work is ended before its end, the same call
+    goes on where it was, as long as tables and classes are the same.
 
     The splits are the devkit's of that version (`train`, `val`, `test`; those of mini are called the same) and those in
     `splits.json`. Where there are none, one file with all scenes is written, `..._all.pkl`.
@@ -93,6 +106,7 @@ def create_infos(
         tag: first part of the file names.
         progress: called with the split, the finished scenes and their number.
         coco: whether to write `coco_<split>.json` too; see `detection.data.coco_export.coco_instances`.
+        workers: processes; with more than one a script that calls this needs the usual `if __name__ == "__main__":`.
 
     Returns:
         What was written, split by split.
@@ -117,9 +131,10 @@ def create_infos(
     # Files of nuScenes' classes are those of the published converters.
     own_classes = {} if taxonomy == NUSCENES else {"classes": list(taxonomy.names)}
     written = []
+    parts = _Parts.of(dataroot, version, folder, tag)
     with atomic_paths([*paths, *coco_paths]) as temporaries:
         for index, split in enumerate(splits):
-            infos = _infos_of_split(dataroot, version, split, progress or _silent)
+            infos = _infos_of_split(dataroot, version, split, parts, workers, progress or _silent)
             write_infos(temporaries[index], infos, {"version": version, "dataroot": str(dataroot), **own_classes})
             coco_file = None
             if coco:
@@ -127,6 +142,7 @@ def create_infos(
                 temporaries[len(splits) + index].write_bytes(msgspec.json.encode(content))
                 coco_file = _coco_file(coco_paths[index], content)
             written.append(SplitFiles(paths[index], len(infos), coco_file))
+    parts.remove()
     return written
 
 
@@ -149,16 +165,53 @@ def _coco_file(path: Path, content: Mapping[str, list[Row]]) -> CocoFile:
     return CocoFile(path, len(content["images"]), len(boxes), sum(box["iscrowd"] for box in boxes))
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """The finished scenes of a work that may be ended at any moment: an info file each, in a folder of their own."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, dataroot: Path, version: str, out_dir: Path, tag: str) -> _Parts:
+        """Those made from these tables by these sources; any others are not looked at."""
+        digest = blake2b(tables_stamp(dataroot, version), digest_size=8)
+        for source in sorted(Path(__file__).parent.glob("*.py")):
+            digest.update(source.read_bytes())
+        return cls(out_dir / f".{tag[:40]}_parts_{digest.hexdigest()}")
+
+    def path(self, scene: Scene) -> Path:
+        """Where a scene's part lies once it is made."""
+        return self.folder / f"{blake2b(scene.token.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}.pkl"
+
+    def remove(self) -> None:
+        """When nobody needs them any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def _infos_of_split(
-    dataroot: Path, version: str, split: str | None, progress: Callable[[str, int, int], None]
+    dataroot: Path,
+    version: str,
+    split: str | None,
+    parts: _Parts,
+    workers: int,
+    progress: Callable[[str, int, int], None],
 ) -> list[Info]:
     scenes = read_scenes(dataroot, version, split)
-    recordings = _Recordings.read(dataroot, version, scenes)
-    infos: list[Info] = []
-    for done, scene in enumerate(scenes, start=1):
-        infos += _infos_of_scene(scene, recordings)
-        progress(split or "all", done, len(scenes))
-    return infos
+    missing = [scene for scene in scenes if not parts.path(scene).is_file()]
+    done = len(scenes) - len(missing)
+    progress(split or "all", done, len(scenes))
+    for start in range(0, len(missing), _SCENES_AT_A_TIME):
+        batch = missing[start : start + _SCENES_AT_A_TIME]
+        recordings = _Recordings.read(dataroot, version, batch)
+        jobs = [(scene, recordings[scene.token], parts.path(scene)) for scene in batch]
+        for _ in run_jobs(_write_part, jobs, workers):
+            done += 1
+            progress(split or "all", done, len(scenes))
+    return [info for scene in scenes for info in read_infos(parts.path(scene))[0]]
+
+
+def _write_part(scene: Scene, recordings: _Recordings, path: Path) -> None:
+    write_infos(path, _infos_of_scene(scene, recordings), {})
 
 
 def _infos_of_scene(scene: Scene, recordings: _Recordings) -> list[Info]:
@@ -170,18 +223,18 @@ def _infos_of_scene(scene: Scene, recordings: _Recordings) -> list[Info]:
             "next": tokens[index + 2],
             "scene_token": scene.token,
             "frame_idx": index,
-            **_info_of_frame(frame, recordings, scene.token, scene.taxonomy),
+            **_info_of_frame(frame, recordings, scene.taxonomy),
         }
         for index, frame in enumerate(scene.frames)
     ]
 
 
-def _info_of_frame(frame: Frame, recordings: _Recordings, scene_token: str, taxonomy: Taxonomy) -> Info:
+def _info_of_frame(frame: Frame, recordings: _Recordings, taxonomy: Taxonomy) -> Info:
     ego_from_lidar = np.eye(4) if frame.ego_from_lidar is None else frame.ego_from_lidar
     lidar_from_global = invert_pose(frame.global_from_ego @ ego_from_lidar)
     by_name = {camera.name: camera for camera in frame.cameras}
     cameras = [by_name[name] for name in in_published_order(by_name)]
-    lidar_path, sweeps = recordings.lidar(frame.token, scene_token)
+    lidar_path, sweeps = recordings.lidar(frame.token)
     info = {
         "timestamp": frame.timestamp_us,
         "lidar_path": lidar_path,
@@ -297,13 +350,13 @@ def _pose_entries(name: str, pose: FloatArray) -> Info:
 
 @dataclass(frozen=True)
 class _Recordings:
-    """What info files tell of recordings and `scenes.Frame` does not: their tokens, and the lidar's sweeps.
+    """What info files tell of a scene's recordings and `scenes.Frame` does not: their tokens, and the lidar's sweeps.
 
     Attributes:
         dataroot: data root.
         recordings: the recordings of the key frames, and all of LIDAR_TOP.
         tokens: token of each key frame's recording, by sample token and channel.
-        sweeps: the LIDAR_TOP recordings of each scene, key frames or not, in the order of time.
+        sweeps: the LIDAR_TOP recordings, key frames or not, in the order of time.
         key_sweeps: by sample token the key frame among them.
         calibrations, poses: what the sweeps refer to.
     """
@@ -311,14 +364,14 @@ class _Recordings:
     dataroot: Path
     recordings: Table[SampleDataRow]
     tokens: Mapping[tuple[str, str], str]
-    sweeps: Mapping[str, list[SampleDataRow]]
+    sweeps: Sequence[SampleDataRow]
     key_sweeps: Mapping[str, SampleDataRow]
     calibrations: Table[CalibrationRow]
     poses: Table[PoseRow]
 
     @classmethod
-    def read(cls, dataroot: Path, version: str, scenes: list[Scene]) -> _Recordings:
-        """Of the scenes."""
+    def read(cls, dataroot: Path, version: str, scenes: Sequence[Scene]) -> dict[str, _Recordings]:
+        """Those of some scenes, by scene token."""
         sensors = _table(dataroot, version, "sensor", SensorRow)
         calibrations = _table(dataroot, version, "calibrated_sensor", CalibrationRow)
         channels = {
@@ -326,33 +379,52 @@ class _Recordings:
             for row in calibrations.values()
         }
         scene_of_sample = {token: scene.token for scene in scenes for token in scene.sample_tokens}
+        large = LargeTables.of(dataroot, version, [scene.token for scene in scenes])
 
         def wanted(row: SampleDataRow) -> bool:
             is_sweep = channels.get(row.calibrated_sensor_token) == "LIDAR_TOP"
             return row.sample_token in scene_of_sample and (row.is_key_frame or is_sweep)
 
-        rows = _table(dataroot, version, "sample_data", SampleDataRow, wanted)
-        tokens, key_sweeps = {}, {}
-        sweeps: dict[str, list[SampleDataRow]] = {scene.token: [] for scene in scenes}
+        rows = large.table((KEY_FRAMES, LIDAR_SWEEPS), SampleDataRow, wanted)
+        needed = {row.ego_pose_token for row in rows.values() if channels[row.calibrated_sensor_token] == "LIDAR_TOP"}
+        poses = large.table((KEY_POSES, SWEEP_POSES), PoseRow, lambda row: row.token in needed)
+        of_scene: dict[str, list[SampleDataRow]] = {scene.token: [] for scene in scenes}
         for row in rows.values():
-            channel = channels[row.calibrated_sensor_token]
-            if row.is_key_frame:
-                tokens[row.sample_token, channel] = row.token
-            if channel == "LIDAR_TOP":
-                sweeps[scene_of_sample[row.sample_token]].append(row)
-                if row.is_key_frame:
-                    key_sweeps[row.sample_token] = row
-        for of_scene in sweeps.values():
-            of_scene.sort(key=_time)
-        needed = {row.ego_pose_token for of_scene in sweeps.values() for row in of_scene}
-        poses = _table(dataroot, version, "ego_pose", PoseRow, lambda row: row.token in needed)
-        return cls(dataroot, rows, tokens, sweeps, key_sweeps, calibrations, poses)
+            of_scene[scene_of_sample[row.sample_token]].append(row)
+        return {
+            token: cls._of_scene(dataroot, Table(rows.path, of_scene[token]), channels, calibrations, poses)
+            for token in of_scene
+        }
+
+    @classmethod
+    def _of_scene(
+        cls,
+        dataroot: Path,
+        rows: Table[SampleDataRow],
+        channels: Mapping[str, str],
+        calibrations: Table[CalibrationRow],
+        poses: Table[PoseRow],
+    ) -> _Recordings:
+        key_frames = [row for row in rows.values() if row.is_key_frame]
+        sweeps = [row for row in rows.values() if channels[row.calibrated_sensor_token] == "LIDAR_TOP"]
+        sweeps.sort(key=_time)
+        mounted = dict.fromkeys(row.calibrated_sensor_token for row in sweeps)
+        driven = dict.fromkeys(row.ego_pose_token for row in sweeps if row.ego_pose_token in poses)
+        return cls(
+            dataroot,
+            rows,
+            {(row.sample_token, channels[row.calibrated_sensor_token]): row.token for row in key_frames},
+            sweeps,
+            {row.sample_token: row for row in sweeps if row.is_key_frame},
+            Table(calibrations.path, (calibrations[token] for token in mounted)),
+            Table(poses.path, (poses[token] for token in driven)),
+        )
 
     def token(self, sample_token: str, channel: str) -> str:
         """The token of a key frame's recording."""
         return self.tokens[sample_token, channel]
 
-    def lidar(self, sample_token: str, scene_token: str) -> tuple[str, list[dict[str, Any]]]:
+    def lidar(self, sample_token: str) -> tuple[str, list[dict[str, Any]]]:
         """The path of a key frame's sweep and what `_sensor` needs of those before it, newest first.
 
         Both are empty in a recording without LIDAR_TOP. A data root that holds key frames only has these as sweeps:
@@ -361,9 +433,8 @@ class _Recordings:
         key = self.key_sweeps.get(sample_token)
         if key is None:
             return "", []
-        of_scene = self.sweeps[scene_token]
-        end = bisect_left(of_scene, key.timestamp, key=_time)
-        before = of_scene[max(0, end - MAX_SWEEPS) : end][::-1]
+        end = bisect_left(self.sweeps, key.timestamp, key=_time)
+        before = self.sweeps[max(0, end - MAX_SWEEPS) : end][::-1]
         return str(recorded_path(self.dataroot, self.recordings, key)), [self._sweep(row) for row in before]
 
     def _sweep(self, row: SampleDataRow) -> dict[str, Any]:
@@ -382,13 +453,11 @@ def _time(row: SampleDataRow) -> int:
     return row.timestamp
 
 
-def _table(
-    dataroot: Path, version: str, name: str, row: type[Any], keep: Callable[[Any], bool] | None = None
-) -> Table[Any]:
+def _table(dataroot: Path, version: str, name: str, row: type[Any]) -> Table[Any]:
     folder = dataroot / version
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of tables")
-    return read_table(folder / f"{name}.json", row, keep)
+    return read_table(folder / f"{name}.json", row)
 
 
 def _silent(split: str, done: int, total: int) -> None:

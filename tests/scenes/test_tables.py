@@ -16,6 +16,14 @@ from scenes.city import VERSION
 Rows = list[dict[str, Any]]
 
 
+@pytest.fixture(params=["as a whole", "as large ones"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever is promised of tables is promised of large ones, of which only the wanted rows are decoded."""
+    monkeypatch.setenv("STREAMTRACK_CACHE", str(tmp_path / "cache"))
+    if request.param == "as large ones":
+        monkeypatch.setattr("scenes.scene_store._SMALLEST_STORED", 0)
+
+
 @pytest.fixture
 def broken(plain_city: Path, tmp_path: Path) -> Callable[[str, Callable[[Rows], object]], Path]:
     """A copy of a city's tables, one of which was changed."""
@@ -80,6 +88,7 @@ def pose_of(row: dict[str, Any]) -> np.ndarray:
     )
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("with_cameras", [True, False])
 def test_scenes_are_what_the_tables_say(plain_city: Path, with_cameras: bool) -> None:
     """The tables joined by their tokens, row by row; the devkit does it with less than all columns."""
@@ -119,6 +128,7 @@ def test_scenes_are_what_the_tables_say(plain_city: Path, with_cameras: bool) ->
             assert (len(frame.annotations.boxes) > 0) == (len(annotated) > 0)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(("width", "height"), [(0, 180), (320, 0), (0, 0)])
 def test_a_size_that_is_not_wholly_stated_is_not_known(broken: Callable[..., Path], width: int, height: int) -> None:
     root = broken("sample_data", lambda rows: [row.update(width=width, height=height) for row in rows])
@@ -151,6 +161,7 @@ def test_bike_racks_stand_apart(mini_val: Path) -> None:
     assert sum(len(frame.annotations.bike_racks) for frame in frames if frame.annotations) == expected
 
 
+@pytest.mark.usefixtures("either_way")
 def test_split_selects_scenes_and_file_of_names_too(plain_city: Path, tmp_path: Path) -> None:
     assert [scene.name for scene in read_scenes(plain_city, VERSION, "city_train")] == ["city-0001"]
     names = tmp_path / "names.txt"
@@ -164,12 +175,14 @@ def test_official_split_takes_the_scenes_that_are_there(mini_val: Path) -> None:
     assert [scene.name for scene in read_scenes(mini_val, "v1.0-mini", "mini_val")] == ["scene-0103", "scene-0916"]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_without_annotations_their_tables_are_not_read(broken: Callable[..., Path]) -> None:
     root = broken("sample_annotation", list.clear)
     (root / VERSION / "sample_annotation.json").unlink()
     assert read_scenes(root, VERSION, annotations=False)[0].frames[0].annotations is None
 
 
+@pytest.mark.usefixtures("either_way")
 def test_test_version_has_no_annotations(broken: Callable[..., Path]) -> None:
     root = broken("sample_annotation", list.clear)
     (root / VERSION).rename(root / "v1.0-test")
@@ -179,6 +192,7 @@ def test_test_version_has_no_annotations(broken: Callable[..., Path]) -> None:
     assert read_scenes(root, "v1.0-test")[0].frames[0].annotations is None
 
 
+@pytest.mark.usefixtures("either_way")
 def test_recording_with_one_camera_and_no_lidar_is_read(broken: Callable[..., Path]) -> None:
     root = broken("sensor", lambda rows: None)
     channels = {row["token"]: row["channel"] for row in json.loads((root / VERSION / "sensor.json").read_text())}
@@ -193,6 +207,7 @@ def test_recording_with_one_camera_and_no_lidar_is_read(broken: Callable[..., Pa
     np.testing.assert_array_equal(frame.global_from_ego, frame.cameras[0].global_from_ego)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_without_a_lidar_the_ego_stands_where_the_nearest_camera_in_time_saw_it(
     broken: Callable[..., Path],
 ) -> None:
@@ -221,6 +236,7 @@ def test_without_a_lidar_the_ego_stands_where_the_nearest_camera_in_time_saw_it(
                 assert len(frame.cameras) == 3 and frame.ego_from_lidar is None
 
 
+@pytest.mark.usefixtures("either_way")
 def test_annotations_are_read_where_there_are_some_and_missed_where_there_must_be(
     broken: Callable[..., Path],
 ) -> None:
@@ -237,6 +253,7 @@ def test_annotations_are_read_where_there_are_some_and_missed_where_there_must_b
         read_scenes(root, VERSION)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_an_official_split_without_a_scene_here_is_named(broken: Callable[..., Path]) -> None:
     root = broken("scene", lambda rows: None)
     (root / VERSION).rename(root / "v1.0-trainval")
@@ -335,6 +352,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(("table", "change", "message"), BROKEN)
 def test_broken_table_is_named(
     broken: Callable[..., Path], table: str, change: Callable[[Rows], object], message: str
@@ -344,6 +362,7 @@ def test_broken_table_is_named(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_camera_that_cannot_be_inverted_is_named(broken: Callable[..., Path]) -> None:
     def flatten(rows: Rows) -> None:
         for row in rows:
@@ -356,6 +375,7 @@ def test_camera_that_cannot_be_inverted_is_named(broken: Callable[..., Path]) ->
         read_scenes(broken("calibrated_sensor", flatten), VERSION)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_missing_folders_and_tables_are_named(plain_city: Path, tmp_path: Path, broken: Callable[..., Path]) -> None:
     with pytest.raises(InputError, match="nowhere: no such data root"):
         read_scenes(tmp_path / "nowhere", VERSION)
@@ -373,6 +393,7 @@ def test_missing_folders_and_tables_are_named(plain_city: Path, tmp_path: Path, 
         read_scenes(root, VERSION)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_split_that_is_not_here_is_named(plain_city: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("scene-0001\n")

@@ -1,5 +1,6 @@
 """Info files from tables: equal to what the devkit says, for any subset and any rig."""
 
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -270,3 +271,53 @@ def test_has_every_key_that_others_read(train_infos: Path) -> None:
         assert all(set(sweep) == SENSOR_KEYS for sweep in info["sweeps"])
         boxes = {len(info[key]) for key in ("gt_boxes", "gt_names", "gt_velocity", "valid_flag", "instance_tokens")}
         assert len(boxes) == 1
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Two infos hold the same, to the last bit."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        assert_same(list(one.values()), list(other.values()))
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for inner, other_inner in zip(one, other, strict=True):
+            assert_same(inner, other_inner)
+    else:
+        np.testing.assert_array_equal(one, other)
+
+
+def test_goes_on_where_it_was_stopped(small_city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part a scene is kept, and gone in the end; the files are those of a work that was never stopped."""
+    creation = importlib.import_module("detection.data.create_infos")
+    write_part, made = creation._write_part, []
+
+    def stopped_at_the_second(scene: Any, *arguments: Any) -> None:
+        if len(made) == 1:
+            raise KeyboardInterrupt
+        made.append(scene.name)
+        write_part(scene, *arguments)
+
+    monkeypatch.setattr(creation, "_write_part", stopped_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        create_infos(small_city, VERSION, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.pkl"))
+    monkeypatch.setattr(
+        creation, "_write_part", lambda scene, *rest: (made.append(scene.name), write_part(scene, *rest))
+    )
+    told: list[tuple[str, int, int]] = []
+    written = create_infos(small_city, VERSION, tmp_path / "out", progress=lambda *now: told.append(now))
+    assert len(made) == len(set(made)) and told[0][1] == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(split.path.name for split in written)
+    for split, whole in zip(written, create_infos(small_city, VERSION, tmp_path / "whole"), strict=True):
+        (infos, _), (wanted, _) = read_infos(split.path), read_infos(whole.path)
+        assert_same(infos, wanted)
+
+
+def test_large_tables_give_the_same_infos(small_city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which only the rows of wanted scenes are decoded, here by two processes."""
+    wanted = create_infos(small_city, VERSION, tmp_path / "small")
+    monkeypatch.setenv("STREAMTRACK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("scenes.scene_store._SMALLEST_STORED", 0)
+    for one, other in zip(create_infos(small_city, VERSION, tmp_path / "large", workers=2), wanted, strict=True):
+        assert_same(read_infos(one.path)[0], read_infos(other.path)[0])
