@@ -5,8 +5,10 @@ The rest stays in float32: positions, times and boxes have no room in eight bits
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -42,21 +44,30 @@ def quantized(export: Export, frames: Iterable[FrameSample]) -> Export:
         path = Path(folder) / "int8.onnx"
         plain = Path(folder) / "plain.onnx"
         onnx.save(graph, str(plain))
-        reader = _Calibration(frames, export.description, graph)
-        quantize_static(
-            str(plain),
-            str(path),
-            reader,
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTIZED),
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
-        if not reader.given:
-            raise InputError("int8: there are no frames by which to choose the ranges")
+        with _without_advice():
+            quantize_static(
+                str(plain),
+                str(path),
+                _Calibration(frames, export.description, graph),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(_QUANTIZED),
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
         int8 = onnx.load(str(path))
     return replace(export, description=replace(export.description, int8=True), graphs={**export.graphs, part: int8})
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """It advises a step before, which is for graphs whose shapes are not known."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class _Calibration:
@@ -64,19 +75,19 @@ class _Calibration:
 
     def __init__(self, frames: Iterable[FrameSample], description: Description, graph: Any) -> None:
         self._inputs = _inputs(frames, description, graph)
-        self.given = 0
+        self._given = False
 
     def get_next(self) -> dict[str, Float32Array] | None:
-        """The next inputs; None after the last."""
+        """The next inputs; None after the last.
+
+        Raises:
+            InputError: there are none at all.
+        """
         inputs = next(self._inputs, None)
-        self.given += inputs is not None
+        if inputs is None and not self._given:
+            raise InputError("int8: there are no frames by which to choose the ranges")
+        self._given = True
         return inputs
-
-    def set_range(self, start_index: int, end_index: int) -> None:
-        """Whoever reads in parts is given all at once."""
-
-    def __len__(self) -> int:
-        return self.given
 
 
 def _inputs(frames: Iterable[FrameSample], description: Description, graph: Any) -> Iterator[dict[str, Float32Array]]:
