@@ -268,7 +268,7 @@ def _read_manifest(folder: Path) -> _Manifest:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
     except FileNotFoundError as error:
-        raise InputError(f"{folder}: neither empty nor a folder of shards: it has no {MANIFEST}") from error
+        raise InputError(f"{folder}: a folder without {MANIFEST}: not one of shards") from error
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not the manifest of a folder of shards: {error}") from error
     if manifest.format != _FORMAT:

@@ -97,7 +97,9 @@ def main() -> int:
     taxonomy = read_taxonomy(arguments.dataroot)
     config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
     root = (arguments.dataroot, arguments.version, arguments.split)
-    scenes = read_scenes(*root, annotations=False, cameras=arguments.camera_evidence is not None)
+    # Of thousands of drives the cameras would fill the memory, where nobody looks at them.
+    with_cameras = arguments.shards is None or arguments.camera_evidence is not None
+    scenes = read_scenes(*root, annotations=False, cameras=with_cameras)
     _check_overwritten(arguments)
     calibrations = [read_calibration(path) for path in arguments.calibration or ()]
     camera_boxes = _camera_boxes(*arguments.camera_evidence, scenes) if arguments.camera_evidence else None

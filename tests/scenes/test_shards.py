@@ -109,7 +109,7 @@ def test_a_broken_manifest_is_named(tmp_path: Path, content: bytes, said: str) -
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="neither empty nor a folder of shards"):
+    with pytest.raises(InputError, match=r"a folder without manifest\.json: not one of shards"):
         begin(tmp_path, resume=True)
 
 

@@ -324,7 +324,7 @@ CASES = [
             ("long_score", "bad.json: not JSON that can be read: a whole number has thousands of digits"),
             ("sample_twice", "is there twice in one object"),
             ("results_twice", "key 'results' is there twice in one object"),
-            ("city", "city: Is a directory"),
+            ("city", "city: a folder without manifest.json: not one of shards"),
             ("nothing", "nothing: No such file"),
         )
     ),
