@@ -136,8 +136,8 @@ def _measure_commands(folder: Path, root: Path, devkit: Step | None, devkit_scen
     scenes = read_scenes(root, VERSION, _SPLIT)
     results = _results(folder, scenes)
     sizes = {task: path.stat().st_size for task, path in results.items()}
-    where = ["--dataroot", str(root), "--version", VERSION, "--split", _SPLIT]
-    commands = {
+    where: list[str | Path] = ["--dataroot", str(root), "--version", VERSION, "--split", _SPLIT]
+    commands: dict[str, tuple[list[str | Path], Task]] = {
         "evaluate detection": (
             ["evaluate", "detection", results["detection"], *where, "--out", folder / "m1"],
             "detection",

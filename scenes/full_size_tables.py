@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.classes import ATTRIBUTES, BIKE_RACK_CATEGORY, CLASS_OF_CATEGORY
+from scenes.executors import run_jobs
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, rotation_from_yaw
 from scenes.new_rows import Row, attribute_rows, token_of, visibility_rows
-from scenes.executors import run_jobs
 from scenes.processes import available_cores
 from scenes.splits import official_splits
 

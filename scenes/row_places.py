@@ -111,7 +111,8 @@ def find_row_places(folder: Path) -> RowPlaces | None:
             nonlocal plain
             is_key = hashes["is_key_frame"] == true
             plain = plain and bool((is_key | (hashes["is_key_frame"] == false)).all())
-            return is_key | (lidars(hashes["calibrated_sensor_token"]) >= 0)
+            wanted: _BoolArray = is_key | (lidars(hashes["calibrated_sensor_token"]) >= 0)
+            return wanted
 
         keys = ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token", "is_key_frame")
         data = scan_rows(folder / "sample_data.json", keys, is_wanted)

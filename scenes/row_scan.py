@@ -100,8 +100,8 @@ def scan_rows(path: Path, keys: Sequence[str], keep: Keep | None = None) -> RowS
             begin, filled = begin + used, filled - used
     if phase != _AFTER_LIST or filled > used:
         return None
-    places = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return RowScan(*places, dict(zip(keys, map(np.concatenate, zip(*values, strict=True)), strict=True)))
+    rows, starts, stops = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return RowScan(rows, starts, stops, dict(zip(keys, map(np.concatenate, zip(*values, strict=True)), strict=True)))
 
 
 def hashes_of(values: Iterable[str]) -> HashArray:

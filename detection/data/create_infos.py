@@ -35,10 +35,10 @@ from scenes import (
     read_scenes,
     read_taxonomy,
 )
+from scenes.executors import run_jobs
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
 from scenes.large_tables import LargeTables
-from scenes.executors import run_jobs
 from scenes.projected_boxes import projected_boxes
 from scenes.row_places import KEY_FRAMES, KEY_POSES, LIDAR_SWEEPS, SWEEP_POSES
 from scenes.scene_store import tables_stamp
