@@ -23,9 +23,9 @@ from evaluation.benchmark_results import disturbed_detections, disturbed_tracks
 from evaluation.evaluation import Task
 from evaluation.table import text_table
 from scenes import Scene, read_scenes, write_detections, write_tracks
-from scenes.cache_files import CACHE_VARIABLE
 from scenes.command import between, progress_bar
-from scenes.full_size_tables import VERSION, make_full_size_tables
+from scenes.large_tables.cache_files import CACHE_VARIABLE
+from scenes.large_tables.full_size_tables import VERSION, make_full_size_tables
 from scenes.splits import official_splits
 from scenes.table_rows import SceneRow, read_table
 

@@ -29,10 +29,10 @@ from evaluation.identity_warnings import fault_lines, identity_faults, joined_fa
 from evaluation.inputs import NotAnnotatedError
 from evaluation.runs.store import Metric
 from scenes import ObjectClass, Results, Scene, Taxonomy, read_sample_tokens, read_scenes, taxonomy_of
-from scenes.executors import Executor, Job, run_jobs
 from scenes.geometry import FloatArray
+from scenes.jobs.executors import Executor, Job, run_jobs
+from scenes.jobs.shards import Progress, Shards, begin_shards, file_digest, run_shards, tables_digest
 from scenes.result_format import DETECTION_FORMAT, TRACKING_FORMAT
-from scenes.shards import Progress, Shards, begin_shards, file_digest, run_shards, tables_digest
 from scenes.splits import is_official_split
 from scenes.stored_results import StoredResults, StoredScene, open_results
 
@@ -78,7 +78,7 @@ def evaluate_shards(
         task, results, dataroot, version, split, interpolation: as for `evaluate_tracking` and `evaluate_detection`.
         folder: for the shards of the evaluation.
         executor: where to evaluate. Workers read the tables themselves.
-        resume, keep_going, progress: see `scenes.shards`.
+        resume, keep_going, progress: see `scenes.jobs.shards`.
 
     Raises:
         NotAnnotatedError: the results are valid, but the split has no annotations.

@@ -9,7 +9,7 @@ import torch
 
 from gpu_check.parts import Settings
 from gpu_check.record import Record
-from scenes.processes import available_cores
+from scenes.jobs.processes import available_cores
 
 
 def run(settings: Settings, record: Record, subject: str) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scenes.errors import InputError
-from scenes.executors import Executor, InProcess, LocalProcesses, Workers
-from scenes.shards import FAILURES
+from scenes.jobs.executors import Executor, InProcess, LocalProcesses, Workers
+from scenes.jobs.shards import FAILURES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,7 +122,7 @@ def workers_from(arguments: argparse.Namespace) -> Workers:
     if arguments.address is not None and arguments.executor != "ray":
         raise InputError("--address is of a Ray cluster: say --executor ray")
     if arguments.executor == "ray":
-        from scenes.ray_executor import RayExecutor
+        from scenes.jobs.ray_executor import RayExecutor
 
         return RayExecutor(arguments.address, arguments.workers)
     workers: int = arguments.workers or arguments.default_workers

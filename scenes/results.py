@@ -21,6 +21,7 @@ from scenes.boxes import NO_QUERY, Boxes3D
 from scenes.errors import InputError, shown
 from scenes.files import atomic_path
 from scenes.geometry import FloatArray
+from scenes.jobs.shards import Shards, open_shards
 from scenes.json_text import LARGEST_NUMBER, decode_json
 from scenes.result_format import (
     DETECTION_FORMAT,
@@ -31,7 +32,6 @@ from scenes.result_format import (
     find_fault,
 )
 from scenes.scene import Scene, taxonomy_of
-from scenes.shards import Shards, open_shards
 from scenes.taxonomy import NUSCENES, Taxonomy
 
 CAMERA_META = {
@@ -102,7 +102,7 @@ _ROWS: dict[ResultFormat, type[_Box]] = {DETECTION_FORMAT: _DetectionBox, TRACKI
 
 
 def read_detections(path: Path | str, taxonomy: Taxonomy = NUSCENES, part: Part = WHOLE) -> Results:
-    """Read and check a detection result file, or a folder of shards (`scenes.shards`).
+    """Read and check a detection result file, or a folder of shards (`scenes.jobs.shards`).
 
     Args:
         path: the file or folder.
@@ -116,7 +116,7 @@ def read_detections(path: Path | str, taxonomy: Taxonomy = NUSCENES, part: Part 
 
 
 def read_tracks(path: Path | str, taxonomy: Taxonomy = NUSCENES, part: Part = WHOLE) -> Results:
-    """Read and check a tracking result file, or a folder of shards (`scenes.shards`).
+    """Read and check a tracking result file, or a folder of shards (`scenes.jobs.shards`).
 
     Args:
         path: the file or folder.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from scenes.garbage_collection import without_garbage_collection
-from scenes.processes import worker_pool
+from scenes.jobs.processes import worker_pool
 from scenes.results import Part, Results
 from scenes.taxonomy import Taxonomy
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from scenes.errors import InputError, shown
+from scenes.jobs.shards import Shards, open_shards
 from scenes.result_format import ResultFormat
 from scenes.results import (
     SHARD_KINDS,
@@ -22,7 +23,6 @@ from scenes.results import (
     shards_meta,
 )
 from scenes.scene import Scene
-from scenes.shards import Shards, open_shards
 from scenes.splits import is_official_split
 from scenes.tables import read_sample_tokens
 from scenes.taxonomy import Taxonomy

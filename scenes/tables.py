@@ -18,10 +18,10 @@ from scenes.annotation_table import read_annotations
 from scenes.errors import InputError, shown
 from scenes.garbage_collection import without_garbage_collection
 from scenes.geometry import FloatArray, pose_matrices
-from scenes.large_tables import LargeTables
-from scenes.row_places import ANNOTATIONS, KEY_FRAMES, KEY_POSES, RowPlaces
+from scenes.large_tables.row_places import ANNOTATIONS, KEY_FRAMES, KEY_POSES, RowPlaces
+from scenes.large_tables.scene_store import SceneStore
+from scenes.large_tables.wanted_rows import LargeTables
 from scenes.scene import Annotations, Camera, Frame, Scene
-from scenes.scene_store import SceneStore
 from scenes.splits import SplitName, is_official_split, scene_names_of_split
 from scenes.table_rows import (
     AnnotationRow,

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 
 from detection.data.create_infos import create_infos
 from scenes.command import add_workers, progress_bar, run_command
-from scenes.processes import available_cores
+from scenes.jobs.processes import available_cores
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ from scenes.command import (
     shards_failed,
     workers_from,
 )
-from scenes.executors import executor_of
+from scenes.jobs.executors import executor_of
 
 _EVALUATE = {"detection": evaluate_detection, "tracking": evaluate_tracking}
 _REPORT = {"detection": report_detection, "tracking": report_tracking}

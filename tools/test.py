@@ -44,7 +44,7 @@ from scenes.command import (
     shards_failed,
     workers_from,
 )
-from scenes.executors import executor_of
+from scenes.jobs.executors import executor_of
 from scenes.shipped import shipped_path
 
 if TYPE_CHECKING:

@@ -37,9 +37,9 @@ from scenes.command import (
     shards_failed,
     workers_from,
 )
-from scenes.executors import executor_of
+from scenes.jobs.executors import executor_of
+from scenes.jobs.shards import begin_shards, file_digest, tables_digest
 from scenes.result_format import DETECTION_FORMAT
-from scenes.shards import begin_shards, file_digest, tables_digest
 from scenes.stored_results import open_results
 from tracking import (
     Calibration,

@@ -13,9 +13,9 @@ import numpy as np
 from scenes import Scene
 from scenes.city.simulated_camera_detector import simulate_camera_boxes
 from scenes.city.simulated_detector import simulate_detections
-from scenes.executors import run_jobs
 from scenes.geometry import FloatArray
-from scenes.processes import available_cores
+from scenes.jobs.executors import run_jobs
+from scenes.jobs.processes import available_cores
 from tracking.config import TrackerConfig
 from tracking.judge import Judge
 from tracking.run import track_results

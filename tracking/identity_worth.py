@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from scenes import Results, Scene
-from scenes.executors import run_jobs
-from scenes.processes import available_cores
+from scenes.jobs.executors import run_jobs
+from scenes.jobs.processes import available_cores
 from tracking.config import TrackerConfig
 from tracking.judge import Judge
 from tracking.run import track_results

@@ -20,7 +20,7 @@ from rich.table import Table
 from scenes import LABEL_OF_CLASS, TRACKING_CLASSES, Boxes3D
 from scenes.command import table_console
 from scenes.geometry import rotation_from_yaw
-from scenes.processes import worker_pool
+from scenes.jobs.processes import worker_pool
 from tracking.calibration import Calibration
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig

@@ -10,8 +10,8 @@ import numpy as np
 
 from scenes import Boxes3D, Frame, InputError, Results, Scene, shared_taxonomy
 from scenes.boxes2d import Boxes2D, CameraBoxes
-from scenes.executors import Executor, Workers, run_jobs
 from scenes.geometry import FloatArray
+from scenes.jobs.executors import Executor, Workers, run_jobs
 from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras
 from tracking.class_table import ClassTable

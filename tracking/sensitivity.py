@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 from itertools import groupby
 
 from scenes import Results, Scene
-from scenes.executors import run_jobs
-from scenes.processes import available_cores
+from scenes.jobs.executors import run_jobs
+from scenes.jobs.processes import available_cores
 from tracking.config import ClassConfig, MeasurementNoise, TrackerConfig
 from tracking.judge import Judge
 from tracking.run import track_results

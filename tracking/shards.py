@@ -10,10 +10,10 @@ from typing import Any
 
 from scenes import Boxes3D, InputError, Scene, taxonomy_of
 from scenes.boxes2d import CameraBoxes
-from scenes.executors import Executor
+from scenes.jobs.executors import Executor
+from scenes.jobs.shards import Progress, Shards, run_shards
 from scenes.result_format import TRACKING_FORMAT
 from scenes.results import shard_samples, write_samples
-from scenes.shards import Progress, Shards, run_shards
 from scenes.stored_results import StoredResults, StoredScene
 from tracking.calibration import Calibration
 from tracking.config import TrackerConfig
@@ -48,10 +48,10 @@ def track_shards(
     Args:
         detections: boxes of every frame of `scenes`.
         scenes: the drives; annotations are not needed.
-        shards: for the tracks; see `scenes.shards.begin_shards`.
+        shards: for the tracks; see `scenes.jobs.shards.begin_shards`.
         config, offline, calibration, camera_evidence: as for `tracking.track_results`.
         executor: where to track.
-        keep_going, progress: see `scenes.shards.run_shards`.
+        keep_going, progress: see `scenes.jobs.shards.run_shards`.
 
     Returns:
         how many scenes failed.

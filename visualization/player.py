@@ -18,8 +18,8 @@ import numpy as np
 
 from evaluation.events import TrackEvents
 from scenes import Camera, Results, Scene
-from scenes.executors import Workers, run_jobs
 from scenes.files import write_atomically
+from scenes.jobs.executors import Workers, run_jobs
 from scenes.scene_files import scene_file_name
 from visualization.events import find_events
 from visualization.html_page import assemble_page

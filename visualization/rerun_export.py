@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from scenes import Frame, Results, Scene
-from scenes.executors import Workers, run_jobs
 from scenes.files import write_atomically
+from scenes.jobs.executors import Workers, run_jobs
 from scenes.scene_files import scene_file_name
 from visualization.colors import ANNOTATION_COLOR, DETECTION_COLOR, coloring_of, single_color
 from visualization.images import read_image

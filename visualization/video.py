@@ -14,8 +14,8 @@ import imageio_ffmpeg
 import numpy as np
 
 from scenes import Results, Scene
-from scenes.executors import Workers, run_jobs
 from scenes.files import atomic_path
+from scenes.jobs.executors import Workers, run_jobs
 from scenes.scene_files import scene_file_name
 from visualization.colors import Image
 from visualization.comparison import ComparisonPainter

@@ -35,13 +35,13 @@ from scenes import (
     read_scenes,
     read_taxonomy,
 )
-from scenes.executors import run_jobs
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
-from scenes.large_tables import LargeTables
+from scenes.jobs.executors import run_jobs
+from scenes.large_tables.row_places import KEY_FRAMES, KEY_POSES, LIDAR_SWEEPS, SWEEP_POSES
+from scenes.large_tables.scene_store import tables_stamp
+from scenes.large_tables.wanted_rows import LargeTables
 from scenes.projected_boxes import projected_boxes
-from scenes.row_places import KEY_FRAMES, KEY_POSES, LIDAR_SWEEPS, SWEEP_POSES
-from scenes.scene_store import tables_stamp
 from scenes.splits import scene_names_of_split, splits_of_version
 from scenes.table_rows import (
     CalibrationRow,

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from detection.config import LOADER_SETTINGS, building
 from detection.registry import DATA_SAMPLERS, DATASETS
 from scenes import InputError
-from scenes.processes import begin_worker, worker_context
+from scenes.jobs.processes import begin_worker, worker_context
 
 
 def build_loader(config: Mapping[str, Any], seed: int = 0) -> DataLoader[Any]:

@@ -16,8 +16,8 @@ from detection.data.loading import build_loader
 from detection.running.detector import Detector
 from detection.running.trained import setting
 from scenes import Boxes3D, InputError, Results, read_scenes, write_detections
-from scenes.executors import Executor
-from scenes.shards import Progress, Shards, begin_shards, file_digest, run_shards, tables_digest
+from scenes.jobs.executors import Executor
+from scenes.jobs.shards import Progress, Shards, begin_shards, file_digest, run_shards, tables_digest
 from scenes.shipped import shipped_path
 
 
@@ -63,7 +63,7 @@ def detect_shards(
         folder: for the shards.
         executor: where to detect.
         gpus: that a worker needs, which a cluster counts.
-        resume, keep_going, progress: see `scenes.shards`.
+        resume, keep_going, progress: see `scenes.jobs.shards`.
 
     Returns:
         the shards, in the order of the data set, and how many scenes failed.

@@ -16,9 +16,9 @@ from evaluation.analysis.ray_duplicates import ray_duplicates
 from evaluation.detection import detection_metrics
 from evaluation.tracking import tracking_metrics
 from scenes import InputError, Results, Scene, read_scenes, read_split_detections, taxonomy_of
-from scenes.executors import run_jobs
 from scenes.geometry import FloatArray
-from scenes.processes import available_cores
+from scenes.jobs.executors import run_jobs
+from scenes.jobs.processes import available_cores
 
 Track = Callable[[Results, list[Scene]], Results]
 """From detections to tracks; with several workers it has to be a function of a module."""

@@ -9,7 +9,7 @@ from evaluation.entrances import compare
 from evaluation.evaluation import Task
 from evaluation.runs.store import Run
 from scenes import InputError
-from scenes.shards import file_digest
+from scenes.jobs.shards import file_digest
 
 
 def compare_runs(runs: Sequence[Run]) -> str:

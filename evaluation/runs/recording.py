@@ -17,7 +17,7 @@ import msgspec
 
 from evaluation.evaluation import Evaluation
 from evaluation.runs.store import Metric, Run, RunStore
-from scenes.shards import file_digest, tables_digest
+from scenes.jobs.shards import file_digest, tables_digest
 
 STORE_VARIABLE: Final = "STREAMTRACK_RUNS"
 """Environment variable with the path of the store, for whoever does not want `runs.sqlite` in the working folder."""

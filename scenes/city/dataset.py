@@ -19,9 +19,9 @@ from scenes.city.nuscenes_rows import vocabulary_tables
 from scenes.city.recording import SceneJob, record_scene
 from scenes.city.town import build_town
 from scenes.errors import InputError
-from scenes.executors import run_jobs
+from scenes.jobs.executors import run_jobs
+from scenes.jobs.processes import available_cores
 from scenes.new_rows import Tables, empty_tables, merge_tables, token_of
-from scenes.processes import available_cores
 from scenes.taxonomy import CLASSES_FILE, read_classes
 
 VERSION: Final = "v1.0-city"

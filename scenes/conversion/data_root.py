@@ -20,8 +20,8 @@ import numpy as np
 from scenes.conversion.drive import Source
 from scenes.conversion.drive_tables import TABLES, VOCABULARY, Counts, Naming, write_drive
 from scenes.errors import InputError, shown
-from scenes.executors import Workers, run_jobs
 from scenes.files import write_atomically
+from scenes.jobs.executors import Workers, run_jobs
 from scenes.new_rows import Row, token_of
 from scenes.splits import is_official_split
 from scenes.taxonomy import CLASSES_FILE

@@ -14,7 +14,7 @@ from evaluation import Evaluation, NotAnnotatedError, evaluate_detection, evalua
 from evaluation.evaluation import Task
 from evaluation.shards import ShardedEvaluation, evaluate_shards
 from scenes import InputError
-from scenes.executors import Executor, InProcess, LocalProcesses
+from scenes.jobs.executors import Executor, InProcess, LocalProcesses
 
 MOVING = ("car", "truck", "bus", "bicycle", "motorcycle", "pedestrian")
 NAMES: dict[Task, tuple[str, ...]] = {"tracking": MOVING, "detection": (*MOVING, "barrier", "traffic_cone")}

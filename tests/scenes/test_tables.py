@@ -21,7 +21,7 @@ def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, 
     """Whatever is promised of tables is promised of large ones, of which only the wanted rows are decoded."""
     monkeypatch.setenv("STREAMTRACK_CACHE", str(tmp_path / "cache"))
     if request.param == "as large ones":
-        monkeypatch.setattr("scenes.scene_store._SMALLEST_STORED", 0)
+        monkeypatch.setattr("scenes.large_tables.scene_store._SMALLEST_STORED", 0)
 
 
 @pytest.fixture

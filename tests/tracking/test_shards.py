@@ -7,9 +7,9 @@ import pytest
 from scenes import InputError, Results, Scene, read_tracks, write_detections, write_tracks
 from scenes.city import VAL_SPLIT, VERSION
 from scenes.city.simulated_detector import simulate_detections
-from scenes.executors import Executor, InProcess, LocalProcesses
+from scenes.jobs.executors import Executor, InProcess, LocalProcesses
+from scenes.jobs.shards import Shards, begin_shards
 from scenes.result_format import DETECTION_FORMAT
-from scenes.shards import Shards, begin_shards
 from scenes.stored_results import open_results
 from tracking import TrackerConfig, calibrate, track_results
 from tracking.shards import join_tracks, track_shards

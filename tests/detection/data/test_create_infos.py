@@ -318,6 +318,6 @@ def test_large_tables_give_the_same_infos(small_city: Path, tmp_path: Path, monk
     """Of which only the rows of wanted scenes are decoded, here by two processes."""
     wanted = create_infos(small_city, VERSION, tmp_path / "small")
     monkeypatch.setenv("STREAMTRACK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("scenes.scene_store._SMALLEST_STORED", 0)
+    monkeypatch.setattr("scenes.large_tables.scene_store._SMALLEST_STORED", 0)
     for one, other in zip(create_infos(small_city, VERSION, tmp_path / "large", workers=2), wanted, strict=True):
         assert_same(read_infos(one.path)[0], read_infos(other.path)[0])

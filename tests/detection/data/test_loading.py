@@ -11,7 +11,7 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from detection.data.packed import PackedList
-from scenes.processes import worker_context
+from scenes.jobs.processes import worker_context
 
 _SIZE = 64 * 2**20
 _GIVE_UP_S = 60.0

@@ -14,10 +14,10 @@ from detection.registry import MODELS
 from detection.running.detector import detect
 from detection.running.scene_shards import detect_shards
 from scenes import NUSCENES, InputError, Results, read_detections, write_detections
-from scenes.executors import InProcess, LocalProcesses, SetupError
+from scenes.jobs.executors import InProcess, LocalProcesses, SetupError
+from scenes.jobs.shards import Shards
 from scenes.result_format import DETECTION_FORMAT
 from scenes.results import shard_samples
-from scenes.shards import Shards
 
 TinyConfig = Callable[..., Config]
 

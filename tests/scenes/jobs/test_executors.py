@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scenes import InputError
-from scenes.executors import RETRIES, Executor, InProcess, LocalProcesses, SetupError, run_jobs
+from scenes.jobs.executors import RETRIES, Executor, InProcess, LocalProcesses, SetupError, run_jobs
 
 
 def _squared(number: int) -> int:

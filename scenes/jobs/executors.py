@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from scenes.errors import InputError
-from scenes.processes import worker_pool
+from scenes.jobs.processes import worker_pool
 
 Job = tuple[Any, ...]
 """The arguments of a call."""

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenes import InputError, Scene, large_tables, read_scenes, scene_store, tables
-from scenes.cache_files import read_cache_file, write_cache_file
 from scenes.city import VERSION
+from scenes.large_tables.cache_files import read_cache_file, write_cache_file
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OLD = 1_600_000_000
 
 
@@ -316,7 +316,7 @@ def test_images_move_with_the_data_root(cache: Path, city: Path, monkeypatch: py
 def test_a_process_that_reads_from_the_store_needs_no_compiler(cache: Path, city: Path) -> None:
     read_scenes(city, VERSION)
     program = (
-        "import sys, scenes.scene_store as store\nstore._SMALLEST_STORED = 0\n"
+        "import sys, scenes.large_tables.scene_store as store\nstore._SMALLEST_STORED = 0\n"
         f"from scenes import read_scenes\nread_scenes({str(city)!r}, {VERSION!r})\nprint('numba' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from scenes.errors import InputError
-from scenes.executors import Executor, Job, Outcome, Setup, SetupError, Ticket, Tickets, Worker, unless_unusable
+from scenes.jobs.executors import Executor, Job, Outcome, Setup, SetupError, Ticket, Tickets, Worker, unless_unusable
 
 _QUEUED: Final = 2
 """Tasks on their way for each processor, so that none waits for the next."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scenes import full_size_tables, read_scenes
-from scenes.full_size_tables import VERSION, make_full_size_tables
+from scenes.large_tables.full_size_tables import VERSION, make_full_size_tables
 
 
 @pytest.fixture(scope="module")

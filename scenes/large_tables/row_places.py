@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scenes.table_rows import CalibrationRow, SampleRow, SceneRow, SensorRow, read_table
 
 if TYPE_CHECKING:
-    from scenes.row_scan import RowScan
+    from scenes.large_tables.row_scan import RowScan
 
 KEY_FRAMES: Final = "sample_data"
 """The recordings of key frames."""
@@ -97,7 +97,10 @@ def find_row_places(folder: Path) -> RowPlaces | None:
     number_of_scene = {token: number for number, token in enumerate(read_table(folder / "scene.json", SceneRow))}
     samples = read_table(folder / "sample.json", SampleRow)
     scene_of_sample = np.array([number_of_scene.get(row.scene_token, -1) for row in samples.values()], dtype=np.int64)
-    from scenes.row_scan import hashes_of, scan_rows  # numba takes half a second to import, and is seldom needed
+    from scenes.large_tables.row_scan import (  # numba takes half a second to import, and is seldom needed
+        hashes_of,
+        scan_rows,
+    )
 
     true, false, empty = hashes_of(["true", "false", ""])
     lidars = _Lookup(hashes_of(_lidar_calibrations(folder)))
@@ -171,7 +174,7 @@ def find_row_places(folder: Path) -> RowPlaces | None:
 
 def _scan_annotations(path: Path) -> RowScan | None:
     """The rows of sample_annotation, which a version without annotations may lack."""
-    from scenes.row_scan import RowScan, scan_rows
+    from scenes.large_tables.row_scan import RowScan, scan_rows
 
     keys = ("token", "sample_token")
     if path.is_file():

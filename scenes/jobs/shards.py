@@ -21,8 +21,8 @@ from typing import Any, Final
 import msgspec
 
 from scenes.errors import InputError, shown
-from scenes.executors import Executor, Job, Outcome, Setup, SetupError
 from scenes.files import atomic_path, write_atomically
+from scenes.jobs.executors import Executor, Job, Outcome, Setup, SetupError
 from scenes.scene_files import scene_file_name
 
 MANIFEST: Final = "manifest.json"

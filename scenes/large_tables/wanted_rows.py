@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenes.row_places import RowPlaces, table_of
-from scenes.scene_store import SceneStore
+from scenes.large_tables.row_places import RowPlaces, table_of
+from scenes.large_tables.scene_store import SceneStore
 from scenes.table_rows import RowT, Table, decode_table, read_rows, read_table
 
 
@@ -35,7 +35,7 @@ class LargeTables:
         """The rows that are to be kept, out of those of the scenes.
 
         Args:
-            kinds: of rows of one table, such as `KEY_FRAMES`; see `scenes.row_places`.
+            kinds: of rows of one table, such as `KEY_FRAMES`; see `scenes.large_tables.row_places`.
             row: their type.
             keep: which to keep; of rows of other kinds or scenes it may be asked, too.
         """

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenes import row_scan
-from scenes.row_scan import hashes_of, scan_rows
+from scenes.large_tables import row_scan
+from scenes.large_tables.row_scan import hashes_of, scan_rows
 
 KEYS = ("token", "is_key")
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from scenes import InputError
-from scenes.executors import Executor, InProcess, LocalProcesses, SetupError
-from scenes.shards import Shards, begin_shards, file_digest, open_shards, run_shards
+from scenes.jobs.executors import Executor, InProcess, LocalProcesses, SetupError
+from scenes.jobs.shards import Shards, begin_shards, file_digest, open_shards, run_shards
 
 SCENES = ("scene-1", "scene/2", "scene-3")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from scenes import InputError
-from scenes.executors import run_jobs
-from scenes.processes import worker_pool
+from scenes.jobs.executors import run_jobs
+from scenes.jobs.processes import worker_pool
 
 _GIVE_UP_S = 60.0
 
@@ -102,7 +102,7 @@ def test_workers_end_when_their_parent_does(tmp_path: Path, signal_number: int) 
     script.write_text(
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from scenes.executors import run_jobs\n"
+        "from scenes.jobs.executors import run_jobs\n"
         f"{_SLEEPING_JOB}"
         "if __name__ == '__main__':\n"
         "    list(run_jobs(job, [(sys.argv[1], number) for number in range(2)], 2))\n"

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.classes import ATTRIBUTES, BIKE_RACK_CATEGORY, CLASS_OF_CATEGORY
-from scenes.executors import run_jobs
 from scenes.files import atomic_paths
 from scenes.geometry import FloatArray, rotation_from_yaw
+from scenes.jobs.executors import run_jobs
+from scenes.jobs.processes import available_cores
 from scenes.new_rows import Row, attribute_rows, token_of, visibility_rows
-from scenes.processes import available_cores
 from scenes.splits import official_splits
 
 VERSION: Final = "v1.0-trainval"

@@ -12,10 +12,10 @@ import pytest
 from scenes import InputError, Results, Scene, read_scenes, write_detections
 from scenes.city import VAL_SPLIT, VERSION, make_city
 from scenes.city.simulated_detector import simulate_detections
-from scenes.executors import InProcess, SetupError, run_jobs
-from scenes.ray_executor import RayExecutor
+from scenes.jobs.executors import InProcess, SetupError, run_jobs
+from scenes.jobs.ray_executor import RayExecutor
+from scenes.jobs.shards import begin_shards, run_shards
 from scenes.result_format import DETECTION_FORMAT
-from scenes.shards import begin_shards, run_shards
 from scenes.stored_results import open_results
 from tracking import TrackerConfig
 from tracking.shards import track_shards
@@ -107,7 +107,7 @@ def test_jobs_run_on_ray_as_they_do_here(ray_address: str, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_nodes_with_another_version_are_named(ray_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scenes.ray_executor._versions", lambda: {"streamtrack": "0.0.7"})
+    monkeypatch.setattr("scenes.jobs.ray_executor._versions", lambda: {"streamtrack": "0.0.7"})
     with pytest.raises(SetupError, match=r"node .*: streamtrack .*, where the run was started with 0.0.7"):
         list(run_jobs(_squared, [(1,), (2,)], RayExecutor(ray_address)))
 

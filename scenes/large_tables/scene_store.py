@@ -18,16 +18,16 @@ from typing import Final
 
 import msgspec
 
-from scenes.cache_files import cache_folder, read_cache_file, write_cache_file
-from scenes.row_places import (
+from scenes.large_tables.cache_files import cache_folder, read_cache_file, write_cache_file
+from scenes.large_tables.row_places import (
     LARGE_TABLES,
     RowPlaces,
     decode_row_places,
     encode_row_places,
     find_row_places,
 )
+from scenes.large_tables.scene_blocks import decode_scene, encode_scene
 from scenes.scene import Scene
-from scenes.scene_blocks import decode_scene, encode_scene
 from scenes.taxonomy import CLASSES_FILE, Taxonomy
 
 _SMALLEST_STORED: Final = 1 << 26
@@ -157,6 +157,7 @@ def tables_stamp(dataroot: Path, version: str) -> bytes:
 @cache
 def _source_digest() -> bytes:
     digest = blake2b(digest_size=16)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for path in sorted([*here.parent.glob("*.py"), *here.glob("*.py")]):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.digest()

@@ -1,0 +1,1 @@
+"""Independent jobs: where they run, and scenes as jobs that leave shards."""
