@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -132,7 +133,7 @@ def create_infos(
     own_classes = {} if taxonomy == NUSCENES else {"classes": list(taxonomy.names)}
     written = []
     parts = _Parts.of(dataroot, version, folder, tag)
-    with atomic_paths([*paths, *coco_paths]) as temporaries:
+    with parts.kept_for_another_try(), atomic_paths([*paths, *coco_paths]) as temporaries:
         for index, split in enumerate(splits):
             infos = _infos_of_split(dataroot, version, split, parts, workers, progress or _silent)
             write_infos(temporaries[index], infos, {"version": version, "dataroot": str(dataroot), **own_classes})
@@ -142,7 +143,6 @@ def create_infos(
                 temporaries[len(splits) + index].write_bytes(msgspec.json.encode(content))
                 coco_file = _coco_file(coco_paths[index], content)
             written.append(SplitFiles(paths[index], len(infos), coco_file))
-    parts.remove()
     return written
 
 
@@ -183,8 +183,20 @@ class _Parts:
         """Where a scene's part lies once it is made."""
         return self.folder / f"{blake2b(scene.token.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}.pkl"
 
-    def remove(self) -> None:
-        """When nobody needs them any more."""
+    @contextmanager
+    def kept_for_another_try(self) -> Iterator[None]:
+        """Keep the parts if the work ends before its end, as by a signal or a full disk.
+
+        They are removed in the end, and after an `InputError`: parts of faulty tables are none of mended ones.
+        """
+        try:
+            yield
+        except InputError:
+            self._remove()
+            raise
+        self._remove()
+
+    def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
