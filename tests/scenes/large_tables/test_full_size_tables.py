@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scenes import full_size_tables, read_scenes
+from scenes import read_scenes
+from scenes.large_tables import full_size_tables
 from scenes.large_tables.full_size_tables import VERSION, make_full_size_tables
 
 

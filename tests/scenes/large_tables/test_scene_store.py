@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenes import InputError, Scene, large_tables, read_scenes, scene_store, tables
+from scenes import InputError, Scene, read_scenes, tables
 from scenes.city import VERSION
+from scenes.large_tables import scene_store, wanted_rows
 from scenes.large_tables.cache_files import read_cache_file, write_cache_file
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -77,13 +78,13 @@ def city(plain_city: Path, tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tables that were decoded, whole or in part, as they are."""
     names: list[str] = []
-    original = large_tables.decode_table
+    original = wanted_rows.decode_table
 
     def noted(path: Path, *arguments: Any) -> Any:
         names.append(path.stem)
         return original(path, *arguments)
 
-    monkeypatch.setattr(large_tables, "decode_table", noted)
+    monkeypatch.setattr(wanted_rows, "decode_table", noted)
     return names
 
 
