@@ -49,7 +49,8 @@ def _proposals() -> dict[str, Any]:
     del model["pretrained"], model["frozen"]
     neck = dict(type="FPN", in_channels=[8, 16, 32, 64], out_channels=16, num_outs=4)
     model |= dict(img_backbone=BACKBONE, img_neck=neck)
-    model["img_roi_head"] |= dict(in_channels=16, hidden_channels=32, peaks_per_camera=8)
+    # Chance weights know no depth: what is said of its certainty would leave no score above any threshold.
+    model["img_roi_head"] |= dict(in_channels=16, hidden_channels=32, peaks_per_camera=8, depth_penalty=0.02)
     decoder = dict(num_layers=2, num_heads=4, num_levels=4, num_points=3, feedforward_channels=32, sampling="in_view")
     model["pts_bbox_head"] |= dict(
         num_query=20,
@@ -123,8 +124,9 @@ def make_weights(config: Config, path: Path) -> None:
                     nn.init.normal_(parameter, std=0.1)
         if hasattr(model.img_roi_head, "box_branch"):
             nn.init.normal_(model.img_roi_head.box_branch[-1].weight, std=0.1)
-            model.img_roi_head.heat_map[-1].bias.zero_()
-            model.img_roi_head.class_branch[-1].bias.zero_()
+            model.img_roi_head.heat_map[-1].bias.fill_(3.0)
+            nn.init.normal_(model.img_roi_head.class_branch[-1].weight, std=1.0)
+            model.img_roi_head.class_branch[-1].bias.fill_(1.0)
         for buffer_name, buffer in model.named_buffers():
             if buffer_name.endswith("running_var"):
                 buffer.uniform_(0.5, 1.5)
