@@ -63,7 +63,11 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", help="of a data root: val, mini_val, a custom split, or a file of scene names")
     playing = parser.add_argument_group("playing")
     playing.add_argument(
-        "--speed", type=float, default=1.0, action=between(0.01), help="of a recording, a multiple of its own time"
+        "--speed",
+        type=float,
+        default=1.0,
+        action=between(0.01),
+        help="of a recording, a multiple of its own time (default: %(default)s)",
     )
     playing.add_argument(
         "--every-step", action="store_true", help="wait rather than drop, and output the time of each step"

@@ -47,8 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="one row a run, the oldest first")
     listing.add_argument("--of", metavar="COMMAND", help="such as 'evaluate tracking'")
     listing.add_argument("--split", help="runs on this split, or this version, alone")
-    listing.add_argument("--scene", default=ALL, help="the numbers of this scene")
-    listing.add_argument("--class", dest="class_", default=ALL, metavar="CLASS", help="the numbers of this class")
+    listing.add_argument("--scene", default=ALL, help="the numbers of this scene (default: of all)")
+    listing.add_argument(
+        "--class", dest="class_", default=ALL, metavar="CLASS", help="the numbers of this class (default: of all)"
+    )
     listing.add_argument("--error", choices=tuple(ERRORS), help="the runs that make the fewest first")
     listing.add_argument("--metric", help="a number to show besides the usual ones")
     showing = commands.add_parser("show", help="all that is known of a run, as JSON")

@@ -18,7 +18,13 @@ def main() -> int:
     """Parse the command line, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0, action=between(0.1), help="of data (default: 60)")
-    parser.add_argument("--speed", type=float, default=1.0, action=between(0.1), help="faster than real time by this")
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=1.0,
+        action=between(0.1),
+        help="faster than real time by this (default: %(default)s)",
+    )
     parser.add_argument("--restarts", type=int, default=3, action=between(0), help="of the run (default: 3)")
     parser.add_argument("--seed", type=int, default=0, action=between(0), help="default: 0")
     parser.add_argument("--verbose", action="store_true", help="say every fault on stderr")

@@ -119,6 +119,11 @@ def make_weights(config: Config, path: Path) -> None:
         if model.pts_bbox_head is not None:
             head = model.pts_bbox_head
             nn.init.normal_(head.cls_branches[0][-1].weight, std=0.6)
+            if head.memory is None:  # whose queries have seen one layer, and are much alike after it
+                for name, parameter in head.named_parameters():
+                    if "attn" in name and name.endswith("weight"):
+                        nn.init.normal_(parameter, std=0.6)
+                nn.init.zeros_(head.cls_branches[0][-1].bias)
             for name, parameter in head.named_parameters():
                 if name.endswith(("gamma.weight", "beta.weight", "output_proj.weight")):
                     nn.init.normal_(parameter, std=0.1)

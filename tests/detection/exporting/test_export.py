@@ -28,9 +28,9 @@ Export = Callable[..., Any]
 IN_AUTOWARE = ("StreamPETR", "proposals", "RepDETR3D V2", "RepDETR3D EVA02")
 SLOW = [
     pytest.param(name, marks=pytest.mark.slow)
-    for name in ("proposals", "perspective", "RepDETR3D V2", "RepDETR3D EVA02")
+    for name in ("proposals", "perspective", "Focal-PETR", "RepDETR3D V2", "RepDETR3D EVA02")
 ]
-EVERY = ["StreamPETR", "Focal-PETR", *SLOW]
+EVERY = ["StreamPETR", *SLOW]
 
 N, H, W, C = 6, 64, 176, 32
 T, M, K, Q = 6 * 4 * 11, 40, 20, 60
