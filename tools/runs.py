@@ -54,11 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--error", choices=tuple(ERRORS), help="the runs that make the fewest first")
     listing.add_argument("--metric", help="a number to show besides the usual ones")
     showing = commands.add_parser("show", help="all that is known of a run, as JSON")
-    showing.add_argument("run", type=int)
+    showing.add_argument("run", type=int, help="its number in the list")
     comparing = commands.add_parser("compare", help="how results differ, by a paired bootstrap over scenes")
     comparing.add_argument("runs", type=int, nargs="+", metavar="RUN", help="the others are set against the first")
     page = commands.add_parser("page", help="the leaderboard of each split")
-    page.add_argument("--out", type=Path, required=True, metavar="FILE")
+    page.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page to write")
     for command in commands.choices.values():
         command.add_argument("--store", type=Path, default=default_store(), help="default: %(default)s")
     return parser
