@@ -42,8 +42,13 @@ def _files(folder: Path, variant: str, size: tuple[int, int], trained: bool = Tr
     with torch.no_grad():
         if trained:
             nn.init.normal_(model.router.layer2.weight)
+        # Signals that neither fade nor grow through many layers: else all cells score alike, and chance orders them.
+        for part in model.modules():
+            if isinstance(part, nn.Conv2d) and part.bias is None:
+                nn.init.kaiming_normal_(part.weight).mul_(1.2)
         for part in (model.model_h, model.model_h2):
             for convolution in part[-1].m:
+                nn.init.normal_(convolution.weight, std=0.3)
                 convolution.bias.normal_()
     torch.save(model.state_dict(), weights)
     return path, weights
