@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluation.benchmark_results import disturbed_detections, disturbed_tracks
 from evaluation.evaluation import Task
+from evaluation.process_usage import cpu_s, memory_bytes, with_children
 from evaluation.table import text_table
 from scenes import InputError, read_scenes, write_detections, write_tracks
 from scenes.city import VAL_SPLIT, VERSION, make_city
@@ -162,15 +162,15 @@ def run_measured(command: Sequence[str], quiet: bool = False) -> Used:
     """
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL if quiet else None)
-    peak_bytes, cpu_s = 0, 0.0
+    peak_bytes, used_s = 0, 0.0
     while process.poll() is None:
-        processes = list(_with_children(process.pid))
-        peak_bytes = max(peak_bytes, sum(map(_resident_bytes, processes)))
-        cpu_s = max(cpu_s, sum(map(_cpu_s, processes)))
+        processes = list(with_children(process.pid))
+        peak_bytes = max(peak_bytes, sum(memory_bytes(pid, "VmRSS") for pid in processes))
+        used_s = max(used_s, sum(cpu_s(pid, ended_children=True) for pid in processes))
         time.sleep(_SAMPLING_PERIOD_S)
     if process.returncode:
         raise InputError(f"a measured program failed: {' '.join(command[1:])}")
-    return Used(time.perf_counter() - started, cpu_s, peak_bytes)
+    return Used(time.perf_counter() - started, used_s, peak_bytes)
 
 
 def measurement_table(measurements: Sequence[EngineRun]) -> str:
@@ -202,30 +202,3 @@ def comparison(task: Task, measurements: Sequence[EngineRun]) -> str:
         f"{task} on {ours.n_scenes} scenes: the devkit takes{how} {expected_s:.0f} s, ours {ours.wall_s:.1f} s: "
         f"{expected_s / ours.wall_s:.0f} times as fast"
     )
-
-
-def _with_children(pid: int) -> Iterator[int]:
-    yield pid
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:  # it has ended meanwhile
-        return
-    for child in children.split():
-        yield from _with_children(int(child))
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:  # it has ended meanwhile
-        return 0
-    return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
-
-
-def _cpu_s(pid: int) -> float:
-    """What a process and those of its children that have ended took."""
-    try:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:  # it has ended meanwhile
-        return 0.0
-    return sum(map(int, after_name[11:15])) / os.sysconf("SC_CLK_TCK")

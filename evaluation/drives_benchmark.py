@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import IO, Any, Final
 
 import msgspec
 
+from evaluation.process_usage import cpu_s, memory_bytes, with_children
 from evaluation.table import text_table
 from scenes import InputError, read_scenes, write_detections
 from scenes.city import VAL_SPLIT, VERSION, make_city
@@ -204,12 +204,12 @@ def _measured(name: str, count: int, command: Sequence[str]) -> Step:
     program = "from streamtrack.command import main; main()"
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", program, *command], stdout=subprocess.DEVNULL)
-    cpu_s: dict[int, float] = {}
+    used_s: dict[int, float] = {}
     own_bytes = worker_bytes = 0
     while process.poll() is None:
-        for pid in _with_children(process.pid):
-            held = _held_bytes(pid)
-            cpu_s[pid] = max(cpu_s.get(pid, 0.0), _cpu_s(pid))
+        for pid in with_children(process.pid):
+            held = memory_bytes(pid, "RssAnon")
+            used_s[pid] = max(used_s.get(pid, 0.0), cpu_s(pid))
             if pid == process.pid:
                 own_bytes = max(own_bytes, held)
             else:
@@ -217,9 +217,9 @@ def _measured(name: str, count: int, command: Sequence[str]) -> Step:
         time.sleep(_SAMPLING_PERIOD_S)
     if process.returncode:
         raise InputError(f"{name} of {count} drives failed")
-    own_cpu_s = cpu_s.pop(process.pid, 0.0)
+    own_cpu_s = used_s.pop(process.pid, 0.0)
     wall_s = time.perf_counter() - started
-    return Step(name, count, wall_s, own_cpu_s, sum(cpu_s.values()), own_bytes, worker_bytes)
+    return Step(name, count, wall_s, own_cpu_s, sum(used_s.values()), own_bytes, worker_bytes)
 
 
 def steps_table(steps: Sequence[Step]) -> str:
@@ -236,30 +236,3 @@ def steps_table(steps: Sequence[Step]) -> str:
 
 def _gigabytes(path: Path) -> str:
     return f"{path.stat().st_size / 1e9:.2f} GB"
-
-
-def _with_children(pid: int) -> Iterator[int]:
-    yield pid
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:  # it has ended meanwhile
-        return
-    for child in children.split():
-        yield from _with_children(int(child))
-
-
-def _held_bytes(pid: int) -> int:
-    """Anonymous memory of a process."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")), 0)
-
-
-def _cpu_s(pid: int) -> float:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

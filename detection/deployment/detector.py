@@ -142,17 +142,14 @@ class OnnxDetector:
 
     def _follow(self, frame: NodeFrame) -> None:
         """Forget the streams that begin a scene."""
-        streams, described = len(frame.images), self.description
+        streams = len(frame.images)
         if len(self._memories) != streams:
             if self._memories and frame.continues_scene.any():
                 raise InputError(
                     f"memory: it holds {len(self._memories)} streams, and sample {frame.sample_tokens[0]} continues a "
                     f"scene in a batch of {streams}; every batch has to hold the same streams"
                 )
-            last = (described.format == "single" and SINGLE) or HEAD
-            shapes = self._graphs.input_shapes(last)
-            remembers = described.memory_length > 0
-            self._memories = [NodeMemory(described, shapes) for _ in range(streams)] if remembers else []
+            self._memories = self._empty_memories(streams) if self.description.memory_length > 0 else []
             self._located = []
         for memory, continues in zip(self._memories, frame.continues_scene, strict=False):
             if not continues:

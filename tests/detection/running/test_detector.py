@@ -16,7 +16,6 @@ from PIL import Image
 
 from detection.data.loading import batches, build_loader
 from detection.data.sample import CameraView, FrameSample
-from detection.registry import MODELS
 from detection.running.detector import Detector, detect, evaluate
 from evaluation import evaluate_detection
 from scenes import InputError, Results, read_detections, read_scenes, write_detections
@@ -25,15 +24,6 @@ from scenes.city import VAL_SPLIT, VERSION
 ROOT = Path(__file__).resolve().parents[3]
 TINY = Path(__file__).parents[1] / "city_tiny.py"
 TinyConfig = Callable[..., Config]
-
-
-@pytest.fixture
-def checkpoint(tiny_config: TinyConfig, tmp_path: Path) -> Path:
-    """Weights as they are before training: chance boxes, but boxes."""
-    torch.manual_seed(1)
-    path = tmp_path / "weights.pth"
-    torch.save(MODELS.build(tiny_config().model).state_dict(), path)
-    return path
 
 
 def test_every_frame_in_order_and_written(tiny_config: TinyConfig, tiny_city: Path, checkpoint: Path) -> None:

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 
 from detection.data.loading import build_loader
-from detection.registry import MODELS
 from detection.running.detector import detect
 from detection.running.scene_shards import detect_shards
 from scenes import NUSCENES, InputError, Results, read_detections, write_detections
@@ -20,15 +18,6 @@ from scenes.result_format import DETECTION_FORMAT
 from scenes.results import shard_samples
 
 TinyConfig = Callable[..., Config]
-
-
-@pytest.fixture
-def checkpoint(tiny_config: TinyConfig, tmp_path: Path) -> Path:
-    """Weights as they are before training: chance boxes, but boxes."""
-    torch.manual_seed(1)
-    path = tmp_path / "weights.pth"
-    torch.save(MODELS.build(tiny_config().model).state_dict(), path)
-    return path
 
 
 def contents(shards: Shards) -> list[bytes]:
