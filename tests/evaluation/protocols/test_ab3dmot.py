@@ -37,12 +37,17 @@ def test_equals_the_recorded_eval_ab_3d_mot(case, made_up) -> None:
 @settings(max_examples=8)
 @given(seed=st.integers(100, 10**6), name=st.sampled_from(list(CLASSES)), level=st.sampled_from(LEVELS))
 def test_equals_a_reference_that_tries_all_matches(seed, name, level, made_up) -> None:
-    sequences = [made_up(seed), made_up(seed + 1)]
+    sequences = [of_some_size(made_up(number)) for number in (seed, seed + 1)]
     metrics = class_metrics(sequences, name)
     reference = Reference(sequences, name, level)
     assert (metrics is None) == (reference.n == 0)
     if metrics is not None:
         assert by_level(metrics)[str(level)] == pytest.approx(reference.metrics(), abs=1e-6)
+
+
+def of_some_size(sequence: KittiSequence) -> KittiSequence:
+    """Without tracks whose made-up errors turn a box inside out: what two such boxes have in common is undefined."""
+    return replace(sequence, tracks=sequence.tracks.select((sequence.tracks.size_wlh_m > 0).all(axis=1)))
 
 
 class Reference:
