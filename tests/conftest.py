@@ -1,11 +1,16 @@
 """Fixtures that every room's tests use."""
 
+import contextlib
 import importlib
+import io
+import logging
 import os
+import runpy
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -44,6 +49,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if marked and not importlib.import_module("torch").cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+
+
+class Ran(NamedTuple):
+    """What a tool that has run ended with, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Ran]:
+    """Runs a tool as its user does, but in this process: imports take most of a run."""
+
+    def run_tool(name: str, *arguments: object) -> Ran:
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        with contextlib.ExitStack() as stack:
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(sys, "argv", [name, *map(str, arguments)])
+            patch.setattr(logging.getLogger(), "handlers", [])  # those of pytest: the tool sets its own
+            stack.enter_context(contextlib.redirect_stdout(out))
+            stack.enter_context(contextlib.redirect_stderr(err))
+            ended = stack.enter_context(pytest.raises(SystemExit))
+            runpy.run_path(str(ROOT / "tools" / name), run_name="__main__")
+        printed, complaints = (stream.detach().getvalue().decode() for stream in (out, err))
+        return Ran(int(ended.value.code or 0), printed, complaints)
+
+    return run_tool
 
 
 @pytest.fixture(scope="session")

@@ -154,6 +154,6 @@ def test_tracking_needs_no_slow_import() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tools").glob("*.py")), ids=lambda path: path.name)
-def test_tool_explains_itself(path: Path) -> None:
-    done = subprocess.run([sys.executable, path, "--help"], check=True, capture_output=True, text=True)
-    assert "usage:" in done.stdout
+def test_tool_explains_itself(run, path: Path) -> None:
+    done = run(path.name, "--help")
+    assert done.returncode == 0 and done.stdout.startswith("usage:")

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,21 +12,19 @@ import pytest
 from evaluation.check import first_difference
 from scenes import read_scenes
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "evaluate.py"
 
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def evaluate(run):
+    return partial(run, "evaluate.py")
 
 
 def where(mini_val: Path, out: Path, split: str = "mini_val") -> list[object]:
     return ["--dataroot", mini_val, "--version", "v1.0-mini", "--split", split, "--out", out]
 
 
-def test_writes_and_prints_the_recorded_numbers(recorded, written, mini_val, tmp_path) -> None:
+def test_writes_and_prints_the_recorded_numbers(evaluate, recorded, written, mini_val, tmp_path) -> None:
     path, expected = recorded("fastbev", "detections")
-    done = run("detection", path, *where(mini_val, tmp_path / "out"))
+    done = evaluate("detection", path, *where(mini_val, tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert first_difference(written("detection", tmp_path / "out"), expected) is None
     assert f"NDS {expected.summary['nd_score']:.4f}" in done.stdout
@@ -39,30 +38,30 @@ def test_writes_and_prints_the_recorded_numbers(recorded, written, mini_val, tmp
         (lambda text: text.replace('"meta"', '"mata"', 1), "key 'meta': missing"),
     ],
 )
-def test_bad_file_ends_in_one_line_and_writes_nothing(damage, message, recorded, mini_val, tmp_path) -> None:
+def test_bad_file_ends_in_one_line_and_writes_nothing(evaluate, damage, message, recorded, mini_val, tmp_path) -> None:
     path = tmp_path / "bad.json"
     path.write_text(damage(recorded("fastbev", "tracks_polymot")[0].read_text()))
-    done = run("tracking", path, *where(mini_val, tmp_path / "out"))
+    done = evaluate("tracking", path, *where(mini_val, tmp_path / "out"))
     assert done.returncode == 2
     assert message in done.stderr and str(path) in done.stderr
     assert done.stderr.count("\n") == 1 and done.stdout == ""
     assert not (tmp_path / "out").exists()
 
 
-def test_results_of_another_split_are_refused(recorded, mini_val, tmp_path) -> None:
+def test_results_of_another_split_are_refused(evaluate, recorded, mini_val, tmp_path) -> None:
     path = tmp_path / "other.json"
     content = json.loads(recorded("fastbev", "tracks_polymot")[0].read_text())
     token, boxes = content["results"].popitem()
     path.write_text(json.dumps(content))
-    done = run("tracking", path, *where(mini_val, tmp_path / "out"))
+    done = evaluate("tracking", path, *where(mini_val, tmp_path / "out"))
     assert done.returncode == 2 and f"sample '{token}' of the split is missing (1 of 81 are)" in done.stderr
     content["results"].update({token: boxes, "elsewhere": []})
     path.write_text(json.dumps(content))
-    done = run("tracking", path, *where(mini_val, tmp_path / "out"))
+    done = evaluate("tracking", path, *where(mini_val, tmp_path / "out"))
     assert done.returncode == 2 and "sample 'elsewhere' does not belong to the split" in done.stderr
 
 
-def test_partial_results(recorded, written, mini_val, tmp_path) -> None:
+def test_partial_results(evaluate, recorded, written, mini_val, tmp_path) -> None:
     """One scene of two, evaluated alone: the numbers of a split that holds only that scene."""
     content = json.loads(recorded("fastbev", "tracks_polymot")[0].read_text())
     scenes = {scene.name: scene for scene in read_scenes(mini_val, "v1.0-mini")}
@@ -70,31 +69,31 @@ def test_partial_results(recorded, written, mini_val, tmp_path) -> None:
     kept |= {token: content["results"][token] for token in scenes["scene-0103"].sample_tokens[:7]}
     path = tmp_path / "part.json"
     path.write_text(json.dumps({"meta": content["meta"], "results": kept}))
-    done = run("tracking", path, *where(mini_val, tmp_path / "part"), "--partial")
+    done = evaluate("tracking", path, *where(mini_val, tmp_path / "part"), "--partial")
     assert done.returncode == 0 and "1 of 2 scenes are left out" in done.stderr and "scene-0103" in done.stderr
     split = tmp_path / "split.txt"
     split.write_text("scene-0916\n")
     path.write_text(json.dumps(content))
-    assert run("tracking", path, *where(mini_val, tmp_path / "whole", str(split))).returncode == 0
+    assert evaluate("tracking", path, *where(mini_val, tmp_path / "whole", str(split))).returncode == 0
     part, whole = (written("tracking", tmp_path / name) for name in ("part", "whole"))
     assert first_difference(part, whole) is None
 
 
-def test_partial_results_without_a_whole_scene_are_refused(recorded, mini_val, tmp_path) -> None:
+def test_partial_results_without_a_whole_scene_are_refused(evaluate, recorded, mini_val, tmp_path) -> None:
     content = json.loads(recorded("fastbev", "tracks_polymot")[0].read_text())
     path = tmp_path / "part.json"
     path.write_text(json.dumps({"meta": {}, "results": dict(list(content["results"].items())[:3])}))
-    done = run("tracking", path, *where(mini_val, tmp_path / "out"), "--partial")
+    done = evaluate("tracking", path, *where(mini_val, tmp_path / "out"), "--partial")
     assert done.returncode == 2 and "all samples of none of the split's 2 scenes" in done.stderr
 
 
-def test_check_compares_both_engines(recorded, mini_val, tmp_path) -> None:
+def test_check_compares_both_engines(evaluate, recorded, mini_val, tmp_path) -> None:
     pytest.importorskip("nuscenes")
-    done = run("detection", recorded("fastbev", "detections")[0], *where(mini_val, tmp_path / "out"), "--check")
+    done = evaluate("detection", recorded("fastbev", "detections")[0], *where(mini_val, tmp_path / "out"), "--check")
     assert done.returncode == 0 and "both engines agree within 1e-09" in done.stdout
 
 
-def test_identities_that_mean_little_are_named(recorded, mini_val, tmp_path) -> None:
+def test_identities_that_mean_little_are_named(evaluate, recorded, mini_val, tmp_path) -> None:
     content = json.loads(recorded("fastbev", "tracks_polymot")[0].read_text())
     samples = [boxes for boxes in content["results"].values() if len(boxes) > 1]
     first, last = samples[0], samples[-1]
@@ -103,7 +102,7 @@ def test_identities_that_mean_little_are_named(recorded, mini_val, tmp_path) -> 
     samples[1][0].update(tracking_id=first[0]["tracking_id"], tracking_name="bus")
     path = tmp_path / "faulty.json"
     path.write_text(json.dumps(content))
-    done = run("tracking", path, *where(mini_val, tmp_path / "out"))
+    done = evaluate("tracking", path, *where(mini_val, tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     identity = f"tracking_id '{first[0]['tracking_id']}'"
     assert f"warning: {identity} stands at several boxes of sample '{first[0]['sample_token']}'" in done.stderr
@@ -111,17 +110,17 @@ def test_identities_that_mean_little_are_named(recorded, mini_val, tmp_path) -> 
     assert f"warning: {identity} is {first[0]['tracking_name']} and bus in scene" in done.stderr
 
 
-def test_unknown_split_is_refused(recorded, mini_val, tmp_path) -> None:
-    done = run("tracking", recorded("fastbev", "tracks_polymot")[0], *where(mini_val, tmp_path / "out", "nowhere"))
+def test_unknown_split_is_refused(evaluate, recorded, mini_val, tmp_path) -> None:
+    done = evaluate("tracking", recorded("fastbev", "tracks_polymot")[0], *where(mini_val, tmp_path / "out", "nowhere"))
     assert done.returncode == 2 and "split 'nowhere'" in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_split_without_annotations_is_validated_only(recorded, mini_val, tmp_path) -> None:
+def test_split_without_annotations_is_validated_only(evaluate, recorded, mini_val, tmp_path) -> None:
     tables = tmp_path / "root" / "v1.0-test"
     shutil.copytree(mini_val / "v1.0-mini", tables)
     (tables / "sample_annotation.json").write_text("[]")
     (tables / "splits.json").write_text(json.dumps({"drives": ["scene-0103", "scene-0916"]}))
-    done = run(
+    done = evaluate(
         "tracking",
         recorded("fastbev", "tracks_polymot")[0],
         *("--dataroot", tmp_path / "root", "--version", "v1.0-test", "--split", "drives", "--out", tmp_path / "out"),
@@ -130,9 +129,9 @@ def test_split_without_annotations_is_validated_only(recorded, mini_val, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_compared_with_itself_has_a_table(recorded, mini_val) -> None:
+def test_a_file_compared_with_itself_has_a_table(evaluate, recorded, mini_val) -> None:
     path = recorded("fastbev", "tracks_polymot")[0]
-    done = run("compare", path, path, "--dataroot", mini_val, "--version", "v1.0-mini", "--split", "mini_val")
+    done = evaluate("compare", path, path, "--dataroot", mini_val, "--version", "v1.0-mini", "--split", "mini_val")
     assert done.returncode == 0, done.stderr
     header, amota, *_ = done.stdout.splitlines()
     assert f"{path}  {path} (2)" in header

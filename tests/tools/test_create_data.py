@@ -1,24 +1,23 @@
 """The command line of `tools/create_data.py`."""
 
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
+
+import pytest
 
 from detection.data import read_infos
 from scenes.city import VERSION, make_city
 
-ROOT = Path(__file__).resolve().parents[2]
+
+@pytest.fixture
+def create(run):
+    return partial(run, "create_data.py")
 
 
-def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "tools" / "create_data.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-
-
-def test_writes_info_files_where_it_is_told(tmp_path: Path) -> None:
+def test_writes_info_files_where_it_is_told(create, tmp_path: Path) -> None:
     make_city(tmp_path / "city", train_scenes=1, val_scenes=0, frames=2, images=False, workers=1)
-    done = _run(tmp_path / "city", "--version", VERSION, "--out-dir", tmp_path / "infos", "--tag", "own", "--coco")
+    done = create(tmp_path / "city", "--version", VERSION, "--out-dir", tmp_path / "infos", "--tag", "own", "--coco")
     assert done.returncode == 0, done.stderr
     path = tmp_path / "infos" / "own_temporal_infos_city_train.pkl"
     assert len(read_infos(path)[0]) == 2
@@ -29,7 +28,7 @@ def test_writes_info_files_where_it_is_told(tmp_path: Path) -> None:
     assert f"12 images, {len(rows)} boxes, {crowds} of them crowds -> {coco}" in done.stdout.replace("\n", "")
 
 
-def test_missing_tables_are_one_line(tmp_path: Path) -> None:
-    done = _run(tmp_path, "--version", "v1.0-mini")
+def test_missing_tables_are_one_line(create, tmp_path: Path) -> None:
+    done = create(tmp_path, "--version", "v1.0-mini")
     assert done.returncode == 2
     assert done.stderr.strip() == f"error: {tmp_path / 'v1.0-mini'}: no such folder of tables"

@@ -120,7 +120,7 @@ def test_scene_by_scene_the_tools_write_the_same(run: Run, city: Path, tmp_path:
     assert json.dumps(numbers[0]) == json.dumps(numbers[1])
 
 
-def test_a_scene_that_fails_is_named_and_the_others_go_on(run: Run, city: Path, tmp_path: Path, caplog) -> None:
+def test_a_scene_that_fails_is_named_and_the_others_go_on(run: Run, city: Path, tmp_path: Path) -> None:
     scenes: list[Scene] = read_scenes(city, VERSION, VAL_SPLIT)
     content = json.loads((city.parent / "draw0.json").read_text())
     content["results"][scenes[1].sample_tokens[0]][0]["size"] = [1.0, 0.0, 1.0]
@@ -128,7 +128,7 @@ def test_a_scene_that_fails_is_named_and_the_others_go_on(run: Run, city: Path, 
     shards, out = ("--shards", tmp_path / "tracks"), tmp_path / "tracks.json"
     code, _, error = run("track.py", tmp_path / "broken.json", *where(city), *shards, "--out", out, "--keep-going")
     assert code == 1 and error.endswith("failures.json; --resume tries them again\n")
-    assert f"scene '{scenes[1].name}' failed on" in caplog.text and "key size" in caplog.text
+    assert f"scene '{scenes[1].name}' failed on" in error and "key size" in error
     assert not out.exists() and len(list((tmp_path / "tracks" / "shards").iterdir())) == 1
 
 

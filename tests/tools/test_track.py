@@ -1,12 +1,7 @@
 """`tools/track.py` as a user runs it: what comes out, and what is said of bad input."""
 
-import contextlib
-import io
 import json
-import runpy
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,35 +15,24 @@ from hypothesis import strategies as st
 from evaluation.tracking import tracking_metrics
 from scenes import read_scenes, read_tracks
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / "tools" / "track.py"
 TOKENS = [f"sample-{index}" for index in range(3)]
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The tool in a process of its own."""
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture
-def refused(small_root: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., str]:
-    """Runs the tool here, which is quick, and asserts that it ends in one line; returns the line."""
+def refused(run, small_root: Path, tmp_path: Path) -> Callable[..., str]:
+    """Runs the tool and asserts that it ends in one line; returns the line."""
 
     def run_and_check(
         path: Path, root: Path = small_root, *, and_also: Sequence[object] = (), **options: object
     ) -> str:
         out = tmp_path / "out" / "tracks.json"
         given = {"dataroot": root, "version": "v1.0-small", "split": "all", "out": out, **options}
-        flags = [str(word) for name, value in given.items() for word in (f"--{name}", value)]
-        monkeypatch.setattr(sys, "argv", [str(TOOL), str(path), *map(str, and_also), *flags])
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(TOOL), run_name="__main__")
-        printed = capsys.readouterr()
-        assert ended.value.code == 2
-        assert printed.out == "" and printed.err.count("\n") == 1 and "Traceback" not in printed.err
+        flags = [word for name, value in given.items() for word in (f"--{name}", value)]
+        done = run("track.py", path, *and_also, *flags)
+        assert done.returncode == 2
+        assert done.stdout == "" and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
         assert not out.parent.exists()
-        return printed.err
+        return done.stderr
 
     return run_and_check
 
@@ -126,8 +110,16 @@ def with_results(**samples: object) -> dict[str, Any]:
     return data
 
 
-def track(root: Path, path: Path, out: Path, *more: object, split: object = "all", version: str = "v1.0-small") -> Any:
-    return run(path, "--dataroot", root, "--version", version, "--split", split, "--out", out, *more)
+@pytest.fixture
+def track(run) -> Callable[..., Any]:
+    """Runs the tool, by default on `small_root`."""
+
+    def track_(
+        root: Path, path: Path, out: Path, *more: object, split: object = "all", version: str = "v1.0-small"
+    ) -> Any:
+        return run("track.py", path, "--dataroot", root, "--version", version, "--split", split, "--out", out, *more)
+
+    return track_
 
 
 BOX = "sample 'sample-1', box 1, key "
@@ -174,7 +166,7 @@ def test_bad_detections_end_in_one_line(data: object, message: str, refused, tmp
     assert str(path) in line and message in line
 
 
-def test_bad_detections_end_with_exit_code_2(small_root: Path, tmp_path: Path) -> None:
+def test_bad_detections_end_with_exit_code_2(track, small_root: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "detections.json", tmp_path / "out" / "tracks.json"
     path.write_text("{")
     done = track(small_root, path, out)
@@ -229,7 +221,7 @@ def test_other_bad_arguments_end_in_one_line(refused, tmp_path: Path) -> None:
         ([0, 500_000, 30_500_000], "a gap of 30.0 s"),
     ],
 )
-def test_odd_time_is_named_and_tracked(times_us: list[int], message: str, tmp_path: Path) -> None:
+def test_odd_time_is_named_and_tracked(track, times_us: list[int], message: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     write_tables(root, [1_500_000_000_000_000 + time_us for time_us in times_us])
@@ -242,13 +234,13 @@ def test_odd_time_is_named_and_tracked(times_us: list[int], message: str, tmp_pa
 
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n_frames=st.integers(2, 9), with_queries=st.booleans(), data=st.data())
-def test_later_frames_change_nothing(seed: int, n_frames: int, with_queries: bool, data) -> None:
+def test_later_frames_change_nothing(run, seed: int, n_frames: int, with_queries: bool, data) -> None:
     """Tracking the first k frames gives exactly the first k frames of the tracking of all."""
     rng = np.random.default_rng(seed)
     times_us = np.cumsum(rng.choice([100_000, 500_000, 12_000_000], n_frames, p=[0.45, 0.45, 0.1])).tolist()
     results = {f"sample-{index}": random_rows(rng, f"sample-{index}", with_queries) for index in range(n_frames)}
     first = data.draw(st.integers(1, n_frames - 1))
-    whole, part = (track_here(results, times_us[:count]) for count in (n_frames, first))
+    whole, part = (track_here(run, results, times_us[:count]) for count in (n_frames, first))
     assert part == dict(list(whole.items())[:first])
 
 
@@ -262,24 +254,21 @@ def random_rows(rng: np.random.Generator, token: str, with_queries: bool) -> lis
     ]
 
 
-def track_here(results: dict[str, Any], times_us: list[int]) -> dict[str, Any]:
+def track_here(run: Callable[..., Any], results: dict[str, Any], times_us: list[int]) -> dict[str, Any]:
     """What the tool writes for the first frames."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory() as folder:
         root, path, out = Path(folder, "root"), Path(folder, "detections.json"), Path(folder, "tracks.json")
         root.mkdir()
         write_tables(root, [1_500_000_000_000_000 + time_us for time_us in times_us])
         kept = {token: rows for token, rows in results.items() if int(token.split("-")[1]) < len(times_us)}
         path.write_text(json.dumps({"meta": {"use_camera": True}, "results": kept}))
         flags = ["--dataroot", root, "--version", "v1.0-small", "--split", "all", "--out", out]
-        patch.setattr(sys, "argv", [str(word) for word in (TOOL, path, *flags)])
-        with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(io.StringIO()):
-            runpy.run_path(str(TOOL), run_name="__main__")
-        assert ended.value.code == 0
+        assert run("track.py", path, *flags).returncode == 0
         tracked: dict[str, Any] = json.loads(out.read_text())["results"]
     return tracked
 
 
-def test_scores_can_be_learned_from_another_recording(small_root: Path, run, refused, tmp_path: Path) -> None:
+def test_scores_can_be_learned_from_another_recording(track, small_root: Path, run, refused, tmp_path: Path) -> None:
     path, other, learned, out = (
         tmp_path / name for name in ("detections.json", "other.json", "detector.json", "tracks.json")
     )
@@ -319,7 +308,7 @@ def tracks_content() -> dict[str, Any]:
     return data
 
 
-def test_several_files_become_one_result(small_root: Path, tmp_path: Path) -> None:
+def test_several_files_become_one_result(run, small_root: Path, tmp_path: Path) -> None:
     """What two files see is not counted twice; frames that one lacks are said, and are the other's."""
     first, second, out = (tmp_path / f"{name}.json" for name in ("first", "second", "tracks"))
     for whole in (content(), tracks_content()):
@@ -327,7 +316,7 @@ def test_several_files_become_one_result(small_root: Path, tmp_path: Path) -> No
         del whole["results"][TOKENS[1]]
         second.write_text(json.dumps(whole))
         root = ("--dataroot", small_root, "--version", "v1.0-small", "--split", "all")
-        done = run(first, second, "--offline", *root, "--out", out)
+        done = run("track.py", first, second, "--offline", *root, "--out", out)
         assert done.returncode == 0, done.stderr
         assert done.stderr == f"warning: {second}: lacks 1 of 3 frames\n"
         assert "1 scenes, 3 frames: 6 boxes of 2 tracks" in done.stdout
@@ -355,7 +344,7 @@ def test_several_files_that_do_not_fit_end_in_one_line(refused, run, small_root:
     assert "--calibration: 1 for 2 result files" in line
 
 
-def test_queries_ride_along(small_root: Path, tmp_path: Path) -> None:
+def test_queries_ride_along(track, small_root: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "detections.json", tmp_path / "deep" / "tracks.json"
     data = content()
     for boxes in data["results"].values():
@@ -370,7 +359,7 @@ def test_queries_ride_along(small_root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("detector", "least"), [("fastbev", 0.50), ("cc_3dt", 0.30)])
-def test_real_detections_in_one_process_and_in_two(detector, least, shared, mini_val, tmp_path) -> None:
+def test_real_detections_in_one_process_and_in_two(track, detector, least, shared, mini_val, tmp_path) -> None:
     detections = shared / "detections" / f"{detector}.json"
     outputs = []
     for workers in (1, 2):

@@ -1,9 +1,5 @@
 """`tools/tune_tracker.py` and `tools/tracker_sensitivity.py` as a user runs them."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from scenes import write_detections
@@ -11,13 +7,6 @@ from scenes.city import VAL_SPLIT, VERSION, make_city
 from scenes.city.simulated_detector import simulate_detections
 from scenes.tables import read_scenes
 from tracking import load_tracker_config
-
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-
-
-def run(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +19,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     return [detections, "--dataroot", root, "--version", VERSION, "--split", VAL_SPLIT]
 
 
-def test_tuned_settings_are_written_and_a_second_run_goes_on(given, tmp_path) -> None:
+def test_tuned_settings_are_written_and_a_second_run_goes_on(run, given, tmp_path) -> None:
     arguments = [*given, "--held-out", 1, "--out", tmp_path, "--workers", 1]
     first = run("tune_tracker.py", *arguments, "--trials", 3)
     assert first.returncode == 0, first.stderr
@@ -44,13 +33,13 @@ def test_tuned_settings_are_written_and_a_second_run_goes_on(given, tmp_path) ->
     assert "trials.journal: holds trials with other scenes, which cannot be compared" in other.stderr
 
 
-def test_too_many_scenes_held_out(given, tmp_path) -> None:
+def test_too_many_scenes_held_out(run, given, tmp_path) -> None:
     done = run("tune_tracker.py", *given, "--held-out", 2, "--out", tmp_path / "out")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "--held-out 2" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_sensitivity_is_a_table_of_every_setting(given) -> None:
+def test_sensitivity_is_a_table_of_every_setting(run, given) -> None:
     done = run("tracker_sensitivity.py", *given, "--workers", 1, "--factors", 0.5)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -172,12 +170,11 @@ def test_when_no_class_has_a_curve_all_panels_stand_empty(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["baseline", "better"])
-def test_the_tool_names_a_single_run_by_its_folder(shared, tmp_path, folder):
+def test_the_tool_names_a_single_run_by_its_folder(run, shared, tmp_path, folder):
     path = tmp_path / folder / "metrics_details.json"
     path.parent.mkdir()
     path.write_bytes((shared / "expected" / "fastbev" / "tracks_polymot.metrics_details.json").read_bytes())
-    command = [sys.executable, "tools/analyze_logs.py", "tracking", str(path), "--out", str(tmp_path / "a.svg")]
-    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run("analyze_logs.py", "tracking", path, "--out", tmp_path / "a.svg").returncode == 0
     assert f"<!-- {folder}/metrics_details.json -->" in (tmp_path / "a.svg").read_text()
 
 
@@ -198,15 +195,13 @@ def test_classes_are_those_of_the_file(tmp_path):
         write_tracking_curves({"one": {"car": nothing}, "two": {"forklift": nothing}}, tmp_path / "c.svg")
 
 
-def test_the_tool_names_runs_by_what_differs(work_dir, tmp_path):
+def test_the_tool_names_runs_by_what_differs(run, work_dir, tmp_path):
     logs = [path.parent.parent for path in work_dir.glob("*/vis_data/scalars.json")]
-    command = [sys.executable, "tools/analyze_logs.py", "plot_curve", *map(str, logs), "--out", str(tmp_path / "a.png")]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {line.split(":")[0] for line in run.stdout.splitlines()[:-1]} == {"old", "new"}
+    done = run("analyze_logs.py", "plot_curve", *logs, "--out", tmp_path / "a.png")
+    assert {line.split(":")[0] for line in done.stdout.splitlines()[:-1]} == {"old", "new"}
 
 
-def test_the_tool_refuses_other_formats(work_dir, tmp_path):
-    command = [sys.executable, "tools/analyze_logs.py", "plot_curve", str(work_dir), "--out", str(tmp_path / "a.gif")]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 2
-    assert run.stderr == f"error: {tmp_path / 'a.gif'}: pictures end in .png, .svg or .pdf\n"
+def test_the_tool_refuses_other_formats(run, work_dir, tmp_path):
+    done = run("analyze_logs.py", "plot_curve", work_dir, "--out", tmp_path / "a.gif")
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path / 'a.gif'}: pictures end in .png, .svg or .pdf\n"

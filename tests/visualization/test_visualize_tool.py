@@ -1,21 +1,17 @@
 """The command line: what is written and what is refused."""
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from scenes import read_scenes
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def visualize(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "tools/visualize.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=dict(os.environ))
+@pytest.fixture
+def visualize(run):
+    return partial(run, "visualize.py")
 
 
 @pytest.fixture
@@ -23,7 +19,7 @@ def tracks(shared: Path) -> Path:
     return shared / "expected" / "fastbev" / "tracks_polymot.json"
 
 
-def test_a_scene_not_in_the_data_root_is_one_line(mini_val, tracks, tmp_path):
+def test_a_scene_not_in_the_data_root_is_one_line(visualize, mini_val, tracks, tmp_path):
     out = tmp_path / "out"
     run = visualize(tracks, "--dataroot", mini_val, "--version", "v1.0-mini", "--scene", "scene-9999", "--out", out)
     assert run.returncode == 2
@@ -31,7 +27,7 @@ def test_a_scene_not_in_the_data_root_is_one_line(mini_val, tracks, tmp_path):
     assert not out.exists()
 
 
-def test_a_file_that_is_no_result_file_is_one_line(mini_val, tmp_path):
+def test_a_file_that_is_no_result_file_is_one_line(visualize, mini_val, tmp_path):
     bad = tmp_path / "bad.json"
     bad.write_text("{")
     run = visualize(bad, "--dataroot", mini_val, "--version", "v1.0-mini", "--out", tmp_path / "out")
@@ -40,7 +36,7 @@ def test_a_file_that_is_no_result_file_is_one_line(mini_val, tmp_path):
     assert run.stderr.count("\n") == 1
 
 
-def test_one_scene_becomes_one_video(mini_val, tracks, tmp_path):
+def test_one_scene_becomes_one_video(visualize, mini_val, tracks, tmp_path):
     out = tmp_path / "out"
     run = visualize(tracks, "--dataroot", mini_val, "--version", "v1.0-mini", "--scene", "scene-0916", "--out", out)
     assert run.returncode == 0, run.stderr
@@ -48,7 +44,7 @@ def test_one_scene_becomes_one_video(mini_val, tracks, tmp_path):
     assert "41 frames" in run.stdout
 
 
-def test_compared_tracks_must_hold_the_scenes(mini_val, tracks, tmp_path):
+def test_compared_tracks_must_hold_the_scenes(visualize, mini_val, tracks, tmp_path):
     results = json.loads(tracks.read_text())
     scene = read_scenes(mini_val, "v1.0-mini", "mini_val")[1]
     results["results"] = {token: results["results"][token] for token in scene.sample_tokens}
@@ -62,7 +58,7 @@ def test_compared_tracks_must_hold_the_scenes(mini_val, tracks, tmp_path):
     assert run.returncode == 0, run.stderr
 
 
-def test_pages_and_the_list_of_scenes(mini_val, shared, tracks, tmp_path):
+def test_pages_and_the_list_of_scenes(visualize, mini_val, shared, tracks, tmp_path):
     out = tmp_path / "out"
     metrics = shared / "expected" / "fastbev" / "tracks_polymot.metrics_summary.json"
     detections = shared / "detections" / "fastbev.json"
@@ -73,7 +69,7 @@ def test_pages_and_the_list_of_scenes(mini_val, shared, tracks, tmp_path):
     assert "228 images are missing or broken" in run.stdout
 
 
-def test_a_frame_that_is_not_there_is_one_line(mini_val, tracks, tmp_path):
+def test_a_frame_that_is_not_there_is_one_line(visualize, mini_val, tracks, tmp_path):
     data = ("--dataroot", mini_val, "--version", "v1.0-mini", "--out", tmp_path, "--scene", "scene-0103")
     run = visualize(tracks, *data, "--format", "pdf", "--frames", 1, 41)
     assert run.returncode == 2

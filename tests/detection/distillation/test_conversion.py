@@ -1,7 +1,5 @@
 """The student out of a checkpoint."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +13,9 @@ from detection.distillation.detector import DistilledDetector
 from detection.registry import MODELS
 from scenes import InputError
 
-TOOL = Path(__file__).resolve().parents[3] / "tools" / "distill_convert.py"
-
 
 def test_student_loads_as_an_ordinary_detector(
-    build: Callable[..., DistilledDetector], write_config: Callable[..., str], tmp_path: Path
+    run, build: Callable[..., DistilledDetector], write_config: Callable[..., str], tmp_path: Path
 ) -> None:
     terms = dict(neck=dict(type="NeckFeatures", loss=dict(type="BalancedKL")))
     model = build(terms, teacher=dict(embed_dims=32))
@@ -27,8 +23,7 @@ def test_student_loads_as_an_ordinary_detector(
     extra = {"teacher.x": torch.zeros(1), "distill_losses.y": torch.zeros(1), "student_img_neck_z": torch.zeros(1)}
     torch.save({"state_dict": {**model.state_dict(), **extra}, "optimizer": {}}, tmp_path / "distilled.pth")
     out, config = tmp_path / "student.safetensors", write_config("student")
-    command = [sys.executable, TOOL, tmp_path / "distilled.pth", out, "--config", config]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run("distill_convert.py", tmp_path / "distilled.pth", out, "--config", config)
     assert done.returncode == 0, done.stderr
     alone = MODELS.build(read_config(config).model)
     load_weights(alone, out)

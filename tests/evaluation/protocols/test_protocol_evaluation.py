@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from evaluation import evaluate_protocol
 from scenes import InputError, Results, write_tracks
-
-TOOL = Path(__file__).resolve().parents[3] / "tools" / "evaluate.py"
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +21,9 @@ def tracks(found_tracks: Results, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), "tracking", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def evaluate(run):
+    return partial(run, "evaluate.py", "tracking")
 
 
 def where(root: Path, out: Path, split: object = "all") -> list[object]:
@@ -40,8 +37,10 @@ def where(root: Path, out: Path, split: object = "all") -> list[object]:
         ("kitti-hota", ["car", "pedestrian"], ["HOTA", "DetA", "AssA"]),
     ],
 )
-def test_writes_an_object_a_class_and_prints_a_table(protocol, classes, keys, tracks, kitti_root, tmp_path) -> None:
-    done = run(tracks, *where(kitti_root, tmp_path / "out"), "--protocol", protocol)
+def test_writes_an_object_a_class_and_prints_a_table(
+    evaluate, protocol, classes, keys, tracks, kitti_root, tmp_path
+) -> None:
+    done = evaluate(tracks, *where(kitti_root, tmp_path / "out"), "--protocol", protocol)
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "out" / "metrics_summary.json").read_text())
     assert list(summary) == classes and all(key in summary["car"] for key in keys)
@@ -49,14 +48,14 @@ def test_writes_an_object_a_class_and_prints_a_table(protocol, classes, keys, tr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["metrics_summary.json"]
 
 
-def test_an_unknown_protocol_is_refused(tracks, kitti_root, tmp_path) -> None:
-    done = run(tracks, *where(kitti_root, tmp_path / "out"), "--protocol", "kitti")
+def test_an_unknown_protocol_is_refused(evaluate, tracks, kitti_root, tmp_path) -> None:
+    done = evaluate(tracks, *where(kitti_root, tmp_path / "out"), "--protocol", "kitti")
     assert done.returncode == 2 and "invalid choice: 'kitti'" in done.stderr and not (tmp_path / "out").exists()
 
 
-def test_an_option_of_nuscenes_metrics_is_refused(tracks, kitti_root, tmp_path) -> None:
+def test_an_option_of_nuscenes_metrics_is_refused(evaluate, tracks, kitti_root, tmp_path) -> None:
     options = ("--protocol", "ab3dmot", "--interpolation", "corrected")
-    done = run(tracks, *where(kitti_root, tmp_path / "out"), *options)
+    done = evaluate(tracks, *where(kitti_root, tmp_path / "out"), *options)
     assert done.returncode == 2 and "--interpolation is of nuScenes' metrics" in done.stderr
     assert done.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
 
@@ -103,8 +102,8 @@ def damaged(root: Path, folder: Path, change) -> Path:
     return copy
 
 
-def test_a_data_root_without_kittis_labels_is_refused(tracks, kitti_root, tmp_path) -> None:
-    done = run(tracks, *where(damaged(kitti_root, tmp_path, None), tmp_path / "out"), "--protocol", "ab3dmot")
+def test_a_data_root_without_kittis_labels_is_refused(evaluate, tracks, kitti_root, tmp_path) -> None:
+    done = evaluate(tracks, *where(damaged(kitti_root, tmp_path, None), tmp_path / "out"), "--protocol", "ab3dmot")
     assert done.returncode == 2 and "source_label.json: missing; KITTI's protocols need" in done.stderr
     assert done.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
 

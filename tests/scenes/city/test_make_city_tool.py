@@ -1,7 +1,6 @@
 """The command that writes a city."""
 
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,24 +8,23 @@ import pytest
 from scenes import read_scenes
 from scenes.city import VAL_SPLIT, VERSION
 
-TOOL = Path(__file__).resolve().parents[3] / "tools" / "make_city.py"
+
+@pytest.fixture
+def make(run):
+    return partial(run, "make_city.py")
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(TOOL), *arguments], capture_output=True, text=True, check=False)
-
-
-def test_writes_a_city(tmp_path: Path) -> None:
+def test_writes_a_city(make, tmp_path: Path) -> None:
     out = tmp_path / "city"
-    done = run(str(out), "--train-scenes", "0", "--val-scenes", "1", "--frames", "2", "--no-images", "--workers", "1")
+    done = make(str(out), "--train-scenes", "0", "--val-scenes", "1", "--frames", "2", "--no-images", "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert "city_val" in done.stdout
     assert len(read_scenes(out, VERSION, VAL_SPLIT)[0].frames) == 2
 
 
 @pytest.mark.parametrize("arguments", [("--image-size", "wide"), ("--frames", "0"), ("--workers", "0")])
-def test_bad_arguments_end_in_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = run(str(tmp_path / "city"), *arguments)
+def test_bad_arguments_end_in_one_line(make, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = make(str(tmp_path / "city"), *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
