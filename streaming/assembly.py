@@ -12,6 +12,7 @@ from scenes.geometry import FloatArray
 from streaming.clock import StreamClock
 from streaming.events import Event, Shot, Start, Tick
 from streaming.journal import Journal
+from streaming.rhythm import Rhythm
 
 LONGEST_WAIT_S: Final = 0.15
 """How long the first image of a step waits for the others: what Autoware's node allows between its cameras."""
@@ -63,9 +64,10 @@ class _Open:
 class Assembler:
     """Takes events in the order of their arrival and gives steps.
 
-    A step is closed when all cameras that live have delivered, when one delivers its next image, or when its first
-    image has waited too long. Images of closed steps are late and left out. A camera that misses three steps in a row
-    counts as lost, and is not waited for until it is back.
+    A step is closed when all cameras that live have delivered, when one delivers an image of the next step, or when its
+    first image has waited too long. Images of closed steps are late and left out. Where no token of a key frame says to
+    which step an image belongs, `Rhythm` tells by its time. A camera that misses three steps in a row counts as lost,
+    and is not waited for until it is back.
 
     Args:
         journal: told of all that is wrong.
@@ -94,9 +96,11 @@ class Assembler:
         if self._missed.get(name, 0) >= _LOST_AFTER:
             self._journal.fault("camera back", name, f"is back at {_seconds(event)}")
             self._missed[name] = 0
+        if time_us is not None and not self._is_due(name, time_us):
+            return
         if time_us is None or self._is_late(event, time_us):
             self._journal.fault("late image", name, f"an image of {_seconds(event)} is late; it is left out")
-        elif self._is_due(name, time_us):
+        else:
             yield from self._take(event, time_us)
 
     def finish(self) -> Iterator[Step]:
@@ -117,7 +121,7 @@ class Assembler:
         self._first_us = 0
         self._reach_us: int | None = None
         self._began_us: int | None = None
-        self._usual_gap_us = 0
+        self._rhythm = Rhythm()
 
     def _clock(self, who: str) -> StreamClock:
         if who not in self._clocks:
@@ -130,24 +134,35 @@ class Assembler:
         if taken_us is not None and time_us <= taken_us:
             return True
         if shot.moment is not None:
-            older = self._open is not None and time_us < min(self._open.times_us.values()) and not self._fits(shot)
+            older = self._open is not None and time_us < min(self._open.times_us.values())
+            older = older and not self._fits(shot, time_us)
             return older or shot.moment.token in self._closed
-        if self._reach_us is None or self._open is not None:
-            return self._reach_us is not None and time_us <= self._reach_us
+        if self._reach_us is None:
+            return False
+        steps = self._rhythm.steps_after(shot.camera.name, time_us, None if self._open is None else self._open.times_us)
+        if self._open is not None:
+            return time_us <= self._reach_us if steps is None else steps < 0
         # A camera that is back, and was not waited for: it would begin a step half of which is of the next.
-        return time_us <= max(self._reach_us, self._first_us + self._usual_gap_us // 2)
+        after_us = max(self._reach_us, self._first_us + 0.5 * self._rhythm.gap_us)
+        return time_us <= after_us if steps is None else steps <= 0
 
     def _is_due(self, name: str, time_us: int) -> bool:
-        return name not in self._taken_us or time_us >= self._taken_us[name] + self._least_gap_us
+        """Whether an image is wanted of a camera, from which not more than at a rate are taken."""
+        taken_us = self._taken_us.get(name)
+        return taken_us is None or not taken_us < time_us < taken_us + self._least_gap_us
 
-    def _fits(self, shot: Shot) -> bool:
+    def _fits(self, shot: Shot, time_us: int) -> bool:
         """Whether the open step takes an image."""
-        key = None if shot.moment is None else shot.moment.token
-        return self._open is not None and self._open.key == key and shot.camera.name not in self._open.shots
+        if self._open is None or shot.camera.name in self._open.shots:
+            return False
+        if shot.moment is not None or self._open.key is not None:
+            return shot.moment is not None and self._open.key == shot.moment.token
+        steps = self._rhythm.steps_after(shot.camera.name, time_us, self._open.times_us)
+        return steps is None or steps <= 0
 
     def _take(self, shot: Shot, time_us: int) -> Iterator[Step]:
         name = shot.camera.name
-        if self._open is not None and not self._fits(shot):
+        if self._open is not None and not self._fits(shot, time_us):
             yield from self._close(shot.arrival_us)
         if self._open is None:
             self._note_silence(shot.arrival_us)
@@ -164,11 +179,9 @@ class Assembler:
         """Tell of a time without any image that is long beside what usually passes between steps."""
         if self._began_us is not None:
             gap_us = arrival_us - self._began_us
-            if gap_us > max(_SILENCE_US, 3 * self._usual_gap_us):
+            if gap_us > max(_SILENCE_US, 3 * self._rhythm.gap_us):
                 text = f"no images for {gap_us * 1e-6:.1f} s"
                 self._journal.fault("silence", "cameras", text)
-            else:
-                self._usual_gap_us += (gap_us - self._usual_gap_us) // 4
         self._began_us = arrival_us
 
     def _close(self, closed_us: int) -> Iterator[Step]:
@@ -178,6 +191,7 @@ class Assembler:
         self._count_missing(opened, time_us)
         if opened.key is not None:
             self._closed.append(opened.key)
+        self._rhythm.learn(opened.times_us)
         self._first_us = min(opened.times_us.values())
         self._reach_us = max(self._reach_us or 0, *opened.times_us.values())
         if self._last_us is not None and time_us <= self._last_us:
@@ -220,6 +234,7 @@ class Assembler:
                 text = f"no image at {time_us * 1e-6:.3f} s; the step goes on without it"
                 self._journal.fault("missing image", name, text)
             elif self._missed[name] == _LOST_AFTER:
+                self._rhythm.forget(name)
                 text = f"no image in {_LOST_AFTER} steps up to {time_us * 1e-6:.3f} s; it is not waited for any more"
                 self._journal.fault("camera lost", name, text)
 

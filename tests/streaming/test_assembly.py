@@ -66,13 +66,51 @@ def test_one_image_of_each_camera_is_a_step() -> None:
     assert not faults
 
 
-def test_a_missing_image_costs_its_step_nothing_else() -> None:
-    steps, faults = assembled(drive(5, [("RIGHT", 2)]))
-    assert len(steps) == 5
-    assert steps[2].missing == ("RIGHT",)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_image_costs_its_step_nothing_else(name: str) -> None:
+    """The next image of that camera, which comes before the step has waited long, is of the next step."""
+    steps, faults = assembled(drive(9, [(name, 4)]))
+    assert [step.missing for step in steps] == [()] * 4 + [(name,)] + [()] * 4
+    assert all(len(moments(step)) == 1 for step in steps)
     assert faults == {"missing image": 1}
-    absent = {camera.name: camera for camera in steps[2].frame.cameras}["RIGHT"]
-    assert absent.global_from_ego[0, 3] == 2.0  # it stands where the car is
+    absent = {camera.name: camera for camera in steps[4].frame.cameras}[name]
+    assert absent.global_from_ego[0, 3] == 4.0  # it stands where the car is
+
+
+def moments(step: Step) -> set[float]:
+    """The steps of the drive that images are of."""
+    return {shot.camera.global_from_ego[0, 3] for shot in step.shots.values()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_that_comes_after_those_of_the_next_step_is_late(name: str) -> None:
+    late = shot(name, 4, late_us=STEP_US + 15_000)
+    steps, faults = assembled([*drive(9, [(name, 4)]), late])
+    assert [step.missing for step in steps] == [()] * 4 + [(name,)] + [()] * 4
+    assert all(len(moments(step)) == 1 for step in steps)
+    assert faults == {"missing image": 1, "late image": 1}
+
+
+def test_a_stream_that_begins_in_the_middle_of_a_step() -> None:
+    """Steps are cut where cameras pause, which costs a step that is not whole."""
+    steps, _ = assembled(drive(20)[1:])
+    assert sum(bool(step.missing) for step in steps) <= 2
+    assert all(len(moments(step)) == 1 and not step.missing for step in steps[4:])
+
+
+def test_cameras_whose_clocks_run_apart_stay_together() -> None:
+    """One that takes 1% longer between images drifts by a step in a hundred."""
+    slower = [
+        replace(taken, camera=replace(taken.camera, timestamp_us=taken.camera.timestamp_us + late_us), arrival_us=at_us)
+        for taken in drive(300)
+        for late_us in [round(0.01 * (taken.camera.timestamp_us - START_US)) * (taken.camera.name == "LEFT")]
+        for at_us in [taken.arrival_us + late_us]
+    ]
+    steps = assembled(slower)[0][:290]  # then it is the only one left
+    assert sum(bool(step.missing) for step in steps) <= 6
+    for step in steps:
+        times = [shot.camera.timestamp_us for shot in step.shots.values()]
+        assert max(times) - min(times) <= 0.8 * STEP_US
 
 
 def test_a_step_does_not_wait_for_ever() -> None:
