@@ -29,6 +29,8 @@ PAGES = [
 NEEDED = {"dynamic_yolo.md": "trained_yolo", "deployment.md": "exported_city"}
 """What pages expect from commands before their examples."""
 
+SLOW = ("deployment.md",)
+
 matplotlib.use("Agg")
 
 
@@ -64,7 +66,9 @@ def exported_city(folder: Path) -> None:
     write_export(export_detector(config, weights, Options()), folder / "out" / "onnx")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (page.name in SLOW), id=page.name) for page in PAGES]
+)
 def test_examples_run(
     page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

@@ -58,6 +58,7 @@ def test_tracks_and_statistics(live: Run, tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_a_folder_of_onnx_files_gives_the_tracks_of_the_network_that_it_was_made_of(
     live: Run, run: Run, checkpoint: Path, tmp_path: Path
 ) -> None:

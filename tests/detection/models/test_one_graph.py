@@ -30,7 +30,7 @@ GRAPHS = {
     "perspective": 1,
     "dynamic": 3,
 }
-SLOW = ("RepDETR3D V2", "RayDN")
+SLOW = ("RepDETR3D V2", "RepDETR3D EVA02", "RepDETR3D proposals", "RayDN", "dynamic")
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +19,6 @@ from evaluation import evaluate_detection
 from scenes import InputError, Results, read_detections, read_scenes, write_detections
 from scenes.city import VAL_SPLIT, VERSION
 
-ROOT = Path(__file__).resolve().parents[3]
 TINY = Path(__file__).parents[1] / "city_tiny.py"
 TinyConfig = Callable[..., Config]
 
@@ -145,20 +142,10 @@ def test_what_it_remembers_can_be_kept(tiny_config: TinyConfig, checkpoint: Path
         first.load_state(state)
 
 
-def _test_tool(city: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "tools/test.py", *map(str, arguments)],
-        env={"CITY_ROOT": str(city), "PATH": "", "PYTHONPATH": str(ROOT)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_tool_refuses_a_checkpoint_of_another_model(tiny_city: Path, tmp_path: Path) -> None:
+def test_the_tool_refuses_a_checkpoint_of_another_model(run, tiny_city: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("CITY_ROOT", str(tiny_city))
     torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(1)}}, tmp_path / "other.pth")
-    done = _test_tool(tiny_city, TINY, tmp_path / "other.pth", "--out", tmp_path / "out.json")
+    done = run("test.py", TINY, tmp_path / "other.pth", "--out", tmp_path / "out.json")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path / 'other.pth'}: ")
     assert not (tmp_path / "out.json").exists()
