@@ -1,13 +1,12 @@
 # `make demo` runs the main job on the synthetic city, `make test` the tests, `make test-slow` those that take long. Each
 # sets up `.venv` first. Environments of their own have `make test-mmdet3d`, which tests the networks inside mmdet3d, and
-# `make test-numpy2`, which tests on numpy 2 what the official kit holds on numpy 1 elsewhere, and `make test-py123d`, which
-# tests the reader of py123d's logs beside that package and the two hundred that it brings.
+# `make test-numpy2`, which tests on numpy 2 what the official kit holds on numpy 1 elsewhere, and the reader of py123d's
+# logs beside that package and all that it brings.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MMDET3D_VENV := .venv-mmdet3d
 NUMPY2_VENV := .venv-numpy2
-PY123D_VENV := .venv-py123d
 # Installs into an environment. Compiling byte code of all that is installed takes longer than installing it: Python
 # compiles what it imports.
 pip = $(1)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
@@ -16,7 +15,7 @@ OUT ?= out/demo
 ONLY ?=
 MUTANTS := out/mutants
 
-.PHONY: demo test test-slow test-mmdet3d test-numpy2 test-py123d mutants lint clean
+.PHONY: demo test test-slow test-mmdet3d test-numpy2 mutants lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python tools/demo.py --out $(OUT)
@@ -31,14 +30,10 @@ test-mmdet3d: $(MMDET3D_VENV)/.installed
 	$(MMDET3D_VENV)/bin/python -m pytest tests/mmdet3d
 
 test-numpy2: $(NUMPY2_VENV)/.installed
-	$(NUMPY2_VENV)/bin/python -c 'import numpy; assert numpy.__version__ >= "2"'
-	$(NUMPY2_VENV)/bin/python -m pytest -n 2 --dist worksteal \
+	$(NUMPY2_VENV)/bin/python -c 'import numpy, py123d; assert numpy.__version__ >= "2"'
+	$(NUMPY2_VENV)/bin/python -m pytest -n 2 --dist worksteal -k 'not browser' \
 	    tests/scenes tests/tracking tests/evaluation tests/visualization tests/tools/test_track.py
 	$(NUMPY2_VENV)/bin/python -m pytest -m 'slow or not slow' tests/streamtrack
-
-test-py123d: $(PY123D_VENV)/.installed
-	$(PY123D_VENV)/bin/python -c 'import py123d'
-	$(PY123D_VENV)/bin/python -m pytest tests/scenes/conversion/test_py123d.py
 
 # In a copy without numba's decorators: mutmut leaves decorated functions alone, and what is compiled takes part as the
 # Python that it is. `[tool.mutmut]` in pyproject.toml says which modules, by which tests.
@@ -65,11 +60,7 @@ $(VENV)/.installed-test: setup.py constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.installed
 
 $(NUMPY2_VENV)/.installed: setup.py constraints.txt | $(NUMPY2_VENV)/bin/python
-	$(call install,$(NUMPY2_VENV)) -e '.[detection,test-numpy2]'
-	@touch $@
-
-$(PY123D_VENV)/.installed: setup.py constraints.txt | $(PY123D_VENV)/bin/python
-	$(call install,$(PY123D_VENV)) -e '.[py123d]' pytest hypothesis
+	$(call install,$(NUMPY2_VENV)) -e '.[detection,test-numpy2,py123d]'
 	@touch $@
 
 $(VENV)/.installed-mutants: setup.py constraints.txt | $(VENV)/bin/python
@@ -84,8 +75,8 @@ $(MMDET3D_VENV)/.installed: setup.py constraints.txt | $(MMDET3D_VENV)/bin/pytho
 	$(call pip,$(MMDET3D_VENV)) --no-deps mmdet==3.3.0 mmdet3d==1.4.0 lyft-dataset-sdk==0.0.8
 	@touch $@
 
-$(VENV)/bin/python $(MMDET3D_VENV)/bin/python $(NUMPY2_VENV)/bin/python $(PY123D_VENV)/bin/python:
+$(VENV)/bin/python $(MMDET3D_VENV)/bin/python $(NUMPY2_VENV)/bin/python:
 	$(PYTHON) -m venv $(@D:/bin=)
 
 clean:
-	rm -rf $(VENV) $(MMDET3D_VENV) $(NUMPY2_VENV) $(PY123D_VENV) out
+	rm -rf $(VENV) $(MMDET3D_VENV) $(NUMPY2_VENV) out

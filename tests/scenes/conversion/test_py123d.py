@@ -1,4 +1,4 @@
-"""Logs that py123d itself writes, of the made-up drive and of real frames: the drive comes out. `make test-py123d`."""
+"""Logs that py123d itself writes, of the made-up drive and of real frames: the drive comes out. `make test-numpy2`."""
 
 from __future__ import annotations
 
