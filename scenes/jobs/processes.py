@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from typing import Final
@@ -41,7 +42,26 @@ def worker_context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([name for name in _LIBRARIES if name in sys.modules])
+    with _one_thread_of_blas():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _one_thread_of_blas() -> Iterator[None]:
+    """Processes that begin here multiply matrices in one thread, unless the environment says otherwise.
+
+    There is a worker for each core; threads beside them would only wait for one another, at full speed.
+    """
+    name = "OPENBLAS_NUM_THREADS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def available_cores() -> int:

@@ -35,6 +35,10 @@ def _refuse_or_sleep(folder: Path, number: int) -> None:
     _leave_mark_and_sleep(folder, number)
 
 
+def _threads_of_blas(number: int) -> str | None:
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
 def _kill_itself(number: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -52,6 +56,12 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.skipif("OPENBLAS_NUM_THREADS" in os.environ, reason="the environment says how many")
+def test_workers_multiply_matrices_in_one_thread() -> None:
+    assert list(run_jobs(_threads_of_blas, [(0,), (1,)], 2)) == ["1", "1"]
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 @pytest.mark.parametrize("workers", [1, 2])
