@@ -19,6 +19,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     return [detections, "--dataroot", root, "--version", VERSION, "--split", VAL_SPLIT]
 
 
+@pytest.mark.slow
 def test_tuned_settings_are_written_and_a_second_run_goes_on(run, given, tmp_path) -> None:
     arguments = [*given, "--held-out", 1, "--out", tmp_path, "--workers", 1]
     first = run("tune_tracker.py", *arguments, "--trials", 3)

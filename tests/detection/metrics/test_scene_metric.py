@@ -114,6 +114,7 @@ def _run(city: Path, world: int, store: Path) -> list[dict[str, float]]:
     return [json.loads(output.splitlines()[-1]) for output in outputs]
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(city: Path, tmp_path: Path) -> None:
     (alone,) = _run(city, 1, tmp_path / "one")
     both = _run(city, 2, tmp_path / "two")

@@ -73,6 +73,7 @@ def test_compiled_dynamic_detector_gives_the_same_boxes(dynamic_config: TinyConf
     _assert_equal_boxes(model, compiled, frames=2)
 
 
+@pytest.mark.slow
 def test_compiled_image_detector_finds_the_same() -> None:
     model = MODELS.build(dict(type="DynamicYoloDetector", variant="dy-yolov7", width=0.03, num_classes=3)).eval()
     nn.init.normal_(model.router.layer2.weight)

@@ -37,7 +37,7 @@ def _logged(work_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_resumed_run_equals_the_straight_one(dynamic_config: DynamicConfig, tmp_path: Path, step: int) -> None:
     config = dynamic_config(step, schedule__epochs=4 / 6, schedule__checkpoint_epochs=2 / 6, model__hysteresis=0.1)
     config.pop("val_dataloader")

@@ -323,6 +323,7 @@ with joined_processes("pytorch"):
 """
 
 
+@pytest.mark.slow
 def test_statistics_of_batch_norms_are_averaged(tmp_path: Path) -> None:
     script = tmp_path / "averaged.py"
     script.write_text(_AVERAGED)

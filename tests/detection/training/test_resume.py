@@ -48,7 +48,7 @@ def _assert_equal(first: Any, second: Any, where: str = "") -> None:
 _WHOLE_STATE = ("state_dict", "optimizer", "processes")
 
 
-@pytest.mark.parametrize("interrupted_at", [2, 4])
+@pytest.mark.parametrize("interrupted_at", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_resumed_run_equals_the_straight_one(tiny_config: TinyConfig, tmp_path: Path, interrupted_at: int) -> None:
     """Interrupted within an epoch, and where a validation has been due and the temporal memory was reset."""
     config = tiny_config(schedule__epochs=1.5, schedule__validation_epochs=4 / 6, schedule__checkpoint_epochs=2 / 6)

@@ -46,7 +46,7 @@ def test_equals_scikit_learn(rows, columns) -> None:
         np.testing.assert_array_equal(ours, euclidean_distances(a, b))
 
 
-@pytest.mark.parametrize("kernels", ["Prescott", "Haswell"])
+@pytest.mark.parametrize("kernels", [pytest.param("Prescott", marks=pytest.mark.slow), "Haswell"])
 def test_equals_scikit_learn_on_other_processors(kernels) -> None:
     """The linear algebra library runs other kernels on older processors, of which each rounds in its own way."""
     own_tests = [
