@@ -1,4 +1,4 @@
-"""Reads the boxes of a 2D detector, two files in the COCO format, and says which camera image each belongs to.
+"""The boxes of a 2D detector in the COCO format: writes a row, and reads two files and says whose image a box is of.
 
 The results file is a list of boxes, `{"image_id", "category_id", "bbox": [left, top, width, height], "score"}`; the
 data set's file, `{"images": [...], "categories": [...], ...}`, is the one that the detector ran on and says what the
@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,6 +22,23 @@ from scenes.coco import CocoCategory, CocoId, CocoImage, CocoResult, by_id, edge
 from scenes.errors import InputError
 from scenes.scene import Camera, Scene, taxonomy_of
 from scenes.taxonomy import Taxonomy
+
+
+def coco_row(image_id: CocoId, category_id: CocoId, edges_px: Sequence[float], score: float) -> dict[str, Any]:
+    """A box as a row of a results file.
+
+    Args:
+        image_id, category_id: of the box.
+        edges_px: left, top, right, bottom in the image as it was read.
+        score: of the box.
+    """
+    left, top, right, bottom = edges_px
+    return {
+        "image_id": image_id,
+        "category_id": category_id,
+        "bbox": [round(value, 2) for value in (left, top, right - left, bottom - top)],
+        "score": round(score, 5),
+    }
 
 
 def _understood(taxonomy: Taxonomy) -> Mapping[str, int]:

@@ -71,9 +71,10 @@ class OnnxImageDetector:
         threshold: float = 0.5,
         providers: Sequence[str] | None = None,
         threads: int | None = None,
+        score_threshold: float = 0.001,
     ) -> OnnxImageDetector:
         """The detector in the file that `streamtrack export` has written; see `load_graphs`."""
-        return cls(load_graphs(Path(folder), providers, threads), threshold)
+        return cls(load_graphs(Path(folder), providers, threads), threshold, score_threshold)
 
     def detect(self, image: NDArray[np.uint8]) -> FoundInImage:
         """Detect in an image (H, W, 3) uint8 RGB of any size."""
@@ -89,6 +90,10 @@ class OnnxImageDetector:
         return FoundInImage(
             Boxes2D(edges, boxes.label, boxes.score), easiness, easiness < self.threshold or self.threshold == 1
         )
+
+    def find(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[Boxes2D, bool]]:
+        """See `detection.running.found_images.Finder`."""
+        return [(found.boxes, found.hard) for found in map(self.detect, images)]
 
     def _detections(self, boxes: NDArray[np.float32]) -> Boxes2D:
         """Of (N, 5 + classes): centre, width, height, probabilities of an object and of its class."""

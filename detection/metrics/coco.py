@@ -16,6 +16,7 @@ from detection.image_batch import ImageDetections
 from detection.images2d.annotations import CocoInstances, check_annotation, read_instances
 from scenes import InputError
 from scenes.coco import CocoId
+from scenes.coco_results import coco_row
 from scenes.files import write_atomically
 
 _SUMMARY: Final = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100")
@@ -36,14 +37,9 @@ def coco_results(
         category_ids: id of each label.
     """
     return [
-        {
-            "image_id": image_id,
-            "category_id": category_ids[label],
-            "bbox": [round(value, 2) for value in (left, top, right - left, bottom - top)],
-            "score": round(score, 5),
-        }
+        coco_row(image_id, category_ids[label], edges_px, score)
         for image_id, found in zip(image_ids, detections, strict=True)
-        for (left, top, right, bottom), label, score in zip(
+        for edges_px, label, score in zip(
             found.boxes_px.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True
         )
     ]

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from detection.metrics.coco import coco_results
-from detection.running.image_detector import FoundImage
+from detection.running.found_images import FoundImage
+from scenes.coco_results import coco_row
 from scenes.files import write_atomically
 
 
@@ -54,9 +54,11 @@ class DetectionsFile:
                 "hard": found.hard,
             }
         )
-        for row in coco_results([image_id], [found.detections], range(1, len(self._classes) + 1)):
-            category = self._classes[row["category_id"] - 1]
-            self._boxes.append({"id": self.boxes + 1, **row, "category": category})
+        boxes = found.boxes
+        rows = zip(boxes.edges_px.tolist(), boxes.label.tolist(), boxes.score.tolist(), strict=True)
+        for edges_px, label, score in rows:
+            row = coco_row(image_id, label + 1, edges_px, score)
+            self._boxes.append({"id": self.boxes + 1, **row, "category": self._classes[label]})
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""

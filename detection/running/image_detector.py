@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,9 +20,9 @@ from detection.images2d.sample import ImageSample, ImageTransform, image_batch
 from detection.metrics.coco import CocoRow, coco_results, evaluate_coco
 from detection.models.yolo.detector import DynamicYoloDetector
 from detection.registry import MODELS, TRANSFORMS
-from detection.running.sources import SourceImage
 from detection.running.trained import Progress, TrainedDetector, found_by_all, setting, trained_model
 from scenes import InputError
+from scenes.boxes2d import Boxes2D
 from scenes.coco import CocoId
 
 
@@ -73,6 +72,14 @@ class ImageDetector(TrainedDetector):
             return []
         return list(self.detect_batch({"images": self.prepare(images)}).values())
 
+    def find(self, images: Sequence[RgbImage]) -> list[tuple[Boxes2D, bool]]:
+        """See `detection.running.found_images.Finder`."""
+        found = [Boxes2D(one.boxes_px.numpy(), one.labels.numpy(), one.scores.numpy()) for one in self.detect(images)]
+        if not found:
+            return []
+        assert self.model.last_routing is not None
+        return list(zip(found, self.model.last_routing.hard.tolist(), strict=True))
+
     def prepare(self, images: Sequence[RgbImage]) -> ImageBatch:
         """Images as the network sees them, with running numbers for ids."""
         still = np.random.default_rng(0)  # nothing in validation is drawn
@@ -87,39 +94,6 @@ class ImageDetector(TrainedDetector):
     def named(self, predictions: Sequence[Any], batch: Mapping[str, Any]) -> dict[CocoId, ImageDetections]:
         """What was found in a batch by image id, in pixels of the image as it was read."""
         return detections_by_image(predictions, batch)
-
-
-@dataclass(frozen=True, eq=False)
-class FoundImage:
-    """An image of a source, what was found in it, and whether it took the hard path."""
-
-    image: SourceImage
-    detections: ImageDetections
-    hard: bool
-
-
-def detect_in_source(detector: ImageDetector, source: Iterable[SourceImage], batch_size: int) -> Iterator[FoundImage]:
-    """Detect in the images of a source, batch by batch.
-
-    Raises:
-        InputError: the batch size is below 1, or see `Source`.
-    """
-    if batch_size < 1:
-        raise InputError(f"batch size {batch_size}: expected at least 1")
-    waiting: list[SourceImage] = []
-    for image in source:
-        waiting.append(image)
-        if len(waiting) == batch_size:
-            yield from _found(detector, waiting)
-            waiting = []
-    yield from _found(detector, waiting)
-
-
-def _found(detector: ImageDetector, images: Sequence[SourceImage]) -> Iterator[FoundImage]:
-    found = detector.detect([image.image for image in images])
-    if found:
-        assert detector.model.last_routing is not None
-        yield from map(FoundImage, images, found, detector.model.last_routing.hard.tolist())
 
 
 def detect_images(

@@ -184,7 +184,7 @@ def test_annotated_video(run: Run, config: Path, checkpoint: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--score", 1.5), "score 1.5: expected a number from 0 to 1"),
+        (("--score", 1.5), "--score 1.5: expected 0 to 1"),
         (("--batch-size", 0), "batch size 0: expected at least 1"),
         (("--hard-fraction", 0.5), "weights.thresholds.json: no such file; `streamtrack dynamic_thresholds"),
         (("--source", "nowhere.png"), "nowhere.png: no such image, folder or video"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from detection.config import read_config
@@ -64,7 +68,7 @@ def _export(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(("variant", "size"), [("dy-yolov7", (64, 96)), ("dy-yolov7-w6", (64, 128))])
 def test_finds_what_the_detector_finds_on_either_path(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variant: str, size: tuple[int, int]
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variant: str, size: tuple[int, int]
 ) -> None:
     path, weights = _files(tmp_path, variant, size)
     assert _export(monkeypatch, path, weights, "--out", tmp_path / "onnx") == 0
@@ -84,10 +88,51 @@ def test_finds_what_the_detector_finds_on_either_path(
         apart = np.abs(found.boxes.edges_px[:, None] - expected.boxes_px.numpy()).max(axis=2)
         apart += np.where(found.boxes.label[:, None] == expected.labels.numpy(), 0.0, np.inf)
         assert (apart.min(axis=1) < 0.05).mean() > 0.95
+    _assert_the_tool_finds_as_much(run, tmp_path, image, path, weights)
     with pytest.raises(InputError, match="tiny finds boxes in single images"):
         OnnxDetector.from_onnx(tmp_path / "onnx")
     with pytest.raises(InputError, match="threshold is 2, expected a number from 0 to 1"):
         OnnxImageDetector.from_onnx(tmp_path / "onnx", 2)
+
+
+def _assert_the_tool_finds_as_much(
+    run: Callable[..., Any], folder: Path, image: NDArray[np.uint8], config: Path, weights: Path
+) -> None:
+    """`detect --onnx` writes what `detect` writes."""
+    cv2.imwrite(str(folder / "image.png"), image[..., ::-1])
+    written = []
+    for number, detector in enumerate(([config, weights], ["--onnx", folder / "onnx"])):
+        out = folder / f"found{number}"
+        done = run("detect.py", *detector, "--source", folder / "image.png", "--out", out, "--score", 0.05)
+        assert done.returncode == 0, done.stderr
+        assert sorted(path.name for path in out.iterdir()) == ["detections.json", "image.png"]
+        written.append(json.loads((out / "detections.json").read_text()))
+    expected, found = written
+    assert found["images"] == expected["images"] and found["categories"] == expected["categories"]
+    assert len(found["annotations"]) == len(expected["annotations"]) > 10
+    for own, other in zip(found["annotations"][:3], expected["annotations"][:3], strict=True):
+        assert own["score"] == pytest.approx(other["score"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "what is to detect? say CONFIG CHECKPOINT, or --onnx DIR"),
+        (("--onnx", "{folder}", "config.py", "weights.pth"), "takes no config and no checkpoint"),
+        (("--onnx", "{folder}", "--hard-fraction", 0.5), "--hard-fraction: belongs to a checkpoint"),
+        (("--onnx", "{folder}", "--dtype", "bfloat16"), "--dtype, --compile, --tf32 and --cudnn-benchmark are torch's"),
+        (("--onnx", "{folder}"), "no such folder"),
+        (("--onnx", "{folder}", "--score", 2), "--score 2.0: expected 0 to 1"),
+    ],
+)
+def test_calls_of_the_tool_that_make_no_sense(
+    run: Callable[..., Any], tmp_path: Path, arguments: tuple[object, ...], said: str
+) -> None:
+    cv2.imwrite(str(tmp_path / "image.png"), np.zeros((8, 8, 3), dtype=np.uint8))
+    words = [str(word).format(folder=tmp_path / "none") for word in arguments]
+    done = run("detect.py", *words, "--source", tmp_path / "image.png", "--out", tmp_path / "out")
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_router_that_nobody_trained_is_not_exported(

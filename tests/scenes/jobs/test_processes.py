@@ -15,7 +15,7 @@ from scenes import InputError
 from scenes.jobs.executors import run_jobs
 from scenes.jobs.processes import worker_pool
 
-_GIVE_UP_S = 60.0
+_GIVE_UP_S = 240.0
 
 
 def _squared(number: int) -> int:
