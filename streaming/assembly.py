@@ -120,6 +120,7 @@ class Assembler:
         self._last_us: int | None = None
         self._first_us = 0
         self._reach_us: int | None = None
+        self._delivered: frozenset[str] = frozenset()
         self._began_us: int | None = None
         self._rhythm = Rhythm()
 
@@ -137,8 +138,8 @@ class Assembler:
             older = self._open is not None and time_us < min(self._open.times_us.values())
             older = older and not self._fits(shot, time_us)
             return older or shot.moment.token in self._closed
-        if self._reach_us is None:
-            return False
+        if self._reach_us is None or shot.camera.name in self._delivered:
+            return False  # it has given the last step its image, and this is a newer one
         steps = self._rhythm.steps_after(shot.camera.name, time_us, None if self._open is None else self._open.times_us)
         if self._open is not None:
             return time_us <= self._reach_us if steps is None else steps < 0
@@ -194,6 +195,7 @@ class Assembler:
         self._rhythm.learn(opened.times_us)
         self._first_us = min(opened.times_us.values())
         self._reach_us = max(self._reach_us or 0, *opened.times_us.values())
+        self._delivered = frozenset(opened.shots)
         if self._last_us is not None and time_us <= self._last_us:
             text = f"time goes from {self._last_us * 1e-6:.3f} to {time_us * 1e-6:.3f} s; the step is left out"
             self._journal.fault("repeated time", "clock", text)

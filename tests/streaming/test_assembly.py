@@ -98,6 +98,23 @@ def test_a_stream_that_begins_in_the_middle_of_a_step() -> None:
     assert all(len(moments(step)) == 1 and not step.missing for step in steps[4:])
 
 
+def test_a_rate_may_change_at_any_time() -> None:
+    """A webcam gives fewer images in the dark."""
+    gaps_us = [100_000] * 9 + [200_000] * 9 + [50_000] * 9 + [33_000] * 9
+    times_us = [START_US + sum(gaps_us[:index]) for index in range(len(gaps_us))]
+    for names in (NAMES[:1], NAMES):
+        shots = [
+            Shot(camera(name, time_us + 2_000 * index), time_us + 2_000 * index + 20_000, nothing)
+            for time_us in times_us
+            for index, name in enumerate(names)
+        ]
+        assembler = Assembler(journal := Journal())
+        events = [Start("drive", tuple(map(camera, names))), *shots]
+        steps = [step for event in events for step in assembler.add(event)]
+        assert len(steps) == len(times_us) and not any(step.missing for step in steps)
+        assert not journal.counts
+
+
 def test_cameras_whose_clocks_run_apart_stay_together() -> None:
     """One that takes 1% longer between images drifts by a step in a hundred."""
     slower = [
