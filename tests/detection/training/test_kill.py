@@ -20,20 +20,20 @@ TINY = Path(__file__).resolve().parents[1] / "city_tiny.py"
 _ITERATIONS = 12
 
 
-def _start(city: Path, work_dir: Path) -> subprocess.Popen[bytes]:
+def _start(fork_host: ForkHost, city: Path, work_dir: Path) -> int:
     """A training with a checkpoint an iteration and two validations, that goes on from the newest checkpoint."""
     options = (
         f"schedule.epochs={_ITERATIONS / 6}",
         "schedule.checkpoint_epochs=0.167",
         "schedule.validation_epochs=0.667",
     )
-    return subprocess.Popen(
-        [sys.executable, "tools/train.py", TINY, "--work-dir", work_dir, "--resume", "--cfg-options", *options],
-        env={**os.environ, "CITY_ROOT": str(city), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    arguments = (TINY, "--work-dir", work_dir, "--resume", "--cfg-options", *options)
+    (pid,) = fork_host.start("train.py", *arguments, CITY_ROOT=city)
+    return pid
+
+
+def _ended(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def _newest(work_dir: Path) -> int:
