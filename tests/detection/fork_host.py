@@ -65,7 +65,8 @@ def main() -> None:
         for rank in range(run["processes"]):
             pid = os.fork()
             if pid == 0:
-                return _become(run, rank, port)
+                _become(run, rank, port)
+                return
             pids.append(pid)
         print(json.dumps(pids), flush=True)
         print(json.dumps(_ended(pids)), flush=True)
