@@ -32,6 +32,7 @@ TEST = [
     *TENSORBOARD,
     *DOCS,
     *ORACLES,
+    "filelock>=3.12",
     "pytest>=8",
     "pytest-xdist>=3.5",
     "hypothesis>=6.100",

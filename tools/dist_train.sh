@@ -28,5 +28,8 @@ if [ "${NNODES:-1}" != 1 ]; then
         meeting=(--nnodes "$NNODES" --node_rank "${NODE_RANK:?}" --master_addr "${MASTER_ADDR:?}" --master_port "${PORT:-29500}")
     fi
 fi
+# Every round gets a store of its own. torchrun would keep one for all, where processes that are started again find the
+# addresses of those that are gone, and wait half an hour for them.
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 exec "${PYTHON:-python}" -m torch.distributed.run "${meeting[@]}" --nproc_per_node "$processes" \
     --max_restarts "$restarts" "$here/train.py" "$config" --launcher pytorch "$@"

@@ -14,7 +14,7 @@ from typing import Any, Final
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from scenes import InputError
 from scenes.json_text import decode_json
@@ -45,6 +45,8 @@ RANGES: dict[str, tuple[float, float]] = {
 """Lowest and highest factor of each setting; named as in `tracking.sensitivity.scaled`."""
 
 _INPUTS: Final = "inputs"
+_ABANDONED_S: Final = 3
+"""After so long the lock of a journal is that of a process that was killed: one process holds it, to write a line."""
 
 Objective = Callable[[TrackerConfig], float]
 
@@ -95,8 +97,9 @@ def tune(
     storage.parent.mkdir(parents=True, exist_ok=True)
     _check_journal(storage)
     ranges = {name: bounds for name, bounds in RANGES.items() if _is_set(base, name)}
+    lock = JournalFileSymlinkLock(str(storage), grace_period=_ABANDONED_S)
     study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(storage))),
+        storage=JournalStorage(JournalFileBackend(str(storage), lock)),
         study_name="tracker",
         direction="maximize",
         load_if_exists=True,

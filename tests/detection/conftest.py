@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from detection.data.create_infos import create_infos
 from detection.training import train
 from scenes.city import VERSION, make_city
 
+ROOT = Path(__file__).resolve().parents[2]
 TINY = Path(__file__).with_name("city_tiny.py")
 DYNAMIC = Path(__file__).with_name("city_tiny_dynamic.py")
 STEP_2 = {
@@ -77,6 +80,68 @@ def tiny_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_city(root, train_scenes=3, val_scenes=3, frames=4, image_size=(176, 99), seed=3, workers=1)
     create_infos(root, VERSION)
     return root
+
+
+class ForkHost:
+    """Runs tools in processes of their own that need not import torch again; see `fork_host.py`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._runs = 0
+        self._host = subprocess.Popen(
+            [sys.executable, ROOT / "tests" / "detection" / "fork_host.py"],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, tool: str, *arguments: object, processes: int = 1, **environment: object) -> list[int]:
+        """Process ids of a run that has begun; `end` has to follow."""
+        self._runs += 1
+        run = {
+            "tool": tool,
+            "arguments": [*map(str, arguments)],
+            "processes": processes,
+            "environment": {name: str(value) for name, value in environment.items()},
+            "log": str(self._log),
+        }
+        assert self._host.stdin is not None
+        print(json.dumps(run), file=self._host.stdin, flush=True)
+        pids: list[int] = self._answer()
+        return pids
+
+    def end(self) -> tuple[list[int], str]:
+        """Exit codes of the processes of the run that has begun, once all have ended, and what they printed."""
+        return self._answer(), self._log.read_text()
+
+    def run(self, tool: str, *arguments: object, processes: int = 1, **environment: object) -> str:
+        """What a run printed that ended well."""
+        self.start(tool, *arguments, processes=processes, **environment)
+        codes, printed = self.end()
+        assert codes == [0] * processes, printed[-3000:]
+        return printed
+
+    def close(self) -> None:
+        """End the process that forks, and a run that has not ended."""
+        self._host.communicate()
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / f"{self._runs}.log"
+
+    def _answer(self) -> Any:
+        assert self._host.stdout is not None
+        return json.loads(self._host.stdout.readline())
+
+
+@pytest.fixture(scope="session")
+def fork_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkHost]:
+    """Runs tools in processes of their own, without the seconds that a start with torch takes."""
+    host = ForkHost(tmp_path_factory.mktemp("runs"))
+    yield host
+    host.close()
 
 
 @pytest.fixture

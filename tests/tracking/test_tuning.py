@@ -1,5 +1,7 @@
 """The search for settings: finds what is better, goes on after a stop, and writes what loads."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,23 @@ def test_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (first.n_trials, second.n_trials, len(tried)) == (4, 7, 7)
     assert second.start == first.start and second.best >= first.best
     assert all(config not in tried[:4] for config in tried[4:])
+
+
+def test_goes_on_soon_after_a_kill_in_the_middle_of_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock of the journal is left behind then."""
+    journal = tmp_path / "journal"
+    tune(TrackerConfig(), nearness, 1, journal, inputs=INPUTS)
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(os, "fsync", lambda _: os._exit(9))
+        try:
+            tune(TrackerConfig(), nearness, 1, journal, inputs=INPUTS)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    begun_s = time.monotonic()
+    assert tune(TrackerConfig(), nearness, 1, journal, inputs=INPUTS).n_trials == 2
+    assert time.monotonic() - begun_s < 15
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import runpy
 import sys
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from filelock import FileLock
 from mmengine.config import Config
 from torch import nn
 
@@ -140,22 +142,25 @@ def make_weights(config: Config, path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def exported(tiny_city: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Exported]:
-    """Exports a small detector by name with `tools/export.py`, once for each set of options."""
-    made: dict[tuple[object, ...], Exported] = {}
+    """Exports a small detector by name with `tools/export.py`, once for each set of options and run of the tests."""
+    own = tmp_path_factory.getbasetemp()
+    common = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "exported"
+    common.mkdir(exist_ok=True)
 
     def export(name: str, *options: object) -> Exported:
-        key = (name, *map(str, options))
-        if key not in made:
-            folder = tmp_path_factory.mktemp("export")
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setitem(os.environ, "CITY_ROOT", str(tiny_city))
+        folder = common / hashlib.sha256(repr((name, *map(str, options))).encode()).hexdigest()
+        checkpoint, printed = folder / "weights.pth", folder / "printed.txt"
+        with pytest.MonkeyPatch.context() as patch, FileLock(f"{folder}.lock"):
+            patch.setitem(os.environ, "CITY_ROOT", str(tiny_city))
+            folder.mkdir(exist_ok=True)
+            if not printed.exists():
                 config, path = make_config(name, folder)
-                checkpoint = folder / "weights.pth"
                 make_weights(config, checkpoint)
                 arguments = [path, checkpoint, "--out", folder / "onnx", *options]
-                printed = run_tool(patch, "export.py", *arguments)
-            made[key] = Exported(config, path, checkpoint, folder / "onnx", printed)
-        return made[key]
+                printed.write_text(run_tool(patch, "export.py", *arguments))
+            (path,) = folder.glob("*.py")
+            config = read_config(path)
+        return Exported(config, path, checkpoint, folder / "onnx", printed.read_text())
 
     return export
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,8 @@ from detection.config import read_config
 from detection.training import train
 from scenes import InputError
 
-ROOT = Path(__file__).resolve().parents[3]
+from ..conftest import ForkHost
+
 TINY = Path(__file__).resolve().parents[1] / "images_tiny.py"
 STEP_2 = {"model.trains": "router", "model.threshold": 0.5, "custom_hooks": [dict(type="AdaptiveOffsetHook")]}
 STATE = ("state_dict", "optimizer", "processes", "adaptive_offset", "weight_average")
@@ -149,19 +147,10 @@ def test_weights_of_another_variant_are_named(images_config: ImagesConfig, tmp_p
 
 
 @pytest.mark.slow
-def test_two_processes_resume_exactly(images: Path, tmp_path: Path) -> None:
-    options = ("train_dataloader.batch_size=1", "schedule.epochs=1.334", "schedule.checkpoint_epochs=0.667")
-    environment = {**os.environ, "IMAGES_ROOT": str(images), "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
-
-    def run(*arguments: object) -> None:
-        command = ("tools/dist_train.sh", TINY, 2, *arguments, "--cfg-options", *options)
-        done = subprocess.run(
-            list(map(str, command)), env={**environment, "OMP_NUM_THREADS": "1"}, cwd=ROOT, capture_output=True,
-            text=True, check=False, timeout=180,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-
-    run("--work-dir", tmp_path / "straight")
-    run("--work-dir", tmp_path / "resumed", "--resume", tmp_path / "straight" / "iter_2.pth")
-    _assert_same(tmp_path / "resumed" / "iter_4.pth", tmp_path / "straight" / "iter_4.pth")
-    assert any("coco/AP" in entry for entry in _logged(tmp_path / "straight"))
+def test_two_processes_resume_exactly(fork_host: ForkHost, images: Path, tmp_path: Path) -> None:
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    for arguments in (["--work-dir", straight], ["--work-dir", resumed, "--resume", straight / "iter_2.pth"]):
+        options = ("train_dataloader.batch_size=1", "schedule.epochs=1.334", "schedule.checkpoint_epochs=0.667")
+        fork_host.run("train.py", TINY, *arguments, "--cfg-options", *options, processes=2, IMAGES_ROOT=images)
+    _assert_same(resumed / "iter_4.pth", straight / "iter_4.pth")
+    assert any("coco/AP" in entry for entry in _logged(straight))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
@@ -15,25 +15,26 @@ import torch
 from detection.checkpoints import read_saved
 from detection.training.checkpoint import checkpoints_of
 
-ROOT = Path(__file__).resolve().parents[3]
+from ..conftest import ForkHost
+
 TINY = Path(__file__).resolve().parents[1] / "city_tiny.py"
 _ITERATIONS = 12
 
 
-def _start(city: Path, work_dir: Path) -> subprocess.Popen[bytes]:
+def _start(fork_host: ForkHost, city: Path, work_dir: Path) -> int:
     """A training with a checkpoint an iteration and two validations, that goes on from the newest checkpoint."""
     options = (
         f"schedule.epochs={_ITERATIONS / 6}",
         "schedule.checkpoint_epochs=0.167",
         "schedule.validation_epochs=0.667",
     )
-    return subprocess.Popen(
-        [sys.executable, "tools/train.py", TINY, "--work-dir", work_dir, "--resume", "--cfg-options", *options],
-        env={**os.environ, "CITY_ROOT": str(city), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    arguments = (TINY, "--work-dir", work_dir, "--resume", "--cfg-options", *options)
+    (pid,) = fork_host.start("train.py", *arguments, CITY_ROOT=city)
+    return pid
+
+
+def _runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def _newest(work_dir: Path) -> int:
@@ -42,27 +43,29 @@ def _newest(work_dir: Path) -> int:
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments(tiny_city: Path, tmp_path: Path) -> None:
-    alone = _start(tiny_city, tmp_path / "alone")
-    assert alone.wait(timeout=300) == 0, alone.stderr
+def test_killed_at_random_moments(fork_host: ForkHost, tiny_city: Path, tmp_path: Path) -> None:
+    _start(fork_host, tiny_city, tmp_path / "alone")
+    codes, errors = fork_host.end()
+    assert codes == [0], errors
     moments = random.Random(5)
     killed = tmp_path / "killed"
     reached = [0]
     while reached[-1] < _ITERATIONS - 2:
-        process = _start(tiny_city, killed)
-        while process.poll() is None and _newest(killed) <= reached[-1]:
+        pid = _start(fork_host, tiny_city, killed)
+        while _runs(pid) and _newest(killed) <= reached[-1]:
             time.sleep(0.01)
         time.sleep(moments.uniform(0, 0.5))  # a few iterations, their checkpoints and a validation
-        process.kill()
-        _, errors = process.communicate()
-        assert process.returncode in (-9, 0), errors
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        codes, errors = fork_host.end()
+        assert codes in ([-9], [0]), errors
         reached.append(_newest(killed))
         for path in checkpoints_of(killed):
             read_saved(path)
     assert len(reached) > 3
-    last = _start(tiny_city, killed)
-    _, errors = last.communicate(timeout=300)
-    assert last.returncode == 0, errors
+    _start(fork_host, tiny_city, killed)
+    codes, errors = fork_host.end()
+    assert codes == [0], errors
     expected, found = (read_saved(folder / f"iter_{_ITERATIONS}.pth") for folder in (tmp_path / "alone", killed))
     for name, weight in expected["state_dict"].items():
         assert torch.equal(found["state_dict"][name], weight), name
