@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nuscenes.eval.common.config import config_factory
 
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, Boxes3D, Results, read_detections, read_scenes, write_detections
 from scenes.city import VAL_SPLIT, VERSION, make_city
+
+config_factory = pytest.importorskip("nuscenes.eval.common.config").config_factory
 
 
 @pytest.fixture(scope="module")

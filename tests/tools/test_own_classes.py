@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,7 +188,9 @@ def test_a_city_of_one_s_own_classes(run: Run, tmp_path: Path) -> None:
     assert run("doctor.py", tmp_path / "city", "--results", tmp_path / "tracks.json")[0] == 0
     engine = ["--engine", "devkit", "--out", tmp_path / "devkit"]
     code, _, complaint = run("evaluate.py", "detection", tmp_path / "boxes.json", *where, *engine)
-    assert code == 2 and "the devkit knows nuScenes' ten classes only" in complaint
+    has_devkit = importlib.util.find_spec("nuscenes") is not None
+    said = "the devkit knows nuScenes' ten classes only" if has_devkit else "this needs the package nuscenes"
+    assert code == 2 and said in complaint
 
 
 def test_the_same_root_converted_anew_keeps_its_classes(run: Run, recording: Path, classes: Path, tmp_path) -> None:

@@ -14,7 +14,7 @@ from detection.data.packed import PackedList
 from scenes.jobs.processes import worker_context
 
 _SIZE = 64 * 2**20
-_GIVE_UP_S = 60.0
+_GIVE_UP_S = 240.0
 
 
 class _MemoryOfWorker(Dataset[int]):

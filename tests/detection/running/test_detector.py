@@ -40,6 +40,7 @@ def test_every_frame_in_order_and_written(tiny_config: TinyConfig, tiny_city: Pa
 
 def test_scored_as_the_file_would_be(tiny_config: TinyConfig, tiny_city: Path, checkpoint: Path) -> None:
     """What the config's metric says of chance boxes among true ones is what the official devkit says of them."""
+    pytest.importorskip("nuscenes")
     results = detect(tiny_config(), checkpoint)
     assert isinstance(results, Results)
     mixed = {}
