@@ -37,6 +37,10 @@ SHARED = ROOT.parent / "shared"
 # Programs that tests start run the code of this checkout, not of whichever is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
+# The tests run in several processes, and start more: threads of networks would only wait for each other. Said before
+# torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Tests that compare with the official kit skip where it is absent (`pytest.importorskip`), unless it must be there.
 if os.environ.get("REQUIRE_DEVKIT") == "1":
     for _package in ("nuscenes", "motmetrics"):

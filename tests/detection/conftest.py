@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -36,12 +35,6 @@ STEP_2 = {
     "schedule.warmup_iterations": 0,
 }
 CATEGORIES = [{"id": 90, "name": "zebra"}, {"id": 3, "name": "car"}, {"id": 17, "name": "cat"}]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """The tests run in several processes: threads of small networks would only wait for each other."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +83,6 @@ class ForkHost:
         self._runs = 0
         self._host = subprocess.Popen(
             [sys.executable, ROOT / "tests" / "detection" / "fork_host.py"],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

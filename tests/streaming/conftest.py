@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 
 from detection import Detector
@@ -20,11 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "repdetr3d" / "city_r18.py"
 FRAMES = 3
 WEIGHTS = ROOT / "detection" / "weights" / "repdetr3d_city_r18.safetensors"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,6 @@ def started(command: str, world: dict[str, Path], out: Path, paused: bool = True
         **os.environ,
         "CITY_ROOT": str(world["city"]),
         "IMAGES_ROOT": str(world["images"]),
-        "OMP_NUM_THREADS": "1",
         "PYTHONPATH": f"{site}{os.pathsep}{ROOT}",
         "REACHED": str(out.parent / "reached"),
     }

@@ -48,15 +48,6 @@ def recorded_losses(golden_methods: Path) -> tuple[dict[str, Any], dict[str, Any
         return values, dict(gradients)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    """So small a network is slower on several threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def write_config(tmp_path: Path) -> Callable[..., str]:
     """Writes the config of a small detector and gives its path; `base_channels` is the width of its ResNet-18."""

@@ -79,7 +79,7 @@ def test_two_processes_distil_what_one_with_twice_the_batch_distils(distillation
             "--cfg-options", "train_dataloader.batch_size=1",
         ],
         cwd=ROOT,
-        env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )  # fmt: skip

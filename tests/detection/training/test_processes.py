@@ -36,7 +36,7 @@ SAVED_OFTEN = ("train_dataloader.batch_size=1", "schedule.epochs=1", "schedule.c
 
 
 def _run(city: Path, *command: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    settings = {"CITY_ROOT": str(city), "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    settings = {"CITY_ROOT": str(city), "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         list(map(str, command)),
         env={**os.environ, **settings, **environment},
@@ -160,7 +160,7 @@ def test_a_killed_process_costs_no_more_than_the_way_to_the_last_checkpoint(
     shutil.copy(ROOT / "tools" / "dist_train.sh", tmp_path)
     (tmp_path / "train.py").write_text(_LATE_TRAIN)
     work_dir = tmp_path / "killed"
-    settings = {"CITY_ROOT": str(tiny_city), "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    settings = {"CITY_ROOT": str(tiny_city), "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
     command = (tmp_path / "dist_train.sh", TINY, 2, "--max-restarts", 1, "--work-dir", work_dir, "--cfg-options")
     launched = subprocess.Popen(
         list(map(str, [*command, *SAVED_OFTEN])), env={**os.environ, **settings}, cwd=ROOT, stderr=subprocess.PIPE,
