@@ -85,6 +85,8 @@ def _session(path: Path, providers: Sequence[str] | None, threads: int | None) -
         raise InputError(f"{missing[0]}: this onnxruntime has {', '.join(available)}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # The graphs of a frame follow one another: threads of one that wait by spinning take the cores from the next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
