@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import runpy
-import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,7 +137,9 @@ def make_weights(config: Config, path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def exported(tiny_city: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Exported]:
+def exported(
+    run: Callable[..., Any], tiny_city: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Exported]:
     """Exports a small detector by name with `tools/export.py`, once for each set of options and run of the tests."""
     own = tmp_path_factory.getbasetemp()
     common = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "exported"
@@ -156,8 +154,9 @@ def exported(tiny_city: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
             if not printed.exists():
                 config, path = make_config(name, folder)
                 make_weights(config, checkpoint)
-                arguments = [path, checkpoint, "--out", folder / "onnx", *options]
-                printed.write_text(run_tool(patch, "export.py", *arguments))
+                done = run("export.py", path, checkpoint, "--out", folder / "onnx", *options)
+                assert done.returncode == 0, done.stderr
+                printed.write_text(done.stdout)
             (path,) = folder.glob("*.py")
             config = read_config(path)
         return Exported(config, path, checkpoint, folder / "onnx", printed.read_text())
@@ -165,30 +164,16 @@ def exported(tiny_city: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
     return export
 
 
-def run_tool(patch: pytest.MonkeyPatch, name: str, *arguments: object) -> str:
-    """What a tool prints that ends well."""
-    patch.setattr(sys, "argv", [name, *map(str, arguments)])
-    with redirect_stdout(StringIO()) as printed, pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(ROOT / "tools" / name), run_name="__main__")
-    assert not ended.value.code, printed.getvalue()
-    return printed.getvalue()
-
-
 @pytest.fixture
-def run_tool_badly(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_city: Path
-) -> Callable[..., str]:
+def run_tool_badly(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tiny_city: Path) -> Callable[..., str]:
     """The one line in which a tool ends, with exit code 2."""
 
-    def run(name: str, *arguments: object) -> str:
+    def run_and_check(name: str, *arguments: object) -> str:
         monkeypatch.setenv("CITY_ROOT", str(tiny_city))
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(ROOT / "tools" / name), run_name="__main__")
-        said = capsys.readouterr()
-        assert ended.value.code == 2 and not said.out
-        (line,) = said.err.strip().splitlines()
+        done = run(name, *arguments)
+        assert done.returncode == 2 and not done.stdout
+        (line,) = done.stderr.strip().splitlines()
         assert line.startswith("error: ")
         return line
 
-    return run
+    return run_and_check

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ from detection.registry import MODELS
 from detection.running.image_detector import ImageDetector
 from scenes import InputError
 
-ROOT = Path(__file__).resolve().parents[3]
 CONFIG = """
 model = dict(type="DynamicYoloDetector", variant="{variant}", width=0.03, num_classes=2, threshold=0.5)
 val_dataloader = dict(
@@ -58,20 +55,13 @@ def _files(folder: Path, variant: str, size: tuple[int, int], trained: bool = Tr
     return path, weights
 
 
-def _export(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["export.py", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(ROOT / "tools" / "export.py"), run_name="__main__")
-    return int(ended.value.code or 0)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("variant", "size"), [("dy-yolov7", (64, 96)), ("dy-yolov7-w6", (64, 128))])
 def test_finds_what_the_detector_finds_on_either_path(
-    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variant: str, size: tuple[int, int]
+    run: Callable[..., Any], tmp_path: Path, variant: str, size: tuple[int, int]
 ) -> None:
     path, weights = _files(tmp_path, variant, size)
-    assert _export(monkeypatch, path, weights, "--out", tmp_path / "onnx") == 0
+    assert run("export.py", path, weights, "--out", tmp_path / "onnx").returncode == 0
     model = onnx.load(str(tmp_path / "onnx" / FILES["single"]))
     onnx.checker.check_model(model, full_check=True)
     assert [node.op_type for node in model.graph.node].count("If") == 1
@@ -135,14 +125,14 @@ def test_calls_of_the_tool_that_make_no_sense(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_router_that_nobody_trained_is_not_exported(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_router_that_nobody_trained_is_not_exported(run: Callable[..., Any], tmp_path: Path) -> None:
     path, weights = _files(tmp_path, "dy-yolov7", (64, 96), trained=False)
-    assert _export(monkeypatch, path, weights, "--out", tmp_path / "onnx") == 2
-    assert "weights.pth: the router has never been trained" in capsys.readouterr().err
-    assert _export(monkeypatch, path, weights, "--out", tmp_path / "onnx", "--format", "autoware") == 2
-    assert "tiny: a detector of single images" in capsys.readouterr().err
+    for options, said in (
+        ((), "weights.pth: the router has never been trained"),
+        (("--format", "autoware"), "tiny: a detector of single images"),
+    ):
+        done = run("export.py", path, weights, "--out", tmp_path / "onnx", *options)
+        assert done.returncode == 2 and said in done.stderr
     assert not (tmp_path / "onnx").exists()
 
 
