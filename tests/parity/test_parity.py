@@ -124,6 +124,8 @@ def test_training_queries_of_nearly_equal_scores_may_change_places(
     (tmp_path / "c_r50_428q_stream.json").write_text(json.dumps({"frame0": content["frame0"]}))
     with np.load(golden / "c_r50_428q_stream.npz") as arrays:
         changed = {name: arrays[name] for name in arrays.files if name.startswith("frame0")}
+    if "frame0_all_cls_scores" not in changed:
+        pytest.skip("the scores are not among the recordings that come along")
     logits = changed["frame0_all_cls_scores"][-1, 0]
     ranking = np.argsort(-logits.max(axis=-1))
     gaps = -np.diff(1 / (1 + np.exp(-logits.max(axis=-1).astype(np.float64)[ranking[:128]])))
