@@ -4,6 +4,8 @@ Three boxes in a row of one track are a window. Objects hardly change their spee
 lie on the line between the others: how far it does not, measured by what `MeasurementNoise` assumes of such boxes,
 tells how much larger or smaller the errors of places are than assumed. And the line's own velocity tells how much of it
 is in the velocities that the detector reports: some report next to nothing, and no filter must believe them.
+Tracks that were started with such velocities lose what moves, and then no window shows it: while no box has reported
+any movement at all, velocities count as unknown.
 
 Outliers, such as windows of two objects, must not count: the median window does. Nor do objects count that stand still
 before a standing sensor: it sees the same and errs the same again, which tells nothing of how far.
@@ -11,7 +13,7 @@ before a standing sensor: it sees the same and errs the same again, which tells 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -36,6 +38,10 @@ _PRIOR_SPEED_MPS: Final = 2.0
 _PRIOR_PAIRS: Final = 10.0
 _MOST_WINDOWS: Final = 5000.0
 """What was seen longer ago fades."""
+
+LEAST_REPORT_MPS: Final = 0.5
+"""Slower reports are none of movement."""
+_PROBABLE: Final = 0.5
 
 _EDGES: Final = np.linspace(-8.0, 3.0, 111)
 """Windows are counted by the logarithm of half their squared distance; what lies beyond goes into the outer bins."""
@@ -111,15 +117,17 @@ class BoxErrors:
         velocities: (N_SUMS,) of the windows whose middle box reports a velocity: how many there were; sums of the
             squares of what they moved by, of its assumed variances, of its products with what was told, and of the
             squares of what was told.
+        fastest_mps: (1,) the fastest movement that a probable box has reported.
     """
 
     windows: FloatArray
     velocities: FloatArray
+    fastest_mps: FloatArray
 
     @classmethod
     def unknown(cls) -> BoxErrors:
         """Nothing seen yet."""
-        return cls(np.zeros(N_BINS), np.zeros(N_SUMS))
+        return cls(np.zeros(N_BINS), np.zeros(N_SUMS), np.zeros(1))
 
     def with_windows(self, seen: Windows) -> BoxErrors:
         """What is known when some more windows have been seen."""
@@ -134,13 +142,28 @@ class BoxErrors:
         variances = 2.0 * weight @ seen.moved_var[told]
         sums = self.velocities + np.array([weight.sum(), squares, variances, both, told_squares])
         fading = min(1.0, _MOST_WINDOWS / counted.sum())
-        return BoxErrors(counted * fading, sums * fading)
+        return BoxErrors(counted * fading, sums * fading, self.fastest_mps)
+
+    def with_reports(self, speed_mps: FloatArray, probability: FloatArray) -> BoxErrors:
+        """What is known when boxes have reported speeds (B,), given how probably they are true (B,)."""
+        fastest_mps = speed_mps.max(where=probability >= _PROBABLE, initial=self.fastest_mps[0])
+        return replace(self, fastest_mps=np.array([fastest_mps]))
+
+    @property
+    def movement_reported(self) -> bool:
+        """Whether any box has reported a movement, so that velocities say something."""
+        return bool(self.fastest_mps[0] >= LEAST_REPORT_MPS)
 
     @cached_property
     def place_scale(self) -> float:
         """How many times larger than assumed the standard deviations of places are."""
         ratio = np.exp(0.5 * (_median(_PRIOR + self.windows) - _PRIOR_MEDIAN))
         return float(np.clip(ratio, _LEAST_SCALE, _LARGEST_SCALE))
+
+    @cached_property
+    def other_scale(self) -> float:
+        """The same of heights and yaws, which nothing is learned of: they follow places half way."""
+        return float(np.sqrt(self.place_scale))
 
     def velocity_mps(self, assumed_mps: float) -> float:
         """Standard deviation of what reported velocities are wrong by, given what is assumed before anything is seen;

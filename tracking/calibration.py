@@ -13,13 +13,13 @@ import numpy as np
 from scenes import InputError
 from scenes.files import write_atomically
 from scenes.json_text import is_number, read_json
-from tracking.box_errors import N_BINS, N_SUMS, BoxErrors
+from tracking.box_errors import LEAST_REPORT_MPS, N_BINS, N_SUMS, BoxErrors
 from tracking.config import MeasurementNoise
 from tracking.score_scale import ScoreScale, probability
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _COLUMNS: Final = ("score", "count", "judged", "followed")
-_COUNTS: Final = {"windows": N_BINS, "velocities": N_SUMS}
+_ERRORS: Final = {"windows": N_BINS, "velocities": N_SUMS, "fastest_mps": 1}
 _SHOWN_RANGE_M: Final = 30
 _WORTHLESS_MPS: Final = 8.0
 _SHOWN_SHARES: Final = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
@@ -41,8 +41,8 @@ def write_calibration(path: Path, calibration: Calibration) -> None:
     """Write a file for `read_calibration`, whole or not at all."""
     scale, errors = calibration.score_scale, calibration.box_errors
     columns = {name: getattr(scale, name).tolist() for name in _COLUMNS}
-    counts = {name: getattr(errors, name).tolist() for name in _COUNTS}
-    content = {"calibration_version": _VERSION, "frames": scale.frames, **columns, **counts}
+    learned = {name: getattr(errors, name).tolist() for name in _ERRORS}
+    content = {"calibration_version": _VERSION, "frames": scale.frames, **columns, **learned}
     write_atomically(path, json.dumps(content).encode())
 
 
@@ -65,13 +65,15 @@ def read_calibration(path: Path) -> Calibration:
         raise InputError(f"{path}: score is not ascending")
     if min(columns[name].min() for name in _COLUMNS[1:]) < 0.0 or columns["count"].sum() <= 0.0:
         raise InputError(f"{path}: {', '.join(_COLUMNS[1:])} are numbers of boxes, not negative")
-    counts = {name: _column(content.get(name), name, path) for name in _COUNTS}
-    for name, length in _COUNTS.items():
-        if len(counts[name]) != length:
-            raise InputError(f"{path}: {name} has {len(counts[name])} numbers, expected {length}")
-    if min(counts["windows"].min(), counts["velocities"][0]) < 0.0:
+    errors = {name: _column(content.get(name), name, path) for name in _ERRORS}
+    for name, length in _ERRORS.items():
+        if len(errors[name]) != length:
+            raise InputError(f"{path}: {name} has {len(errors[name])} numbers, expected {length}")
+    if min(errors["windows"].min(), errors["velocities"][0]) < 0.0:
         raise InputError(f"{path}: windows and the first of velocities are numbers of boxes, not negative")
-    return Calibration(ScoreScale(**columns, frames=frames), BoxErrors(**counts))
+    if errors["fastest_mps"][0] < 0.0:
+        raise InputError(f"{path}: fastest_mps is a speed, not negative")
+    return Calibration(ScoreScale(**columns, frames=frames), BoxErrors(**errors))
 
 
 def _column(value: Any, name: str, path: Path) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -108,6 +110,9 @@ def described_errors(errors: BoxErrors, assumed: MeasurementNoise) -> Iterator[s
     )
     if not errors.velocities[0]:
         yield "velocities: none reported"
+        return
+    if not errors.movement_reported:
+        yield f"velocities are all below {LEAST_REPORT_MPS} m/s: as good as none"
         return
     velocity_mps = errors.velocity_mps(assumed.velocity_mps)
     worth = "" if velocity_mps < _WORTHLESS_MPS else ": as good as none"

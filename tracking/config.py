@@ -178,12 +178,14 @@ class TrackerConfig(_CheckedSettings):
         identity_bonus: stage 2, how much cheaper a pair is that shares one, in the unit of the cost.
         identity_memory_s: stage 3, how long an unseen track can be recovered by its `query_id`.
         recovery_gate_scale: stage 3, how much wider the gates are for boxes that nobody else took.
+        newborn_gate_scale: how much wider `gate_m` is between a track of one box and another box, if both are probably
+            true.
         newborn_unseen_s, unseen_share: a track dies when it was not seen for longer than `newborn_unseen_s` and
             `unseen_share` of the time that it has been observed: a chance of clutter is soon forgotten.
         report_unseen_s: tracks that were observed for as long are reported at their predicted place for that long after
             they were last seen.
-        track_score: `detection` reports a box's own score; `evidence` the mean probability of the track's boxes, times
-            a share that grows with the time it has been observed.
+        track_score: `detection` reports a box's own score; `evidence` how probably the track is one of an object, by
+            its boxes and how much of its life it was seen, times a share that grows with the time it has been observed.
         evidence_time_s: the time in which that share reaches 63%.
         link_gap_s: offline, the longest time between two fragments that are put together.
         link_log_odds: offline, how much likelier than not they have to be one object, as the logarithm of odds.
@@ -196,7 +198,7 @@ class TrackerConfig(_CheckedSettings):
     learn_noise: bool = True
     camera_evidence: CameraEvidenceConfig = field(default_factory=CameraEvidenceConfig)
     suppress_duplicates: bool = True
-    duplicate_reach: float = 1.0
+    duplicate_reach: float = 1.3
     duplicate_ray_sigmas: float = 1.0
     cost: str = "mahalanobis"
     gate_sigmas: float = 3.5
@@ -208,11 +210,12 @@ class TrackerConfig(_CheckedSettings):
     identity_bonus: float = 1.0
     identity_memory_s: float = 2.0
     recovery_gate_scale: float = 1.5
+    newborn_gate_scale: float = 2.0
     newborn_unseen_s: float = 0.6
     unseen_share: float = 0.5
     report_unseen_s: float = 0.6
     track_score: str = "evidence"
-    evidence_time_s: float = 1.5
+    evidence_time_s: float = 1.2
     link_gap_s: float = 3.0
     link_log_odds: float = 2.0
     max_tracks: int = 2000

@@ -15,6 +15,13 @@ from tracking.tracks import Tracks
 KEY_FRAME_S = 0.5
 """What a single box counts as evidence: one key frame."""
 
+_LAST_BOX_SHARE = 0.5
+"""How much the last box counts for a track, beside the mean of all: objects come nearer and leave."""
+
+_PRESENCE_POWER = 3.0
+"""The odds of a track are multiplied by this power of the share of its life in which it was seen: clutter flickers.
+Chosen on the rows that docs/tracking.md, "What a track's score means", names."""
+
 
 def patience_s(tracks: Tracks, config: TrackerConfig, table: ClassTable) -> FloatArray:
     """(T,) how long tracks may stay unseen and still take boxes by their place: longer if they were observed longer."""
@@ -46,21 +53,24 @@ def survivors(
     return alive
 
 
-def evidence_score(
-    evidence: FloatArray,
-    hits: NDArray[np.int64],
-    observed_s: FloatArray,
-    evidence_time_s: float,
-    lift: FloatArray | float = 0.0,
-) -> FloatArray:
-    """(T,) mean probability of the tracks' boxes, times a share that grows with the time they span.
+def log_odds_so_far(tracks: Tracks) -> FloatArray:
+    """(T,) log odds that tracks are of objects: by their last box, all boxes, and how much of their life they were
+    seen."""
+    mean = tracks.evidence / tracks.hits
+    seen_s = tracks.observed_s + KEY_FRAME_S
+    presence = seen_s / (seen_s + tracks.missed_s)
+    log_odds: FloatArray = mean + _LAST_BOX_SHARE * (tracks.last_log_odds - mean) + _PRESENCE_POWER * np.log(presence)
+    return log_odds
+
+
+def evidence_score(log_odds: FloatArray, observed_s: FloatArray, evidence_time_s: float) -> FloatArray:
+    """(T,) how probably tracks are of objects, times a share that grows with the time they were seen.
 
     Args:
-        evidence: (T,) sum of the boxes' log odds. hits: (T,) number of boxes.
+        log_odds: (T,) of being one.
         observed_s: (T,) time with boxes since birth.
         evidence_time_s: the time in which the share reaches 63%.
-        lift: (T,) what a 2D detector adds to the mean log odds.
     """
     share = 1.0 - np.exp(-(observed_s + KEY_FRAME_S) / evidence_time_s)
-    score: FloatArray = probability(evidence / hits + lift) * share
+    score: FloatArray = probability(log_odds) * share
     return score

@@ -52,6 +52,12 @@ class Measured:
         """(B,) of being true."""
         return probability(self.log_odds)
 
+    @property
+    def speed_mps(self) -> FloatArray:
+        """(B,) as the detector reports it, believable or 0."""
+        speed: FloatArray = np.hypot(self.planar[:, 3], self.planar[:, 4])
+        return speed
+
 
 def measure(
     boxes: Boxes3D, config: TrackerConfig, table: ClassTable, calibration: Calibration, sensor_xy_m: FloatArray
@@ -71,7 +77,8 @@ def measure(
     boxes = boxes.select(source)
     place_cov = ray_covariance(boxes.center_m[:, :2], config.noise, sensor_xy_m)
     if config.suppress_duplicates:
-        single = np.flatnonzero(~_duplicates(boxes, place_cov, config))
+        ray_cov = calibration.box_errors.place_scale**2 * place_cov
+        single = np.flatnonzero(~_duplicates(boxes, ray_cov, config))
         source, boxes, place_cov = source[single], boxes.select(single), place_cov[single]
     return measured_boxes(
         source, boxes, calibration.score_scale.of(boxes.score), config, table, calibration.box_errors, place_cov
@@ -95,15 +102,19 @@ def measured_boxes(
         errors: how the detector's boxes err.
         place_cov: (B, 2, 2) how uncertain their places are assumed to be, see `ray_covariance`.
     """
-    noise = config.noise
+    noise, other_scale = config.noise, errors.other_scale
     velocity, has_velocity = believable_velocity(boxes, table)
     velocity_mps = errors.velocity_mps(noise.velocity_mps)
     # What errs by far more than speeds differ tells nothing of them.
     has_velocity &= velocity_mps <= _WORTHLESS_SPREADS * table.speed_mps[boxes.label]
+    if config.learn_noise:
+        speed_mps = np.hypot(velocity[:, 0], velocity[:, 1])
+        has_velocity &= errors.with_reports(speed_mps, probability(log_odds)).movement_reported
     planar_cov = np.zeros((len(boxes), MEASUREMENT_SIZE, MEASUREMENT_SIZE))
     planar_cov[:, :2, :2] = errors.place_scale**2 * place_cov
-    planar_cov[:, 2, 2] = noise.yaw_rad**2
+    planar_cov[:, 2, 2] = (other_scale * noise.yaw_rad) ** 2
     planar_cov[:, 3, 3] = planar_cov[:, 4, 4] = velocity_mps**2
+    height_var = np.full(len(boxes), (other_scale * noise.height_m) ** 2)
     return Measured(
         source=source,
         boxes=boxes,
@@ -112,7 +123,7 @@ def measured_boxes(
         planar_cov=planar_cov,
         has_velocity=has_velocity,
         body=np.column_stack([boxes.center_m[:, 2], boxes.size_wlh_m]),
-        body_var=np.column_stack([np.full(len(boxes), noise.height_m**2), (noise.size_share * boxes.size_wlh_m) ** 2]),
+        body_var=np.column_stack([height_var, (noise.size_share * boxes.size_wlh_m) ** 2]),
     )
 
 
@@ -170,13 +181,13 @@ def _in_fixed_order(boxes: Boxes3D, picked: NDArray[np.int64]) -> NDArray[np.int
     return picked[tie_free]
 
 
-def _duplicates(boxes: Boxes3D, place_cov: FloatArray, config: TrackerConfig) -> NDArray[np.bool_]:
+def _duplicates(boxes: Boxes3D, ray_cov: FloatArray, config: TrackerConfig) -> NDArray[np.bool_]:
     return duplicates(
         boxes.center_m[:, :2],
         boxes.yaw_rad,
         boxes.size_wlh_m[:, :2],
         boxes.label,
-        place_cov,
+        ray_cov,
         config.duplicate_reach,
         config.duplicate_ray_sigmas,
     )

@@ -179,8 +179,8 @@ def _whole_track_score(histories: Histories, paths: Paths, drive: Drive) -> Floa
     observed_s[start] = 0.0
     support = _support(paths, drive)
     lift = config.camera_evidence.score_log_odds * support
-    evidence = np.add.reduceat(histories.log_odds, start)
-    score = evidence_score(evidence, hits, np.add.reduceat(observed_s, start), config.evidence_time_s, lift)
+    log_odds = np.add.reduceat(histories.log_odds, start) / hits + lift
+    score = evidence_score(log_odds, np.add.reduceat(observed_s, start), config.evidence_time_s)
     unseen = 1.0 - hits / paths.spans.lengths
     # A 2D detector saw it where the other did not.
     against = _GAPS_LOG_ODDS * np.where(support > 0.0, 0.0, unseen)

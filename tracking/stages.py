@@ -12,6 +12,7 @@ A query's identity is a strong hint, not proof: detectors are trained on single 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from tracking.filtering import observe
 from tracking.footprints import giou
 from tracking.lifetime import patience_s, unsupported_s
 from tracking.measurement import Measured
+from tracking.score_scale import probability
 from tracking.tracks import Tracks
 
 _BoolArray = NDArray[np.bool_]
@@ -133,17 +135,32 @@ def _candidates(
     tracks_xy_m, boxes_xy_m = tracks.mean[:, :2], measured.planar[:, :2]
     if config.cost == "backtracked_distance":
         tracks_xy_m, boxes_xy_m = last_xy_m, boxes_xy_m - elapsed_s * measured.planar[:, 3:5]
-    reach_m = table.gate_m[tracks.label]
-    widest_m = max(1.0, config.recovery_gate_scale) * float(reach_m.max(initial=0.0))
+    widest = max(1.0, config.recovery_gate_scale) * max(1.0, config.newborn_gate_scale)
+    widest_m = widest * float(table.gate_m[tracks.label].max(initial=0.0))
     row, column = near_pairs(tracks_xy_m, tracks.label, boxes_xy_m, measured.boxes.label, widest_m)
     offset_m = boxes_xy_m[column] - tracks_xy_m[row]
-    share = np.sqrt(offset_m[:, 0] ** 2 + offset_m[:, 1] ** 2) / reach_m[row]
+    reach_m = _reach_m(tracks, measured, table, config, row, column)
+    share = np.sqrt(offset_m[:, 0] ** 2 + offset_m[:, 1] ** 2) / reach_m
     if config.cost == "mahalanobis":
         cov = tracks.cov[row, :2, :2] + measured.planar_cov[column, :2, :2]
         return _Candidates(row, column, mahalanobis_distance(offset_m, cov), config.gate_sigmas, share)
     if config.cost == "giou":
         return _Candidates(row, column, _overlap_cost(tracks, measured, table, row, column), config.gate_giou, share)
     return _Candidates(row, column, share, 1.0, share)
+
+
+_SURE: Final = 0.7
+
+
+def _reach_m(
+    tracks: Tracks, measured: Measured, table: ClassTable, config: TrackerConfig, row: IndexArray, column: IndexArray
+) -> FloatArray:
+    """(P,) allowed distances in the ground plane: farther for a track of one box, whose speed is a guess, but not to
+    boxes that may well be clutter, of which a wide reach takes in more."""
+    newborn = (tracks.hits == 1) & (probability(tracks.last_log_odds) >= _SURE)
+    sure = newborn[row] & (measured.probability >= _SURE)[column]
+    reach_m: FloatArray = table.gate_m[tracks.label[row]] * np.where(sure, config.newborn_gate_scale, 1.0)
+    return reach_m
 
 
 def _overlap_cost(

@@ -26,7 +26,7 @@ from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.filtering import correct, observe, predict, start_states
 from tracking.identity_trust import IdentityTrust
-from tracking.lifetime import KEY_FRAME_S, evidence_score, survivors, unsupported_s
+from tracking.lifetime import KEY_FRAME_S, evidence_score, log_odds_so_far, survivors, unsupported_s
 from tracking.measurement import Measured, measure
 from tracking.persistence import ScoreLearner
 from tracking.stages import associate
@@ -34,7 +34,7 @@ from tracking.tracks import Tracks
 
 _logger = logging.getLogger(__name__)
 
-_STATE_VERSION = 6
+_STATE_VERSION = 7
 
 _LONGEST_GAP_S = 10.0
 """No track lives through a longer time without a frame."""
@@ -120,8 +120,10 @@ class Tracker:
             self._identity_trust = self._identity_trust.after(self._tracks.query_id[rows], queries[columns])
         number = np.zeros(len(measured), dtype=np.int64)
         number[columns] = self._tracks.number[rows]
-        if self._config.learn_noise and elapsed_s > 0.0:
-            self._learn_errors(rows, columns, measured, (sensor_xy_m - self._sensor_xy_m) / elapsed_s)
+        if self._config.learn_noise:
+            self._box_errors = self._box_errors.with_reports(measured.speed_mps, measured.probability)
+            if elapsed_s > 0.0:
+                self._learn_errors(rows, columns, measured, (sensor_xy_m - self._sensor_xy_m) / elapsed_s)
         self._sensor_xy_m = sensor_xy_m
         self._continue_tracks(rows, columns, measured, elapsed_s)
         born = np.flatnonzero((number == 0) & self._may_start(measured))
@@ -147,14 +149,15 @@ class Tracker:
         tracks = self._tracks.select(((unseen_s == 0.0) | coasting) & confirmed)
         if at_us is not None:
             predict(tracks, self._table, max(0, at_us - self._now_us) * 1e-6)  # a copy: the tracks themselves stay
-        lift = config.camera_evidence.score_log_odds * tracks.support
         return self._boxes(tracks).replace(
-            score=tracks.score
-            if config.track_score == "detection"
-            else evidence_score(tracks.evidence, tracks.hits, tracks.observed_s, config.evidence_time_s, lift),
+            score=tracks.score if config.track_score == "detection" else self._evidence_score(tracks),
             query_id=tracks.query_id if (tracks.query_id != NO_QUERY).any() else None,
             track_id=tracks.number.astype(np.str_),
         )
+
+    def _evidence_score(self, tracks: Tracks) -> FloatArray:
+        log_odds = log_odds_so_far(tracks) + self._config.camera_evidence.score_log_odds * tracks.support
+        return evidence_score(log_odds, tracks.observed_s, self._config.evidence_time_s)
 
     @property
     def calibration(self) -> Calibration:
@@ -262,6 +265,7 @@ class Tracker:
         tracks.hits[rows] += 1
         tracks.score[rows] = measured.boxes.score[columns]
         tracks.evidence[rows] += measured.log_odds[columns]
+        tracks.last_log_odds[rows] = measured.log_odds[columns]
         tracks.box_us[rows] = np.column_stack([tracks.box_us[rows, 1], np.full(len(rows), self._now_us)])
         tracks.box_xy_m[rows] = np.stack([tracks.box_xy_m[rows, 1], measured.planar[columns, :2]], axis=1)
         tracks.box_velocity_mps[rows] = measured.planar[columns, 3:]
@@ -295,6 +299,7 @@ class Tracker:
                 supported_us=np.full(count, self._now_us),
                 hits=np.ones(count, dtype=np.int64),
                 evidence=measured.log_odds[columns],
+                last_log_odds=measured.log_odds[columns],
                 observed_s=np.zeros(count),
                 missed_s=np.zeros(count),
                 score=boxes.score,

@@ -31,7 +31,7 @@ class Tracks:
         born_us, seen_us: (T,) time of the first and of the last box.
         supported_us: (T,) time of the last 2D box that spoke for it, that of the first box before there was one.
         hits: (T,) number of boxes.
-        evidence: (T,) sum of the boxes' log odds of being true.
+        evidence: (T,) sum of the boxes' log odds of being true. last_log_odds: (T,) those of the last box.
         observed_s, missed_s: (T,) time with and without boxes since birth.
         score: (T,) the last box's score.
         box_us: (T, 2) times of the last box but one and of the last; both the same while there is one.
@@ -52,6 +52,7 @@ class Tracks:
     supported_us: NDArray[np.int64]
     hits: NDArray[np.int64]
     evidence: FloatArray
+    last_log_odds: FloatArray
     observed_s: FloatArray
     missed_s: FloatArray
     score: FloatArray

@@ -16,6 +16,7 @@ tracker = dict(
     assignment="nearest",
     use_identity=False,
     recovery_gate_scale=1.0,
+    newborn_gate_scale=1.0,
     suppress_duplicates=False,
     birth_probability=0.0,
     track_score="detection",

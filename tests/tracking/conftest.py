@@ -10,12 +10,20 @@ from hypothesis import strategies as st
 from scenes import LABEL_OF_CLASS, Boxes3D, Scene, read_scenes
 from scenes.city import VAL_SPLIT, VERSION, make_city
 from scenes.geometry import rotation_from_yaw
+from tracking import Calibration
+from tracking.score_scale import ScoreScale
 
 
 @pytest.fixture(scope="session")
 def boxes_at() -> Callable[..., Boxes3D]:
     """Boxes of ordinary cars at places (N, 2); columns can be replaced."""
     return _boxes_at
+
+
+@pytest.fixture(scope="session")
+def known() -> Calibration:
+    """Of a detector that gave 81 boxes in a frame, with scores from 0 to 1."""
+    return Calibration(ScoreScale.unknown().with_frame(np.linspace(0.0, 1.0, 81)))
 
 
 @pytest.fixture(scope="session")

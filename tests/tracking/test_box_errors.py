@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenes import Boxes3D
 from scenes.geometry import pose_matrix
 from tracking import BoxErrors, Calibration, MeasurementNoise, Tracker, TrackerConfig
 from tracking.box_errors import LONGEST_WINDOW_S, Windows, windows
@@ -165,8 +166,47 @@ def test_worthless_velocities_are_as_good_as_unknown(boxes_at) -> None:
     drive(tracker, boxes_at, 12, 0.01, 0.02)
     box = boxes_at([(1215.0, -840.0)], label=np.array([WALKER]), velocity_mps=np.array([[0.3, 0.1]]))
     ego = pose_matrix([1210.0, -840.0, 7.5], [1.0, 0.0, 0.0, 0.0])
-    assert not Tracker(calibration=tracker.calibration).assign(box, 0, ego).measured.has_velocity[0]
-    assert Tracker().assign(box, 0, ego).measured.has_velocity[0]
+    moving = tracker.calibration.box_errors.with_reports(np.ones(1), np.ones(1))
+    assert not Tracker(calibration=Calibration(box_errors=moving)).assign(box, 0, ego).measured.has_velocity[0]
+    told = BoxErrors.unknown().with_reports(np.ones(1), np.ones(1))
+    assert Tracker(calibration=Calibration(box_errors=told)).assign(box, 0, ego).measured.has_velocity[0]
+
+
+def test_velocities_are_unknown_while_no_probable_box_has_reported_a_movement(boxes_at, known) -> None:
+    ego = pose_matrix([1210.0, -840.0, 7.5], [1.0, 0.0, 0.0, 0.0])
+
+    def pair(speed_mps: float, score: float) -> Boxes3D:
+        """Two walkers: one reports next to nothing, the other some speed."""
+        velocity = np.array([[0.02, 0.0], [speed_mps, 0.0]])
+        places, label = [(1215.0, -840.0), (1225.0, -840.0)], np.array([WALKER, WALKER])
+        return boxes_at(places, label=label, velocity_mps=velocity, score=np.array([0.9, score]))
+
+    scale = Calibration(known.score_scale)
+    tracker = Tracker(calibration=scale)
+    believed = [
+        tracker.assign(pair(speed_mps, score), frame * KEY_FRAME_US, ego).measured.has_velocity.all()
+        for frame, (speed_mps, score) in enumerate([(0.4, 0.9), (0.6, 0.1), (0.6, 0.9), (0.0, 0.9)])
+    ]
+    # The frame that reports a movement counts, clutter does not, and what was reported is remembered.
+    assert believed[:3] == [False, False, True]
+    assert tracker.calibration.box_errors.fastest_mps.tolist() == [0.6]
+    as_told = Tracker(TrackerConfig(learn_noise=False), scale)
+    assert as_told.assign(pair(0.4, 0.9), 0, ego).measured.has_velocity.all()
+
+
+def test_heights_yaws_and_repeated_boxes_follow_what_is_learned_of_places(boxes_at, known) -> None:
+    """Heights and yaws half way; a second box farther along the ray is one of its own where places are exact."""
+    ego = pose_matrix([1210.0, -840.0, 7.5], [1.0, 0.0, 0.0, 0.0])
+    boxes = boxes_at([(1240.0, -840.0), (1243.05, -840.0)], label=np.array([WALKER, WALKER]), score=np.array([0.9, 0.8]))
+    exact = BoxErrors.unknown().with_windows(windows_of(0.25 / 3.0, 1.0, count=20_000))
+    rough, sharp = (
+        Tracker(calibration=Calibration(known.score_scale, errors)).assign(boxes, 0, ego).measured
+        for errors in (BoxErrors.unknown(), exact)
+    )
+    assert len(rough) == 1 and len(sharp) == 2
+    np.testing.assert_allclose(sharp.body_var[0, 0] / rough.body_var[0, 0], exact.place_scale)
+    np.testing.assert_allclose(sharp.planar_cov[0, 2, 2] / rough.planar_cov[0, 2, 2], exact.place_scale)
+    np.testing.assert_allclose(sharp.body_var[0, 1:], rough.body_var[0, 1:])
 
 
 def test_fixed_noise_is_what_the_settings_say(boxes_at) -> None:

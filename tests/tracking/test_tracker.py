@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scenes import DETECTION_CLASSES, LABEL_OF_CLASS, NO_QUERY, TRACKING_CLASSES, Boxes3D, InputError
 from scenes.geometry import pose_matrix, rotation_from_yaw
-from tracking import Calibration, ScoreScale, Tracker, TrackerConfig, tracker_config_from_dict
+from tracking import Tracker, TrackerConfig, tracker_config_from_dict
 
 KEY_FRAME_US = 500_000
 START_US = 1_500_000_000_000_000
@@ -301,12 +301,6 @@ def test_an_ego_that_jumps_moves_no_track(boxes_at) -> None:
     np.testing.assert_allclose(output.center_m[0, :2], [0.0, 5.0], atol=1.0)
 
 
-@pytest.fixture
-def known(boxes_at) -> Calibration:
-    """Of a detector that gave 81 boxes in a frame, with scores from 0 to 1."""
-    return Calibration(ScoreScale.unknown().with_frame(np.linspace(0.0, 1.0, 81)))
-
-
 def remembered(tracker: Tracker) -> dict[str, list]:
     """The columns of the live tracks."""
     return {name.removeprefix("tracks."): column.tolist() for name, column in tracker.state().items()}
@@ -350,7 +344,7 @@ def test_scores_of_evidence_follow_from_what_is_remembered(boxes_at, known) -> N
     for seen, score in enumerate(scores):
         boxes = boxes_at([(0.0, 5.0)], score=np.array([score]))
         output = tracker.step(boxes, START_US + seen * KEY_FRAME_US, EGO)
-        mean = log_odds[: seen + 1].mean()
+        mean = 0.5 * (log_odds[: seen + 1].mean() + log_odds[seen])
         share = 1.0 - np.exp(-(0.5 * seen + 0.5) / 2.0)
         assert output.score.tolist() == pytest.approx([share / (1.0 + np.exp(-mean))])
 
