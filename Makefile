@@ -11,11 +11,13 @@ NUMPY2_VENV := .venv-numpy2
 # compiles what it imports.
 pip = $(1)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 install = $(if $(shell command -v uv),uv pip install --quiet --python $(1)/bin/python -c constraints.txt,$(pip))
+# What git knows, into a folder of its own.
+copy = rm -rf $(1) && mkdir -p $(1) && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(1)
 OUT ?= out/demo
 ONLY ?=
 MUTANTS := out/mutants
 
-.PHONY: demo test test-slow test-mmdet3d test-numpy2 mutants lint clean
+.PHONY: demo test test-slow test-mmdet3d test-numpy2 mutants mutants-compiled lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python tools/demo.py --out $(OUT)
@@ -35,15 +37,22 @@ test-numpy2: $(NUMPY2_VENV)/.installed
 	    tests/scenes tests/tracking tests/evaluation tests/visualization tests/tools/test_track.py
 	$(NUMPY2_VENV)/bin/python -m pytest -m 'slow or not slow' tests/streamtrack
 
-# In a copy without numba's decorators: mutmut leaves decorated functions alone, and what is compiled takes part as the
-# Python that it is. `[tool.mutmut]` in pyproject.toml says which modules, by which tests.
+# `[tool.mutmut]` in pyproject.toml says which modules, by which tests; in a copy each.
 mutants: $(VENV)/.installed-mutants
-	rm -rf $(MUTANTS)
-	mkdir -p $(MUTANTS)
-	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(MUTANTS)
-	sed -i -E '/^@(compiled|numba\.njit)\(/d' $(MUTANTS)/evaluation/engine/*.py
-	cd $(MUTANTS) && NUMBA_DISABLE_JIT=1 OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/mutmut run --max-children 2 $(ONLY) > mutmut.log
+	$(call copy,$(MUTANTS))
+	sed -i '/"evaluation\/engine\/\*\.py",/d' $(MUTANTS)/pyproject.toml
+	cd $(MUTANTS) && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/mutmut run --max-children 2 $(ONLY) > mutmut.log
 	$(BIN)/python tests/mutants.py $(MUTANTS)
+
+# mutmut leaves decorated functions alone: without numba's decorators what is compiled takes part as the Python that it
+# is, by its own tests alone. Others take hours then, or call it from what is compiled.
+mutants-compiled: $(VENV)/.installed-mutants
+	$(call copy,$(MUTANTS)-compiled)
+	cd $(MUTANTS)-compiled && sed -i -E '/^@compiled\(/d' evaluation/engine/*.py
+	cd $(MUTANTS)-compiled && sed -i -E '/^    "tests\/(detection|scenes|tracking)\//d' pyproject.toml
+	cd $(MUTANTS)-compiled && NUMBA_DISABLE_JIT=1 OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/mutmut run --max-children 2 \
+	    $(or $(ONLY),'evaluation.engine.*') > mutmut.log
+	$(BIN)/python tests/mutants.py $(MUTANTS)-compiled
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,26 @@ from hypothesis import strategies as st
 
 from scenes import (
     DETECTION_CLASSES,
+    NUSCENES,
     TRACKING_CLASSES,
     Boxes3D,
     InputError,
+    ObjectClass,
     Results,
+    Scene,
+    Taxonomy,
     read_detections,
     read_tracks,
     select_samples,
+    shared_taxonomy,
     write_detections,
     write_tracks,
 )
 from scenes.classes import ATTRIBUTES, LABEL_OF_CLASS
+from scenes.jobs.executors import InProcess
+from scenes.jobs.shards import Shards, begin_shards, run_shards
 from scenes.json_text import LARGEST_NUMBER
+from scenes.results import CAMERA_META, hold_tracks, sample_spans, shards_meta
 
 _NUMBER = st.floats(-1e4, 1e4)
 _COLUMNS = ("center_m", "size_wlh_m", "rotation", "velocity_mps", "label", "score")
@@ -326,3 +335,103 @@ def test_fault_found_slowly_is_the_one_that_stopped_the_fast_reader(tmp_path: Pa
         else:
             with pytest.raises(InputError, match="not a unit quaternion"):
                 read_detections(path)
+
+
+# --- folders of shards, parts of files ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Callable[..., Shards]:
+    """A folder of shards, each with the samples of one scene."""
+
+    def make(kind: str, *scenes: dict[str, Boxes3D], meta: dict[str, Any] | None = None) -> Shards:
+        names = [f"scene-{number}" for number in range(len(scenes))]
+        made = begin_shards(tmp_path / "shards", kind, names, settings={}, inputs={}, resume=False)
+        write = write_tracks if kind == "tracks" else write_detections
+        results = [Results(boxes, meta or CAMERA_META) for boxes in scenes]
+        run_shards(made, lambda of, path: write(path, of), list(zip(names, zip(results), strict=True)), InProcess())
+        return made
+
+    return make
+
+
+def named(*identities: str) -> Boxes3D:
+    boxes = Boxes3D.concatenate([one_box()] * len(identities))
+    return boxes.replace(track_id=np.array(identities), attribute=None)
+
+
+def test_identities_of_shards_are_unique_over_all(shards: Callable[..., Shards]) -> None:
+    folder = shards("tracks", {"a": named("1", "3"), "b": named("2")}, {"c": Boxes3D.empty()}, {"d": named("2", "1")})
+    read = read_tracks(folder.folder)
+    assert {token: boxes.track_id.tolist() for token, boxes in read.boxes.items() if len(boxes)} == {
+        "a": ["1", "3"],
+        "b": ["2"],
+        "d": ["5", "4"],
+    }
+    assert list(read.boxes) == ["a", "b", "c", "d"] and read.meta == CAMERA_META
+    assert hold_tracks(folder.folder)
+    with pytest.raises(InputError):
+        read_detections(folder.folder)
+
+
+def test_shards_of_detections_are_read_like_one_file(shards: Callable[..., Shards]) -> None:
+    of_lidar = {"use_lidar": True}
+    folder = shards("detections", {"a": one_box()}, {"b": one_box()}, meta=of_lidar)
+    read = read_detections(folder.folder)
+    assert list(read.boxes) == ["a", "b"] and read.meta == of_lidar and read.taxonomy == NUSCENES
+    assert not hold_tracks(folder.folder)
+    with pytest.raises(ValueError, match="shards: a folder of shards is read as a whole"):
+        read_detections(folder.folder, part=(0, 2))
+
+
+def test_shards_that_cannot_be_joined_are_named(shards: Callable[..., Shards]) -> None:
+    folder = shards("tracks", {"a": named("1")}, {"a": named("1")})
+    with pytest.raises(InputError, match=r"shards: sample 'a' stands in two shards$"):
+        read_tracks(folder.folder)
+    last = list(folder.paths())[1]
+    write_tracks(last, Results({"b": named("car-7")}))
+    with pytest.raises(InputError, match=rf"{last.name}: sample 'b': a tracking_id of a shard is no number$"):
+        read_tracks(folder.folder)
+
+
+def test_a_folder_without_shards_has_the_meta_of_cameras(shards: Callable[..., Shards]) -> None:
+    assert shards_meta(shards("detections")) == CAMERA_META
+
+
+def test_parts_of_a_file_are_all_of_it_once(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    write_detections(path, Results({name: one_box() for name in "abcde"}))
+    parts = [list(read_detections(path, part=(number, 3)).boxes) for number in range(3)]
+    assert parts == [["a"], ["b", "c"], ["d", "e"]]
+    assert read_detections(path).taxonomy == NUSCENES
+
+
+def test_where_the_boxes_of_a_sample_stand(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    write_detections(path, Results({"a": one_box(), "b": Boxes3D.empty()}, {"use_lidar": True}))
+    content = path.read_bytes()
+    meta, spans = sample_spans(content, path)
+    rows = {token: json.loads(content[start : start + size]) for token, (start, size) in spans.items()}
+    assert rows == json.loads(content)["results"] and meta == {"use_lidar": True}
+    for broken in (b"[]", b'{"meta": {}, "results": {"a": [], "a": []}}'):
+        with pytest.raises(InputError, match=r"d.json: \S"):
+            sample_spans(broken, path)
+
+
+def test_what_a_file_holds_is_told_by_its_names(tmp_path: Path) -> None:
+    write_tracks(tmp_path / "t.json", Results({"a": named("1")}))
+    write_detections(tmp_path / "d.json", Results({"a": one_box()}))
+    assert hold_tracks(tmp_path / "t.json") and not hold_tracks(tmp_path / "d.json")
+    with pytest.raises(InputError, match=r"no.json: No such file"):
+        hold_tracks(tmp_path / "no.json")
+
+
+def test_results_and_scenes_have_the_same_classes() -> None:
+    own = Taxonomy((ObjectClass("tram", 50.0, ("vehicle.tram",)),))
+    of_own, of_nuscenes = (Scene("t", "s", "", "", (), taxonomy=taxonomy) for taxonomy in (own, NUSCENES))
+    assert shared_taxonomy(Results({}, taxonomy=own), [of_own]) is own
+    assert shared_taxonomy(Results({}, taxonomy=own), []) is own
+    with pytest.raises(InputError, match=r"^results with the classes of .*, for scenes with those of .*; give the sce"):
+        shared_taxonomy(Results({}), [of_own])
+    with pytest.raises(InputError):
+        shared_taxonomy(Results({}, taxonomy=own), [of_nuscenes])

@@ -197,7 +197,9 @@ def test_velocities_are_unknown_while_no_probable_box_has_reported_a_movement(bo
 def test_heights_yaws_and_repeated_boxes_follow_what_is_learned_of_places(boxes_at, known) -> None:
     """Heights and yaws half way; a second box farther along the ray is one of its own where places are exact."""
     ego = pose_matrix([1210.0, -840.0, 7.5], [1.0, 0.0, 0.0, 0.0])
-    boxes = boxes_at([(1240.0, -840.0), (1243.05, -840.0)], label=np.array([WALKER, WALKER]), score=np.array([0.9, 0.8]))
+    boxes = boxes_at(
+        [(1240.0, -840.0), (1243.05, -840.0)], label=np.array([WALKER, WALKER]), score=np.array([0.9, 0.8])
+    )
     exact = BoxErrors.unknown().with_windows(windows_of(0.25 / 3.0, 1.0, count=20_000))
     rough, sharp = (
         Tracker(calibration=Calibration(known.score_scale, errors)).assign(boxes, 0, ego).measured

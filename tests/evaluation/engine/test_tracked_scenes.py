@@ -528,6 +528,39 @@ def test_of_a_track_that_is_twice_in_a_frame_the_first_box_keeps_its_object_or_n
     np.testing.assert_allclose(distance_m, [0.0, first_m if kept else 0.5], atol=1e-6)
 
 
+def test_what_stands_before_in_the_frame_hides_nothing_of_another_track() -> None:
+    scene = scene_of([car_at(0.0), car_at(0.0)], [0, 500_000])
+    again = car_at(0.5, 1.0, 1.5).replace(track_id=np.array(["other", "mine", "mine"]))
+    results = {"f0": car_at(0.0).replace(track_id=np.array(["mine"])), "f1": again}
+    tracked = prepare_tracks(results, [scene])
+    ((partner, switched, _),) = _in_this_thread(tracked, tracked_class(tracked, "car"), 0.0)
+    assert partner.tolist() == [0, 2] and not switched.any()
+
+
+# The gate is at no multiple of 0.3 m.
+_PLACES_M = st.lists(st.integers(-10, 10).map(lambda step: 0.3 * step), min_size=1, max_size=6)
+
+
+@settings(max_examples=200)
+@given(annotated=_PLACES_M, predicted=_PLACES_M)
+def test_crowds_are_matched_as_many_as_possible_at_least_distance(
+    annotated: list[float], predicted: list[float]
+) -> None:
+    """Along a line, against scipy, with 1000 m for leaving a pair apart."""
+    objects, boxes = (
+        car_at(*places).replace(track_id=np.arange(len(places)).astype(np.str_)) for places in (annotated, predicted)
+    )
+    scene = scene_of([objects], [0])
+    tracked = prepare_tracks({"f0": boxes}, [scene])
+    ((partner, _, distance_m),) = _in_this_thread(tracked, tracked_class(tracked, "car"), 0.0)
+    apart_m = np.abs(np.subtract.outer(annotated, predicted))
+    cost = np.where(apart_m < GATE_M, apart_m, 1000.0)
+    rows, columns = linear_sum_assignment(cost)
+    formed = cost[rows, columns] < 1000.0
+    assert np.count_nonzero(partner >= 0) == np.count_nonzero(formed)
+    assert np.nansum(distance_m[partner >= 0]) == pytest.approx(cost[rows, columns][formed].sum(), abs=1e-4)
+
+
 @pytest.mark.parametrize("places", [*permutations((1.0, -1.5, 0.5)), *permutations((1.0, -1.0, 0.5)), (1.0, -1.0)])
 def test_the_nearest_of_several_boxes_is_taken(places: tuple[float, ...]) -> None:
     """Of equally near ones the one that scipy takes."""
