@@ -21,16 +21,16 @@ Pairs = tuple[IndexArray, IndexArray]
 
 
 def near_pairs(
-    rows_xy_m: FloatArray, rows_label: IndexArray, columns_xy_m: FloatArray, columns_label: IndexArray, radius_m: float
+    rows_xy: FloatArray, rows_label: IndexArray, columns_xy: FloatArray, columns_label: IndexArray, radius: float
 ) -> Pairs:
-    """All pairs of one class whose places (T, 2) and (B, 2) lie within `radius_m`."""
+    """All pairs of one class whose places (T, 2) and (B, 2) lie within `radius`, in metres or in a unit of each class."""
     # On a third axis classes lie farther apart than the radius.
-    class_gap_m = 2.0 * radius_m + 1.0
+    class_gap = 2.0 * radius + 1.0
     rows, columns = (
-        cKDTree(np.column_stack([xy_m, class_gap_m * label]), compact_nodes=False, balanced_tree=False)
-        for xy_m, label in ((rows_xy_m, rows_label), (columns_xy_m, columns_label))
+        cKDTree(np.column_stack([xy, class_gap * label]), compact_nodes=False, balanced_tree=False)
+        for xy, label in ((rows_xy, rows_label), (columns_xy, columns_label))
     )
-    found = rows.sparse_distance_matrix(columns, radius_m, output_type="ndarray")
+    found = rows.sparse_distance_matrix(columns, radius, output_type="ndarray")
     row, column = found["i"].astype(np.int64), found["j"].astype(np.int64)
     order = np.argsort(row * len(columns_label) + column)
     return row[order], column[order]

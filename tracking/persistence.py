@@ -52,11 +52,12 @@ class Waiting:
     def are_followed(self, later: Waiting, table: ClassTable) -> NDArray[np.bool_]:
         """(W,) by a box of their class in a later frame, near the place that they are expected at."""
         expected_m = self.xy_m + 1e-6 * (later.since_us - self.since_us) * self.velocity_mps
-        reach_m = _SHARE_OF_GATE * table.gate_m
-        row, column = near_pairs(expected_m, self.label, later.xy_m, later.label, float(reach_m.max()))
-        apart_m = np.hypot(*(later.xy_m[column] - expected_m[row]).T)
+        reach_m = _SHARE_OF_GATE * table.gate_m[:, None]
+        row, _ = near_pairs(
+            expected_m / reach_m[self.label], self.label, later.xy_m / reach_m[later.label], later.label, 1.0
+        )
         followed = np.zeros(len(self.label), dtype=np.bool_)
-        followed[row[apart_m < reach_m[self.label[row]]]] = True
+        followed[row] = True
         return followed
 
 

@@ -135,9 +135,14 @@ def _candidates(
     tracks_xy_m, boxes_xy_m = tracks.mean[:, :2], measured.planar[:, :2]
     if config.cost == "backtracked_distance":
         tracks_xy_m, boxes_xy_m = last_xy_m, boxes_xy_m - elapsed_s * measured.planar[:, 3:5]
-    widest = max(1.0, config.recovery_gate_scale) * max(1.0, config.newborn_gate_scale)
-    widest_m = widest * float(table.gate_m[tracks.label].max(initial=0.0))
-    row, column = near_pairs(tracks_xy_m, tracks.label, boxes_xy_m, measured.boxes.label, widest_m)
+    gate_m, boxes_label = table.gate_m[:, None], measured.boxes.label
+    row, column = near_pairs(
+        tracks_xy_m / gate_m[tracks.label],
+        tracks.label,
+        boxes_xy_m / gate_m[boxes_label],
+        boxes_label,
+        max(1.0, config.recovery_gate_scale, config.newborn_gate_scale),
+    )
     offset_m = boxes_xy_m[column] - tracks_xy_m[row]
     reach_m = _reach_m(tracks, measured, table, config, row, column)
     share = np.sqrt(offset_m[:, 0] ** 2 + offset_m[:, 1] ** 2) / reach_m
