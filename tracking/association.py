@@ -23,7 +23,7 @@ Pairs = tuple[IndexArray, IndexArray]
 def near_pairs(
     rows_xy: FloatArray, rows_label: IndexArray, columns_xy: FloatArray, columns_label: IndexArray, radius: float
 ) -> Pairs:
-    """All pairs of one class whose places (T, 2) and (B, 2) lie within `radius`, in metres or in a unit of each class."""
+    """All pairs of one class whose places (T, 2) and (B, 2) lie within `radius`, in metres or units of the class."""
     # On a third axis classes lie farther apart than the radius.
     class_gap = 2.0 * radius + 1.0
     rows, columns = (
