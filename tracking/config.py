@@ -183,7 +183,7 @@ class TrackerConfig(_CheckedSettings):
         newborn_unseen_s, unseen_share: a track dies when it was not seen for longer than `newborn_unseen_s` and
             `unseen_share` of the time that it has been observed: a chance of clutter is soon forgotten.
         report_unseen_s: tracks that were observed for as long are reported at their predicted place for that long after
-            they were last seen.
+            they were last seen, and for two frames at most, while the detector sees anything in their direction.
         track_score: `detection` reports a box's own score; `evidence` how probably the track is one of an object, by
             its boxes and how much of its life it was seen, times a share that grows with the time it has been observed.
         evidence_time_s: the time in which that share reaches 63%.

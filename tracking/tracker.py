@@ -24,6 +24,7 @@ from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras, camera_support
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
+from tracking.field_of_view import FieldOfView, Viewpoint
 from tracking.filtering import correct, observe, predict, start_states
 from tracking.identity_trust import IdentityTrust
 from tracking.lifetime import KEY_FRAME_S, evidence_score, log_odds_so_far, survivors, unsupported_s
@@ -38,6 +39,10 @@ _STATE_VERSION = 7
 
 _LONGEST_GAP_S = 10.0
 """No track lives through a longer time without a frame."""
+
+
+_MOST_MISSED = 2
+"""Frames in which a track may be missed and yet be reported: one is chance, more of them tell that it is gone."""
 
 
 _LATEST_US = 2**53
@@ -78,7 +83,9 @@ class Tracker:
         self._identity_trust = IdentityTrust()
         self._tracks = Tracks.none()
         self._now_us = 0
-        self._sensor_xy_m = np.zeros(2)
+        self._viewpoint = Viewpoint(np.zeros(2), 0.0)
+        self._field_of_view = FieldOfView.unknown()
+        self._frames_us = np.zeros(_MOST_MISSED + 1, dtype=np.int64)
         self._started = False
         self._next_number = 1
 
@@ -106,10 +113,10 @@ class Tracker:
     def assign(self, boxes: Boxes3D, timestamp_us: int, ego: FloatArray, cameras: SeenCameras = ()) -> Assigned:
         """The first half of `step`: update all tracks with the boxes of one frame, and tell which went where."""
         elapsed_s = self._advance_clock(timestamp_us)
-        sensor_xy_m = np.asarray(ego, dtype=np.float64)[:2, 3]
+        viewpoint = Viewpoint.of_pose(ego)
         if self._learns_scores:
             self._learner.see(boxes, timestamp_us)
-        measured = measure(boxes, self._config, self._table, self.calibration, sensor_xy_m)
+        measured = measure(boxes, self._config, self._table, self.calibration, viewpoint.xy_m)
         last_xy_m = self._tracks.mean[:, :2].copy()
         predict(self._tracks, self._table, elapsed_s)
         identities = self._config.use_identity and self._identity_trust.deserved
@@ -123,8 +130,9 @@ class Tracker:
         if self._config.learn_noise:
             self._box_errors = self._box_errors.with_reports(measured.speed_mps, measured.probability)
             if elapsed_s > 0.0:
-                self._learn_errors(rows, columns, measured, (sensor_xy_m - self._sensor_xy_m) / elapsed_s)
-        self._sensor_xy_m = sensor_xy_m
+                self._learn_errors(rows, columns, measured, (viewpoint.xy_m - self._viewpoint.xy_m) / elapsed_s)
+        self._viewpoint = viewpoint
+        self._field_of_view = self._field_of_view.with_boxes(measured.planar[:, :2], viewpoint)
         self._continue_tracks(rows, columns, measured, elapsed_s)
         born = np.flatnonzero((number == 0) & self._may_start(measured))
         number[born] = np.arange(self._next_number, self._next_number + len(born))
@@ -142,8 +150,9 @@ class Tracker:
         """
         config = self._config
         unseen_s = self._unseen_s()
-        waited = (unseen_s <= config.report_unseen_s) | self._kept_by_cameras(unseen_s)
-        coasting = waited & (self._tracks.observed_s >= config.report_unseen_s)
+        waited = (unseen_s <= config.report_unseen_s) & (self._tracks.seen_us >= self._frames_us[0])
+        waited &= self._field_of_view.holds(self._tracks.mean[:, :2], self._viewpoint)
+        coasting = (waited | self._kept_by_cameras(unseen_s)) & (self._tracks.observed_s >= config.report_unseen_s)
         confirmed = self._tracks.hits >= self._table.confirm_hits[self._tracks.label]
         # New tracks are appended, so the rows are in the order of their numbers.
         tracks = self._tracks.select(((unseen_s == 0.0) | coasting) & confirmed)
@@ -169,7 +178,10 @@ class Tracker:
         return {
             "version": np.array(_STATE_VERSION),
             "now_us": np.array(self._now_us),
-            "sensor_xy_m": self._sensor_xy_m.copy(),
+            "sensor_xy_m": self._viewpoint.xy_m.copy(),
+            "heading_rad": np.array(self._viewpoint.heading_rad),
+            "seen_directions": self._field_of_view.seen.copy(),
+            "frames_us": self._frames_us.copy(),
             "started": np.array(self._started),
             "next_number": np.array(self._next_number),
             "learns_scores": np.array(self._learns_scores),
@@ -209,14 +221,16 @@ class Tracker:
         tracker._learns_scores = bool(state["learns_scores"])
         errors = {field.name: np.array(state[f"errors.{field.name}"]) for field in fields(BoxErrors)}
         fixed = {f"errors.{name}": counts for name, counts in errors.items()} | {
-            name: state[name] for name in ("sensor_xy_m", "identity_trust")
+            name: state[name] for name in ("sensor_xy_m", "seen_directions", "frames_us", "identity_trust")
         }
         for name, column in fixed.items():
             if len(column) != len(expected[name]):
                 raise InputError(f"tracker state: '{name}' has {len(column)} numbers, expected {len(expected[name])}")
         tracker._box_errors = BoxErrors(**errors)
         tracker._identity_trust = IdentityTrust(*state["identity_trust"].tolist())
-        tracker._sensor_xy_m = np.array(state["sensor_xy_m"])
+        tracker._viewpoint = Viewpoint(np.array(state["sensor_xy_m"]), float(state["heading_rad"]))
+        tracker._field_of_view = FieldOfView(np.array(state["seen_directions"]))
+        tracker._frames_us = np.array(state["frames_us"])
         tracker._now_us, tracker._started = int(state["now_us"]), bool(state["started"])
         tracker._next_number = int(state["next_number"])
         return tracker
@@ -234,9 +248,11 @@ class Tracker:
             self._tracks.born_us += elapsed_us
             self._tracks.supported_us += elapsed_us
             self._tracks.box_us += elapsed_us
+            self._frames_us += elapsed_us
         if elapsed_us * 1e-6 > _LONGEST_GAP_S:
             _logger.warning("a gap of %.1f s before %d us: all tracks end", elapsed_us * 1e-6, timestamp_us)
             self._tracks = Tracks.none()
+        self._frames_us = np.append(self._frames_us[1:], timestamp_us)
         self._now_us, self._started = timestamp_us, True
         return max(elapsed_us, 0) * 1e-6
 
