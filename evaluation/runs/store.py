@@ -108,6 +108,8 @@ class RunStore:
         self.path = path
         if path.exists():
             with self._connected() as connection:
+                # What is read is of one moment: another process may be making the store.
+                connection.execute("BEGIN")
                 self._check(connection)
 
     def add(self, run: Run) -> int:

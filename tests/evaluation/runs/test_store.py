@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.runs import store as store_module
 from evaluation.runs.leaderboard import runs_table, selected, write_leaderboard
 from evaluation.runs.store import ALL, Metric, Run, RunStore
 from scenes import InputError
@@ -51,6 +52,25 @@ def test_several_processes_may_add_at_a_time(store: RunStore) -> None:
     for thread in threads:
         thread.join()
     assert [one.number for one in store.runs()] == list(range(1, 9))
+
+
+def test_a_store_that_is_being_made_is_one(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process makes the tables between two looks at the file."""
+    tables, makers = store_module._tables, []
+
+    def and_meanwhile(connection: sqlite3.Connection) -> list[str]:
+        monkeypatch.setattr(store_module, "_tables", tables)
+        makers.append(threading.Thread(target=store.add, args=(run(),)))
+        makers[0].start()
+        makers[0].join(0.2)
+        return tables(connection)
+
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    store.path.touch()
+    monkeypatch.setattr(store_module, "_tables", and_meanwhile)
+    RunStore(store.path)
+    makers[0].join()
+    assert [one.number for one in store.runs()] == [1]
 
 
 def test_a_run_is_added_whole_or_not_at_all(store: RunStore) -> None:
