@@ -161,7 +161,7 @@ class BoxErrors:
         return float(np.clip(ratio, _LEAST_SCALE, _LARGEST_SCALE))
 
     @cached_property
-    def other_scale(self) -> float:
+    def height_yaw_scale(self) -> float:
         """The same of heights and yaws, which nothing is learned of: they follow places half way."""
         return float(np.sqrt(self.place_scale))
 

@@ -102,7 +102,7 @@ def measured_boxes(
         errors: how the detector's boxes err.
         place_cov: (B, 2, 2) how uncertain their places are assumed to be, see `ray_covariance`.
     """
-    noise, other_scale = config.noise, errors.other_scale
+    noise, height_yaw_scale = config.noise, errors.height_yaw_scale
     velocity, has_velocity = believable_velocity(boxes, table)
     velocity_mps = errors.velocity_mps(noise.velocity_mps)
     # What errs by far more than speeds differ tells nothing of them.
@@ -112,9 +112,9 @@ def measured_boxes(
         has_velocity &= errors.with_reports(speed_mps, probability(log_odds)).movement_reported
     planar_cov = np.zeros((len(boxes), MEASUREMENT_SIZE, MEASUREMENT_SIZE))
     planar_cov[:, :2, :2] = errors.place_scale**2 * place_cov
-    planar_cov[:, 2, 2] = (other_scale * noise.yaw_rad) ** 2
+    planar_cov[:, 2, 2] = (height_yaw_scale * noise.yaw_rad) ** 2
     planar_cov[:, 3, 3] = planar_cov[:, 4, 4] = velocity_mps**2
-    height_var = np.full(len(boxes), (other_scale * noise.height_m) ** 2)
+    height_var = np.full(len(boxes), (height_yaw_scale * noise.height_m) ** 2)
     return Measured(
         source=source,
         boxes=boxes,
