@@ -56,9 +56,9 @@ class FieldOfView:
 
     def with_boxes(self, xy_m: FloatArray, viewpoint: Viewpoint) -> FieldOfView:
         """What is known when boxes at places (B, 2) have been seen from a viewpoint."""
-        seen = self.seen.copy()
+        seen, directions = self.seen.copy(), viewpoint.directions(xy_m)
         for neighbour in (-1, 0, 1):
-            seen[(viewpoint.directions(xy_m) + neighbour) % _N_DIRECTIONS] = True
+            seen[(directions + neighbour) % _N_DIRECTIONS] = True
         return FieldOfView(seen)
 
     def holds(self, xy_m: FloatArray, viewpoint: Viewpoint) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from tracking import Tracker, TrackerConfig, tracker_config_from_dict
 KEY_FRAME_US = 500_000
 START_US = 1_500_000_000_000_000
 EGO = pose_matrix([6.0, -4.0, 7.5], rotation_from_yaw(2.1)[0].tolist())
-"""Off the origin, and turned: only where it stands may count, as the place where viewing rays start."""
+"""Off the origin, and turned: it may count only as the place where viewing rays start, and as where the view points."""
 TRACKED_LABELS = {LABEL_OF_CLASS[name] for name in TRACKING_CLASSES}
 LONGEST_MEMORY_S = 10.0
 
