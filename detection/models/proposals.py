@@ -12,9 +12,13 @@ class Proposals:
     """P objects in each of B streams, the best first.
 
     Attributes:
-        points_m: (B, P, 3) centres in the lidar frame, without gradient.
+        boxes: (B, P, 9) in the lidar frame, as in `FrameTargets.boxes`, without gradient.
+        scores: (B, P) in [0, 1], without gradient; 0 of one that repeats a better one.
+        labels: (B, P) int64 classes.
         features: (B, P, F) what is known of each.
     """
 
-    points_m: Tensor
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
     features: Tensor

@@ -216,7 +216,7 @@ class MultiViewDetector(BaseModel):  # type: ignore[misc]  # mmengine has no typ
             return
         if perspective is None:
             raise InputError("detector: pts_bbox_head.proposals need a PerspectiveHead as img_roi_head")
-        taken = self.pts_bbox_head.proposal_embedding.in_features
+        taken = self.pts_bbox_head.proposed.embedding.in_features
         if taken != perspective.proposal_channels:
             raise InputError(
                 f"detector: pts_bbox_head.proposals.in_channels is {taken}, img_roi_head gives "

@@ -296,9 +296,16 @@ class PerspectiveHead(nn.Module):
             found = self.candidates(features, frame)
         with full_precision(found.scores):
             told = torch.cat((self.cell_features(features, found.peaks), self._told_of_boxes(found)), dim=1)
-        ranked, _ = self._ranked(found, len(frame.images))
-        chosen = ranked[:, torch.arange(count, device=ranked.device) % ranked.shape[1]]
-        return Proposals(points_m=found.boxes[chosen, :3], features=told[chosen])
+        ranked, kept = self._ranked(found, len(frame.images))
+        places = torch.arange(count, device=ranked.device)
+        chosen = ranked[:, places % ranked.shape[1]]
+        first = functional.pad(kept, (0, max(0, count - kept.shape[1])))[:, :count]
+        return Proposals(
+            boxes=found.boxes[chosen],
+            scores=found.scores[chosen] * first,
+            labels=found.peaks.labels[chosen],
+            features=told[chosen],
+        )
 
     def _ranked(self, found: LiftedPeaks, num_streams: int) -> tuple[Tensor, Tensor]:
         """(B, K) indices of the candidates of each stream, those that stay first, and which of them these are; see

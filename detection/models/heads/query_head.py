@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detection.frames import FrameBatch
-from detection.models.box_coder import CODE_SIZE, Candidates
+from detection.models.box_coder import Candidates
 from detection.models.denoising.queries import DenoisingQueries
+from detection.models.heads.branches import box_branch, class_branch
+from detection.models.heads.proposal_queries import ProposalQueries
 from detection.models.layers.decoder import Decoder, Remembered
 from detection.models.layers.modulation import MotionAwareLayerNorm
 from detection.models.layers.position import (
@@ -31,7 +32,6 @@ from detection.models.predictions import HeadOutputs, Predictions
 from detection.models.proposals import Proposals
 from detection.registry import MODELS
 
-_INITIAL_SCORE = 0.01  # of every class, Lin et al., Focal Loss, 2017, section 4.1
 _MOTION_DIMS = 2 + 1 + 12  # velocity, age, the upper three rows of a pose
 _MOTION_FREQUENCIES = 6
 
@@ -94,14 +94,14 @@ class QueryHead(nn.Module):
             memory: `length`, `topk` and `num_propagated` of the `TemporalMemory`; None for a detector of single frames.
             denoising: config of the denoising strategy of training; None for no denoising.
             proposals: `count` and `in_channels` of the `Proposals` that are new queries beside the learned ones, with
-                the linear map of their features for content; None for none.
+                the linear map of their features for content; what the decoder says of them corrects their boxes and
+                scores. None for none.
             loss: config of the loss; by default `SetPredictionLoss` with its defaults.
             code_weights: (10,) weights of the numbers of a box code in loss and matching.
         """
         super().__init__()
         self.num_classes = num_classes
         self.num_query = num_query
-        self.num_proposals = 0 if proposals is None else proposals["count"]
         self.embed_dims = embed_dims
         self.register_buffer("code_weights", torch.tensor(tuple(code_weights), dtype=torch.float32))
         self.register_buffer("match_costs", self.code_weights.clone())
@@ -109,8 +109,8 @@ class QueryHead(nn.Module):
         made = self.make_decoder(**decoder)
         self.transformer = nn.ModuleDict({"decoder": made})
         num_layers = len(made.layers)
-        self.cls_branches = nn.ModuleList([_class_branch(embed_dims, num_classes)] * num_layers)
-        self.reg_branches = nn.ModuleList([_box_branch(embed_dims)] * num_layers)
+        self.cls_branches = nn.ModuleList([class_branch(embed_dims, num_classes)] * num_layers)
+        self.reg_branches = nn.ModuleList([box_branch(embed_dims)] * num_layers)
         self.reference_points = _uniform_points(num_query)
         self.query_embedding = nn.Sequential(
             nn.Linear(embed_dims * 3 // 2, embed_dims), nn.ReLU(), nn.Linear(embed_dims, embed_dims)
@@ -125,7 +125,14 @@ class QueryHead(nn.Module):
         self.bbox_coder = MODELS.build(bbox_coder)
         self.denoising = None if denoising is None else MODELS.build(denoising)
         self.criterion = MODELS.build(loss or dict(type="SetPredictionLoss"))
-        self.proposal_embedding = None if proposals is None else _proposal_embedding(**proposals, embed_dims=embed_dims)
+        self.proposed = None
+        if proposals is not None:
+            self.proposed = ProposalQueries(**proposals, num_classes=num_classes, embed_dims=embed_dims)
+
+    @property
+    def num_proposals(self) -> int:
+        """Proposals that a frame needs."""
+        return 0 if self.proposed is None else self.proposed.count
 
     @property
     def num_new(self) -> int:
@@ -188,7 +195,10 @@ class QueryHead(nn.Module):
             None if denoising is None else self._attention_mask(denoising, queries),
         )
         supervised = decoded if every_layer else decoded[-1:]
-        slots, predictions = self.predictions(supervised, queries.reference_points).split(num_slots)
+        said = self.predictions(supervised, queries.reference_points)
+        if self.proposed is not None and proposals is not None:
+            said = self.proposed.corrected(said, supervised, proposals, num_slots + self.num_query, self.pc_range)
+        slots, predictions = said.split(num_slots)
         query_ids, pushed = self._remember(decoded[-1, :, num_slots:], predictions)
         return HeadOutputs(predictions, query_ids, pushed, denoising, None if denoising is None else slots)
 
@@ -255,14 +265,14 @@ class QueryHead(nn.Module):
             ValueError: proposals are missing, or other than the head is made for.
         """
         points = self.reference_points.weight.expand(streams, -1, -1)
-        given = 0 if proposals is None else proposals.points_m.shape[1]
+        given = 0 if proposals is None else proposals.boxes.shape[1]
         if given != self.num_proposals:
             raise ValueError(f"the head takes {self.num_proposals} proposals, it was given {given}")
-        if proposals is None or self.proposal_embedding is None:
+        if self.proposed is None or proposals is None:
             return points, None
         with full_precision(points):
-            proposed = to_shares(proposals.points_m, self.pc_range).clamp(0, 1)
-        content = functional.pad(self.proposal_embedding(proposals.features), (0, 0, self.num_query, 0))
+            proposed = to_shares(proposals.boxes[..., :3], self.pc_range).clamp(0, 1)
+        content = functional.pad(self.proposed.embedding(proposals.features), (0, 0, self.num_query, 0))
         return torch.cat((points, proposed), dim=1), content
 
     def _encoded_points(self, points: Tensor) -> Tensor:
@@ -301,43 +311,6 @@ def _motion(velocities_mps: Tensor, ages_s: Tensor, poses: Tensor) -> Tensor:
     upper_rows = poses[..., :3, :].flatten(-2)
     motion = torch.cat((velocities_mps, ages_s.to(velocities_mps).unsqueeze(-1), upper_rows), dim=-1)
     return frequency_encoding(motion, _MOTION_FREQUENCIES)
-
-
-def _class_branch(embed_dims: int, num_classes: int) -> nn.Sequential:
-    """Query to class logits."""
-    last = nn.Linear(embed_dims, num_classes)
-    nn.init.constant_(last.bias, math.log(_INITIAL_SCORE / (1 - _INITIAL_SCORE)))
-    return nn.Sequential(
-        nn.Linear(embed_dims, embed_dims),
-        nn.LayerNorm(embed_dims),
-        nn.ReLU(),
-        nn.Linear(embed_dims, embed_dims),
-        nn.LayerNorm(embed_dims),
-        nn.ReLU(),
-        last,
-    )
-
-
-def _box_branch(embed_dims: int) -> nn.Sequential:
-    """Query to box code, its centre relative to the reference point in log odds."""
-    return nn.Sequential(
-        nn.Linear(embed_dims, embed_dims),
-        nn.ReLU(),
-        nn.Linear(embed_dims, embed_dims),
-        nn.ReLU(),
-        nn.Linear(embed_dims, CODE_SIZE),
-    )
-
-
-def _proposal_embedding(count: int, in_channels: int, embed_dims: int) -> nn.Linear:
-    """Features of a proposal to the content of its query.
-
-    Raises:
-        ValueError: no proposals.
-    """
-    if count < 1:
-        raise ValueError(f"proposals.count is {count}, expected at least 1")
-    return nn.Linear(in_channels, embed_dims)
 
 
 def _uniform_points(count: int) -> nn.Embedding:

@@ -199,13 +199,16 @@ def test_proposals_are_the_detections_then_their_neighbours_then_again(
     features = _features(frame)
     detections = head.detect(features, frame).detections()
     proposals = head.propose(features, frame, 30)
-    assert proposals.points_m.shape == (2, 30, 3)
+    assert proposals.boxes.shape == (2, 30, 9)
     assert proposals.features.shape == (2, 30, head.proposal_channels)
     for stream, found in enumerate(detections):
-        torch.testing.assert_close(proposals.points_m[stream, : len(found.boxes)], found.boxes[:, :3])
+        torch.testing.assert_close(proposals.boxes[stream, : len(found.boxes)], found.boxes)
+        torch.testing.assert_close(proposals.scores[stream, : len(found.boxes)], found.scores)
+        assert (proposals.labels[stream, : len(found.boxes)] == found.labels).all()
+        assert not proposals.scores[stream, len(found.boxes) :].any()
         # Five peaks in each of two cameras: ten candidates, three times.
-        torch.testing.assert_close(proposals.points_m[stream, :10], proposals.points_m[stream, 20:])
-        assert len(proposals.points_m[stream, :10].unique(dim=0)) == 10
+        torch.testing.assert_close(proposals.boxes[stream, :10], proposals.boxes[stream, 20:])
+        assert len(proposals.boxes[stream, :10].unique(dim=0)) == 10
 
 
 def test_proposals_pass_gradients_to_the_maps_and_leave_the_head_alone(
@@ -216,7 +219,7 @@ def test_proposals_pass_gradients_to_the_maps_and_leave_the_head_alone(
     head.train()
     before = head.heat_map[1].running_mean.clone()
     proposals = head.propose(features, frame, 4)
-    assert head.training and not proposals.points_m.requires_grad
+    assert head.training and not proposals.boxes.requires_grad and not proposals.scores.requires_grad
     torch.testing.assert_close(head.heat_map[1].running_mean, before)
     proposals.features.sum().backward()
     assert all(maps.grad is not None and maps.grad.abs().sum() > 0 for maps in features)

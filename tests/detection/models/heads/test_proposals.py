@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from detection.frames import FrameBatch
+from detection.models.box_coder import decode_boxes
 from detection.models.detectors import MultiViewDetector
 from detection.models.heads.query_head import QueryHead
 from detection.models.layers.position import to_shares
@@ -49,9 +52,16 @@ def _head(config: dict[str, Any], **changes: Any) -> QueryHead:
 
 def _proposals(streams: int = 1, seed: int = 0) -> Proposals:
     generator = torch.Generator().manual_seed(seed)
-    points = torch.rand(streams, PROPOSED, 3, generator=generator) * 20 - 10
-    points[..., 2] = -1.0
-    return Proposals(points, torch.randn(streams, PROPOSED, CHANNELS, generator=generator))
+    boxes = torch.rand(streams, PROPOSED, 9, generator=generator)
+    boxes[..., :2] = 20 * boxes[..., :2] - 10
+    boxes[..., 2] = -1.0
+    boxes[..., 3:6] += 0.5
+    return Proposals(
+        boxes=boxes,
+        scores=0.1 + 0.8 * torch.rand(streams, PROPOSED, generator=generator),
+        labels=torch.randint(0, 10, (streams, PROPOSED), generator=generator),
+        features=torch.randn(streams, PROPOSED, CHANNELS, generator=generator),
+    )
 
 
 @pytest.fixture(params=["StreamPETRHead", "RepDETR3DHead", "PETRHead"])
@@ -68,14 +78,27 @@ def test_proposals_are_queries_after_the_learned_ones(
     frame, proposals = make_frame(0, [False]), _proposals()
     points, content = head._new_queries(1, proposals)
     assert content is not None and points.shape == (1, LEARNED + PROPOSED, 3)
-    torch.testing.assert_close(points[:, LEARNED:], to_shares(proposals.points_m, head.pc_range))
+    torch.testing.assert_close(points[:, LEARNED:], to_shares(proposals.boxes[..., :3], head.pc_range))
     assert not content[:, :LEARNED].any() and content[:, LEARNED:].any()
     outputs = head(features_of(frame), frame, None, proposals)
     carried = 0 if head.memory is None else CARRIED
     assert outputs.predictions.codes.shape[2] == LEARNED + PROPOSED + carried
-    # An untrained head predicts boxes about where its queries begin.
-    found = outputs.predictions.codes[-1, 0, LEARNED : LEARNED + PROPOSED, :2]
-    assert ((found - proposals.points_m[0, :, :2]).norm(dim=1) < 25).all()
+
+
+@torch.no_grad()
+def test_an_untrained_decoder_leaves_proposals_as_they_are(
+    head_config: dict[str, Any], kind: dict[str, Any], make_frame: MakeFrame, features_of: FeaturesOf
+) -> None:
+    head = _head(head_config, **kind, proposals=dict(count=PROPOSED, in_channels=CHANNELS))
+    frame, proposals = make_frame(0, [False]), _proposals()
+    proposals.scores[0, 3] = 0.0
+    found = head(features_of(frame), frame, None, proposals).predictions
+    ours = slice(LEARNED, LEARNED + PROPOSED)
+    torch.testing.assert_close(decode_boxes(found.codes[-1, :, ours]), proposals.boxes, rtol=0, atol=2e-4)
+    scores = found.logits[-1, 0, ours].sigmoid()
+    own = functional.one_hot(proposals.labels[0], 10).bool()
+    torch.testing.assert_close(scores[own], proposals.scores[0].clamp(min=0.01))
+    torch.testing.assert_close(scores[~own], torch.full((PROPOSED * 9,), 0.01))
 
 
 @torch.no_grad()
@@ -83,8 +106,9 @@ def test_content_of_a_proposal_matters(
     head_config: dict[str, Any], kind: dict[str, Any], make_frame: MakeFrame, features_of: FeaturesOf
 ) -> None:
     head = _head(head_config, **kind, proposals=dict(count=PROPOSED, in_channels=CHANNELS))
+    nn.init.normal_(head.proposed.cls_branch[-1].weight)  # type: ignore[union-attr]
     frame, proposals = make_frame(0, [False]), _proposals()
-    other = Proposals(proposals.points_m, proposals.features + 1)
+    other = replace(proposals, features=proposals.features + 1)
     found = [head(features_of(frame), frame, None, one).predictions.logits for one in (proposals, other)]
     assert not torch.allclose(
         found[0][:, :, LEARNED : LEARNED + PROPOSED], found[1][:, :, LEARNED : LEARNED + PROPOSED]
@@ -123,6 +147,9 @@ def test_denoising_queries_come_first_and_see_nobody(
         if isinstance(getattr(module, "dropout", None), float):
             module.dropout = 0.0  # type: ignore[assignment]
     frame, proposals = make_frame(0, [False], [3]), _proposals()
+    assert frame.targets is not None
+    proposals.boxes[0, :3] = frame.targets[0].boxes  # so that they are matched, and their boxes learn
+    proposals.labels[0, :3] = frame.targets[0].labels
     with_noise = head(features_of(frame), frame, None, proposals)
     assert with_noise.denoising is not None
     head.memory.reset()  # type: ignore[union-attr]
@@ -132,7 +159,9 @@ def test_denoising_queries_come_first_and_see_nobody(
     torch.testing.assert_close(with_noise.predictions.logits, without.predictions.logits, rtol=0, atol=1e-5)
     losses = head.loss(with_noise, frame)
     torch.stack([value for name, value in losses.items() if "loss" in name]).sum().backward()
-    assert head.proposal_embedding is not None and head.proposal_embedding.weight.grad is not None
+    assert head.proposed is not None
+    for branch in (head.proposed.cls_branch, head.proposed.reg_branch):
+        assert branch[-1].weight.grad is not None and branch[-1].weight.grad.any()
 
 
 def test_a_head_without_proposals_has_the_weights_that_it_had(
@@ -141,7 +170,7 @@ def test_a_head_without_proposals_has_the_weights_that_it_had(
     plain = _head(head_config, **kind)
     with_proposals = _head(head_config, **kind, proposals=dict(count=PROPOSED, in_channels=CHANNELS))
     added = with_proposals.state_dict().keys() - plain.state_dict().keys()
-    assert added == {"proposal_embedding.weight", "proposal_embedding.bias"}
+    assert added and all(name.startswith("proposed.") for name in added)
 
 
 def test_other_numbers_of_proposals_are_refused(
