@@ -72,6 +72,19 @@ class GroundPolygons:
             radius_m=np.array(radii),
         )
 
+    @classmethod
+    def of_corners(cls, surface: Surface, corners_m: FloatArray) -> GroundPolygons:
+        """Polygons of one surface with K corners each: (N, K, 2) global."""
+        count, corners, _ = corners_m.shape
+        centers = 0.5 * (corners_m.min(axis=1) + corners_m.max(axis=1))
+        return cls(
+            points_m=np.ascontiguousarray(corners_m).reshape(-1, 2),
+            starts=corners * np.arange(count + 1),
+            surface=np.full(count, int(surface), dtype=np.int64),
+            center_m=centers,
+            radius_m=np.linalg.norm(corners_m - centers[:, None], axis=2).max(axis=1, initial=0.0),
+        )
+
 
 def build_ground(plan: TownPlan, graph: LaneGraph, rng: np.random.Generator) -> GroundPolygons:
     """The paved area, the blocks with their sidewalks, then everything that is painted on the carriageways."""

@@ -114,7 +114,7 @@ def _visibility(
     covered = np.zeros(len(everything), dtype=np.int64)
     for mount in mounts:
         view = View(
-            invert_pose(global_from_ego @ pose_matrix(mount.translation_m, mount.rotation_wxyz().tolist())),
+            invert_pose(global_from_ego @ mount.ego_from_camera),
             mount.intrinsic(_VISIBILITY_WIDTH_PX, _VISIBILITY_HEIGHT_PX),
             _VISIBILITY_WIDTH_PX,
             _VISIBILITY_HEIGHT_PX,

@@ -115,7 +115,26 @@ class FaceBuffer:
         return np.where(self.face >= 0, self.face_instance[self.face], NO_FACE)
 
 
-def rasterize(instances: Instances, library: MeshLibrary, view: View, count_covered: bool = False) -> FaceBuffer:
+class Canvas(NamedTuple):
+    """Memory to draw into, (H, W) each; see `FaceBuffer`."""
+
+    inverse_depth: NDArray[np.float32]
+    face: NDArray[np.int32]
+
+    @classmethod
+    def of_size(cls, width_px: int, height_px: int) -> Canvas:
+        """A canvas for views of a size."""
+        shape = (height_px, width_px)
+        return cls(np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int32))
+
+
+def rasterize(
+    instances: Instances,
+    library: MeshLibrary,
+    view: View,
+    count_covered: bool = False,
+    canvas: Canvas | None = None,
+) -> FaceBuffer:
     """Draw instances as seen by a camera.
 
     Args:
@@ -123,9 +142,15 @@ def rasterize(instances: Instances, library: MeshLibrary, view: View, count_cove
         library: the meshes.
         view: the camera.
         count_covered: whether to count the pixels that each instance covers by itself.
+        canvas: of the view's size, to which the result then refers; None for a new one.
     """
+    inverse_depth, face = canvas or Canvas.of_size(view.width_px, view.height_px)
+    inverse_depth.fill(0.0)
+    face.fill(NO_FACE)
     in_view = _in_view(instances, view)
     chosen = np.flatnonzero(in_view)
+    # The nearest first: of what comes after, less is drawn.
+    chosen = chosen[np.argsort(instances.center_m[chosen] @ view.camera_from_global[2, :3], kind="stable")]
     corners, face_instance, face_triangle, normals = _place_faces(
         chosen,
         instances.mesh,
@@ -137,11 +162,9 @@ def rasterize(instances: Instances, library: MeshLibrary, view: View, count_cove
         library.starts,
         view.camera_from_global,
     )
-    inverse_depth = np.zeros((view.height_px, view.width_px), dtype=np.float32)
-    face = np.full((view.height_px, view.width_px), NO_FACE, dtype=np.int32)
     covered = np.zeros(len(instances), dtype=np.int64)
     stamp = np.full(face.shape if count_covered else (0, 0), -1, dtype=np.int32)
-    _draw_faces(corners, face_instance, view.intrinsic, _Canvas(inverse_depth, face, stamp, covered))
+    _draw_faces(corners, face_instance, view.intrinsic, _Layers(inverse_depth, face, stamp, covered))
     return FaceBuffer(inverse_depth, face, face_instance, face_triangle, normals, covered)
 
 
@@ -229,7 +252,7 @@ def _normal(corners: FloatArray) -> tuple[float, float, float]:
     return nx / length, ny / length, nz / length
 
 
-class _Canvas(NamedTuple):
+class _Layers(NamedTuple):
     """What faces are drawn into; `stamp` (0, 0) when covered pixels are not counted."""
 
     inverse_depth: NDArray[np.float32]
@@ -239,7 +262,7 @@ class _Canvas(NamedTuple):
 
 
 @compiled(error_model="numpy")
-def _draw_faces(corners: FloatArray, face_instance: NDArray[np.int64], intrinsic: FloatArray, canvas: _Canvas) -> None:
+def _draw_faces(corners: FloatArray, face_instance: NDArray[np.int64], intrinsic: FloatArray, canvas: _Layers) -> None:
     """Clip each face at the near plane, project it, and draw what is nearer than what is there."""
     clipped = np.empty((4, 3))
     for face in range(len(corners)):
@@ -250,12 +273,28 @@ def _draw_faces(corners: FloatArray, face_instance: NDArray[np.int64], intrinsic
             clipped[k, 1] = intrinsic[1, 1] * clipped[k, 1] * inverse + intrinsic[1, 2] - 0.5
             clipped[k, 2] = inverse
         for last in range(2, count):
-            _draw_triangle(clipped[0], clipped[last - 1], clipped[last], face, face_instance[face], canvas)
+            if _may_meet_pixels(clipped, last, canvas.face.shape):
+                _draw_triangle(clipped, last, face, face_instance[face], canvas)
+
+
+@compiled(error_model="numpy", inline="always")
+def _may_meet_pixels(corners: FloatArray, last: int, shape: tuple[int, ...]) -> bool:
+    """Whether the triangle of the first, the last and the corner before it may cover the middle of a pixel."""
+    for axis in range(2):
+        a, b, c = corners[0, axis], corners[last - 1, axis], corners[last, axis]
+        if np.ceil(max(min(a, b, c), 0.0)) > min(max(a, b, c), shape[1 - axis] - 1.0):
+            return False
+    return True
 
 
 @compiled(error_model="numpy")
 def _clip_near(triangle: FloatArray, clipped: FloatArray) -> int:
     """Write the corners of the part of a triangle beyond the near plane; returns how many there are."""
+    if min(triangle[0, 2], triangle[1, 2], triangle[2, 2]) >= NEAR_M:
+        for k in range(3):
+            for axis in range(3):
+                clipped[k, axis] = triangle[k, axis]
+        return 3
     count = 0
     for k in range(3):
         a, b = triangle[k], triangle[(k + 1) % 3]
@@ -270,45 +309,73 @@ def _clip_near(triangle: FloatArray, clipped: FloatArray) -> int:
 
 
 @compiled(error_model="numpy")
-def _draw_triangle(a: FloatArray, b: FloatArray, c: FloatArray, face: int, instance: int, canvas: _Canvas) -> None:
-    """Draw a triangle of corners (column, row, 1 / depth): 1 / depth is linear in the image."""
+def _draw_triangle(corners: FloatArray, last_corner: int, face: int, instance: int, canvas: _Layers) -> None:
+    """Draw the triangle of the first, the last and the corner before it (column, row, 1 / depth).
+
+    1 / depth is linear in the image.
+    """
     height, width = canvas.face.shape
-    area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
+    ax, ay, az = corners[0, 0], corners[0, 1], corners[0, 2]
+    bx, by, bz = corners[last_corner - 1, 0], corners[last_corner - 1, 1], corners[last_corner - 1, 2]
+    cx, cy, cz = corners[last_corner, 0], corners[last_corner, 1], corners[last_corner, 2]
+    area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
     if abs(area) < 1e-9:
         return
-    per_column = ((b[2] - a[2]) * (c[1] - a[1]) - (c[2] - a[2]) * (b[1] - a[1])) / area
-    per_row = ((c[2] - a[2]) * (b[0] - a[0]) - (b[2] - a[2]) * (c[0] - a[0])) / area
-    base = a[2] - per_column * a[0] - per_row * a[1]
-    first_row = int(max(np.ceil(min(a[1], b[1], c[1])), 0.0))
-    last_row = int(min(np.floor(max(a[1], b[1], c[1])), height - 1.0))
+    per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
+    per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
+    base = az - per_column * ax - per_row * ay
+    # Columns that an edge moves on by with each row; a level edge meets no row between its ends.
+    ab, bc, ca = (bx - ax) / (by - ay), (cx - bx) / (cy - by), (ax - cx) / (ay - cy)
+    first_row = int(max(np.ceil(min(ay, by, cy)), 0.0))
+    last_row = int(min(np.floor(max(ay, by, cy)), height - 1.0))
     for row in range(first_row, last_row + 1):
-        low, high = _widened(a, b, row, np.inf, -np.inf)
-        low, high = _widened(b, c, row, low, high)
-        low, high = _widened(c, a, row, low, high)
+        low, high = np.inf, -np.inf
+        if (ay <= row) != (by <= row):
+            low = high = ax + (row - ay) * ab
+        if (by <= row) != (cy <= row):
+            column = bx + (row - by) * bc
+            low, high = min(low, column), max(high, column)
+        if (cy <= row) != (ay <= row):
+            column = cx + (row - cy) * ca
+            low, high = min(low, column), max(high, column)
         if low > high:
             continue
         first, last = int(max(np.ceil(low), 0.0)), int(min(np.ceil(high) - 1.0, width - 1.0))
-        value = base + per_row * row + per_column * first
-        for column in range(first, last + 1):
-            if value > canvas.inverse_depth[row, column]:
-                canvas.inverse_depth[row, column] = value
-                canvas.face[row, column] = face
-            value += per_column
+        _draw_span(canvas, row, first, last, base + per_row * row + per_column * first, per_column, face)
         if canvas.stamp.size > 0:
             _count_covered(canvas, row, first, last, instance)
 
 
-@compiled(error_model="numpy")
-def _widened(a: FloatArray, b: FloatArray, row: int, low: float, high: float) -> tuple[float, float]:
-    """The interval of columns, widened to where the edge from a to b crosses a row."""
-    if (a[1] <= row) == (b[1] <= row):
-        return low, high
-    column = a[0] + (row - a[1]) / (b[1] - a[1]) * (b[0] - a[0])
-    return min(low, column), max(high, column)
+@compiled(error_model="numpy", inline="always")
+def _draw_span(canvas: _Layers, row: int, first: int, last: int, value: float, per_column: float, face: int) -> None:
+    """Draw a face where it is nearer than what is there, in a row, from a first to a last column.
+
+    Args:
+        value: 1 / depth in the first column.
+        per_column: how much it changes with each.
+    """
+    start, step = np.float32(value), np.float32(per_column)
+    column = first
+    while column + _LANES <= last + 1:  # so many at once, for the compiler to make vectors of
+        for lane in range(_LANES):
+            nearer = start + step * np.float32(column + lane - first)
+            if nearer > canvas.inverse_depth[row, column + lane]:
+                canvas.inverse_depth[row, column + lane] = nearer
+                canvas.face[row, column + lane] = face
+        column += _LANES
+    while column <= last:
+        nearer = start + step * np.float32(column - first)
+        if nearer > canvas.inverse_depth[row, column]:
+            canvas.inverse_depth[row, column] = nearer
+            canvas.face[row, column] = face
+        column += 1
+
+
+_LANES: Final = 16
 
 
 @compiled(error_model="numpy")
-def _count_covered(canvas: _Canvas, row: int, first: int, last: int, instance: int) -> None:
+def _count_covered(canvas: _Layers, row: int, first: int, last: int, instance: int) -> None:
     """Count the pixels of a span that the instance, all of whose faces come in a row, has not covered yet."""
     for column in range(first, last + 1):
         if canvas.stamp[row, column] != instance:

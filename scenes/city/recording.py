@@ -19,12 +19,12 @@ from scenes.city.mix import MIXES
 from scenes.city.nuscenes_rows import LIDAR_CHANNEL, camera_calibrations
 from scenes.city.observation import Observation, actor_instances, observe
 from scenes.city.rasterizer import Instances, View
-from scenes.city.render import Light, draw_light, render
+from scenes.city.render import Light, Renderer, draw_light
 from scenes.city.rig import CAMERAS, CameraMount, draw_rig
 from scenes.city.scenery import signal_instances
 from scenes.city.simulation import Drive, simulate_drive
 from scenes.city.town import TOWNS, Town, build_town
-from scenes.geometry import FloatArray, invert_pose, pose_matrix, rotation_from_yaw
+from scenes.geometry import FloatArray, invert_pose, rotation_from_yaw
 from scenes.new_rows import Row, Tables, empty_tables, link_chain, token_of
 
 FRAME_INTERVAL_S: Final = 0.5
@@ -290,19 +290,17 @@ class _Recorder:
         return annotated
 
     def write_images(self) -> None:
+        renderer = Renderer(self._job.width_px, self._job.height_px)
         for mount in self._mounts:
             for frame in range(len(self._times_s)):
                 time_s = self._seconds(self._timestamp_us(mount.channel, frame))
-                global_from_camera = self._drive.ego.pose_at(time_s) @ pose_matrix(
-                    mount.translation_m, mount.rotation_wxyz().tolist()
-                )
                 view = View(
-                    invert_pose(global_from_camera),
+                    invert_pose(self._drive.ego.pose_at(time_s) @ mount.ego_from_camera),
                     mount.intrinsic(self._job.width_px, self._job.height_px),
                     self._job.width_px,
                     self._job.height_px,
                 )
-                image = render(self._world(time_s), mesh_library(), self._town.ground, view, self._light)
+                image = renderer.render(self._world(time_s), mesh_library(), self._town.ground, view, self._light)
                 path = self._job.root / self._filename(mount.channel, frame)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
@@ -311,7 +309,7 @@ class _Recorder:
     def _world(self, time_s: float) -> Instances:
         """Everything that can be seen at one moment."""
         cast: Cast = self._drive.cast
-        lights = signal_instances(self._town.plan, self._town.graph, self._drive.signals, self._drive.clock_s(time_s))
+        lights = signal_instances(self._town.signal_posts, self._drive.signals, self._drive.clock_s(time_s))
         return Instances.concatenate([actor_instances(cast, cast.at(time_s)), self._town.scenery, lights])
 
     def write_sweeps(self, sweeps: list[Sweep]) -> None:

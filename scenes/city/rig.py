@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from scenes.city.mix import RigSpread
-from scenes.geometry import FloatArray
+from scenes.geometry import FloatArray, pose_matrix
 
 _NATIVE_WIDTH_PX: Final = 1600
 _NATIVE_HEIGHT_PX: Final = 900
@@ -48,6 +49,11 @@ class CameraMount:
         ego_from_optical = turned * Rotation.from_matrix([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])
         rotation: FloatArray = ego_from_optical.as_quat(scalar_first=True)
         return rotation
+
+    @cached_property
+    def ego_from_camera(self) -> FloatArray:
+        """(4, 4) pose in the ego frame."""
+        return pose_matrix(self.translation_m, self.rotation_wxyz().tolist())
 
 
 CAMERAS: Final = (

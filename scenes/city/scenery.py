@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from scenes.city.lane_graph import LaneGraph
 from scenes.city.meshes import MESH_INDEX
 from scenes.city.placement import kerbs
 from scenes.city.rasterizer import Instances
-from scenes.city.signals import Signals
+from scenes.city.signals import Node, Signals
 from scenes.city.town_plan import DIRECTIONS, SIDEWALK_WIDTH_M, Block, TownPlan
 from scenes.geometry import FloatArray
 
@@ -105,9 +106,23 @@ def _add_building(
     collector.add("house" if gabled else "building", plan.warp(foot_m), yaw, size, color)
 
 
-def signal_instances(plan: TownPlan, graph: LaneGraph, signals: Signals, time_s: float) -> Instances:
-    """The traffic lights as they are at one moment of the simulation: one right of every arm's stop line."""
+@dataclass(frozen=True, eq=False)
+class SignalPosts:
+    """The traffic lights of a town, one right of every arm's stop line.
+
+    Attributes:
+        arms: crossing and direction of each of N.
+        posts: N instances, as if all were red.
+    """
+
+    arms: tuple[tuple[Node, int], ...]
+    posts: Instances
+
+
+def build_signal_posts(plan: TownPlan, graph: LaneGraph) -> SignalPosts:
+    """Where traffic lights stand, and which arm each is for."""
     collector = _Collector()
+    arms = []
     for node in sorted(graph.signalled):
         for direction in range(4):
             if not plan.has_arm(*node, (direction + 2) % 4):
@@ -116,7 +131,13 @@ def signal_instances(plan: TownPlan, graph: LaneGraph, signals: Signals, time_s:
             right = DIRECTIONS[(direction + 3) % 4]
             ahead = DIRECTIONS[direction]
             spot = plan.node_m(*node) - ahead * (across.half_width_m + 1.5) + right * (street.half_width_m + 0.5)
-            name = "signal_" + signals.color(node, direction, time_s)
             yaw = float(plan.warp.direction_rad(spot, ahead))
-            collector.add(name, plan.warp(spot), yaw, np.array([0.29, 0.38, 3.55]), np.full(3, 90.0))
-    return collector.instances()
+            collector.add("signal_red", plan.warp(spot), yaw, np.array([0.29, 0.38, 3.55]), np.full(3, 90.0))
+            arms.append((node, direction))
+    return SignalPosts(tuple(arms), collector.instances())
+
+
+def signal_instances(posts: SignalPosts, signals: Signals, time_s: float) -> Instances:
+    """The traffic lights as they are at one moment of the simulation."""
+    meshes = [MESH_INDEX["signal_" + signals.color(node, direction, time_s)] for node, direction in posts.arms]
+    return replace(posts.posts, mesh=np.array(meshes, dtype=np.int64))

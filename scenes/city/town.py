@@ -11,7 +11,7 @@ import numpy as np
 from scenes.city.ground import GroundPolygons, build_ground
 from scenes.city.lane_graph import LaneGraph, build_lane_graph
 from scenes.city.rasterizer import Instances
-from scenes.city.scenery import build_scenery
+from scenes.city.scenery import SignalPosts, build_scenery, build_signal_posts
 from scenes.city.sidewalks import Sidewalks, build_sidewalks
 from scenes.city.town_plan import TownPlan, draw_town_plan
 
@@ -21,12 +21,13 @@ TOWNS: Final = 4
 
 @dataclass(frozen=True, eq=False)
 class Town:
-    """Plan, lanes, sidewalks, houses and ground of one town."""
+    """Plan, lanes, sidewalks, houses, traffic lights and ground of one town."""
 
     plan: TownPlan
     graph: LaneGraph
     sidewalks: Sidewalks
     scenery: Instances
+    signal_posts: SignalPosts
     ground: GroundPolygons
 
 
@@ -36,7 +37,14 @@ def build_town(seed: int, index: int) -> Town:
     rng = np.random.default_rng([seed, _TOWN_STREAM, index])
     plan = draw_town_plan(rng)
     graph = build_lane_graph(plan)
-    return Town(plan, graph, build_sidewalks(plan, graph), build_scenery(plan, rng), build_ground(plan, graph, rng))
+    return Town(
+        plan,
+        graph,
+        build_sidewalks(plan, graph),
+        build_scenery(plan, rng),
+        build_signal_posts(plan, graph),
+        build_ground(plan, graph, rng),
+    )
 
 
 _TOWN_STREAM: Final = 1

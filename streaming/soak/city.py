@@ -17,7 +17,7 @@ from scenes.city.catalog import KINDS
 from scenes.city.rig import CAMERAS
 from scenes.city.simulation import simulate_drive
 from scenes.city.town import build_town
-from scenes.geometry import FloatArray, pose_matrix, rotation_from_yaw
+from scenes.geometry import FloatArray, rotation_from_yaw
 from streaming.events import RgbImage
 
 RATE_HZ: Final = 10
@@ -28,10 +28,7 @@ SIZE_PX: Final = (176, 99)
 EXPOSURE_US: Final = {mount.channel: round(1e3 * mount.exposure_ms) for mount in CAMERAS}
 """When each camera takes its image, beside the time of the step."""
 
-_CALIBRATIONS: Final = {
-    mount.channel: (mount.intrinsic(*SIZE_PX), pose_matrix(mount.translation_m, mount.rotation_wxyz().tolist()))
-    for mount in CAMERAS
-}
+_CALIBRATIONS: Final = {mount.channel: (mount.intrinsic(*SIZE_PX), mount.ego_from_camera) for mount in CAMERAS}
 """Intrinsics and mounting of each camera."""
 _LABEL_OF_KIND: Final = np.array([NUSCENES.label_of_category(kind.category) for kind in KINDS], dtype=np.int64)
 

@@ -14,17 +14,17 @@ from scenes.city.ground import GroundPolygons, Surface, fill_polygons
 from scenes.city.meshes import MESH_INDEX, mesh_library
 from scenes.city.observation import actor_instances
 from scenes.city.rasterizer import NO_FACE, Instances, View, rasterize
-from scenes.city.render import draw_light, render
+from scenes.city.render import Renderer, draw_light
 from scenes.city.rig import CAMERAS, CameraMount
 from scenes.city.simulation import Drive, simulate_drive
 from scenes.city.town import build_town
-from scenes.geometry import FloatArray, invert_pose, pose_matrix, rotation_from_yaw
+from scenes.geometry import FloatArray, invert_pose, rotation_from_yaw
 
 WIDTH, HEIGHT = 480, 270
 
 
 def view_of(mount: CameraMount, global_from_ego: FloatArray) -> View:
-    pose = global_from_ego @ pose_matrix(mount.translation_m, mount.rotation_wxyz().tolist())
+    pose = global_from_ego @ mount.ego_from_camera
     return View(invert_pose(pose), mount.intrinsic(WIDTH, HEIGHT), WIDTH, HEIGHT)
 
 
@@ -138,7 +138,9 @@ def test_day_is_brighter_than_dusk(drive: Drive) -> None:
     world = Instances.concatenate([actors, town.scenery])
     view = view_of(CAMERAS[0], drive.ego.pose_at(0.0))
     pictures = [
-        render(world, mesh_library(), town.ground, view, draw_light(np.random.default_rng(0), dusk))
+        Renderer(WIDTH, HEIGHT).render(
+            world, mesh_library(), town.ground, view, draw_light(np.random.default_rng(0), dusk)
+        )
         for dusk in (False, True)
     ]
     assert pictures[0].shape == (HEIGHT, WIDTH, 3)
