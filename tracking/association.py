@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
 
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 IndexArray = NDArray[np.int64]
@@ -21,19 +21,70 @@ Pairs = tuple[IndexArray, IndexArray]
 
 
 def near_pairs(
-    rows_xy: FloatArray, rows_label: IndexArray, columns_xy: FloatArray, columns_label: IndexArray, radius: float
+    rows_xy: FloatArray,
+    rows_label: IndexArray,
+    columns_xy: FloatArray,
+    columns_label: IndexArray,
+    radius: float | FloatArray,
 ) -> Pairs:
-    """All pairs of one class whose places (T, 2) and (B, 2) lie within `radius`, in metres or units of the class."""
-    # On a third axis classes lie farther apart than the radius.
-    class_gap = 2.0 * radius + 1.0
-    rows, columns = (
-        cKDTree(np.column_stack([xy, class_gap * label]), compact_nodes=False, balanced_tree=False)
-        for xy, label in ((rows_xy, rows_label), (columns_xy, columns_label))
+    """All pairs of one class whose places (T, 2) and (B, 2) lie near each other, in metres or units of the class.
+
+    Args:
+        rows_xy, rows_label, columns_xy, columns_label: places and classes.
+        radius: how near; one for all rows, or (T,).
+    """
+    radii = np.full(len(rows_xy), radius, dtype=np.float64)
+    rows_order = np.lexsort((rows_xy[:, 0], rows_label))
+    columns_order = np.lexsort((columns_xy[:, 0], columns_label))
+    swept = (
+        rows_xy[rows_order],
+        rows_label[rows_order],
+        radii[rows_order],
+        columns_xy[columns_order],
+        columns_label[columns_order],
     )
-    found = rows.sparse_distance_matrix(columns, radius, output_type="ndarray")
-    row, column = found["i"].astype(np.int64), found["j"].astype(np.int64)
+    room = 4 * len(radii) + 16
+    row, column, count = _within(*swept, room)
+    if count > room:
+        row, column, count = _within(*swept, count)
+    row, column = rows_order[row[:count]], columns_order[column[:count]]
     order = np.argsort(row * len(columns_label) + column)
     return row[order], column[order]
+
+
+@compiled()
+def _within(
+    rows_xy: FloatArray,
+    rows_label: IndexArray,
+    radii: FloatArray,
+    columns_xy: FloatArray,
+    columns_label: IndexArray,
+    room: int,
+) -> tuple[IndexArray, IndexArray, int]:
+    """`near_pairs` of rows and columns that are both sorted by label, then by x: a sweep over both.
+
+    Returns:
+        The first `room` pairs, and how many there are.
+    """
+    row, column = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+    widest = 0.0
+    for radius in radii:
+        widest = max(widest, radius)
+    count, begin = 0, 0
+    for index in range(len(rows_xy)):
+        x, y, label, radius = rows_xy[index, 0], rows_xy[index, 1], rows_label[index], radii[index]
+        while begin < len(columns_label) and (
+            columns_label[begin] < label or (columns_label[begin] == label and columns_xy[begin, 0] < x - widest)
+        ):
+            begin += 1
+        place = begin
+        while place < len(columns_label) and columns_label[place] == label and columns_xy[place, 0] <= x + radius:
+            if (columns_xy[place, 0] - x) ** 2 + (columns_xy[place, 1] - y) ** 2 <= radius**2:
+                if count < room:
+                    row[count], column[count] = index, place
+                count += 1
+            place += 1
+    return row, column, count
 
 
 def mahalanobis_distance(offset_m: FloatArray, cov: FloatArray) -> FloatArray:
@@ -94,12 +145,21 @@ ASSIGNMENTS: dict[str, Callable[[IndexArray, IndexArray, FloatArray, float], Ind
 
 def _take_in_order(rows: IndexArray, columns: IndexArray, order: IndexArray) -> IndexArray:
     """Of pairs in order of preference, those whose row and column are still free."""
-    taken_rows: set[int] = set()
-    taken_columns: set[int] = set()
-    picked = []
-    for position, row, column in zip(order.tolist(), rows[order].tolist(), columns[order].tolist(), strict=True):
-        if row not in taken_rows and column not in taken_columns:
-            taken_rows.add(row)
-            taken_columns.add(column)
-            picked.append(position)
-    return np.array(picked, dtype=np.int64)
+    if not len(order):
+        return order
+    free = _first_of_each(rows[order], columns[order])
+    picked: IndexArray = order[free]
+    return picked
+
+
+@compiled()
+def _first_of_each(rows: IndexArray, columns: IndexArray) -> NDArray[np.bool_]:
+    """(P,) of at least one pair, those whose row and column no picked pair before them has."""
+    row_taken = np.zeros(rows.max() + 1, dtype=np.bool_)
+    column_taken = np.zeros(columns.max() + 1, dtype=np.bool_)
+    picked = np.zeros(len(rows), dtype=np.bool_)
+    for pair in range(len(rows)):
+        if not row_taken[rows[pair]] and not column_taken[columns[pair]]:
+            row_taken[rows[pair]] = column_taken[columns[pair]] = True
+            picked[pair] = True
+    return picked

@@ -37,8 +37,8 @@ def duplicates(
     footprint = reach**2 * _inscribed_ellipse(yaw_rad, size_wl_m)
     stretch = ray_sigmas**2 * ray_cov
     # No ellipse reaches farther than the root of its matrix's trace.
-    widest_m = np.sqrt(np.trace(footprint, axis1=1, axis2=2).max() + np.trace(stretch, axis1=1, axis2=2).max())
-    upper, lower = near_pairs(xy_m, label, xy_m, label, float(widest_m))
+    unit_m = np.sqrt(_largest_of_class(footprint, label) + _largest_of_class(stretch, label))[:, None]
+    upper, lower = near_pairs(xy_m / unit_m, label, xy_m / unit_m, label, 1.0)
     upper, lower = upper[upper < lower], lower[upper < lower]
     near = mahalanobis_distance(xy_m[lower] - xy_m[upper], footprint[upper] + stretch[lower]) < 1.0
     for better, worse in zip(upper[near].tolist(), lower[near].tolist(), strict=True):
@@ -46,6 +46,14 @@ def duplicates(
         if not duplicate[better]:
             duplicate[worse] = True
     return duplicate
+
+
+def _largest_of_class(shape: FloatArray, label: NDArray[np.int64]) -> FloatArray:
+    """(B,) the largest trace of matrices (B, 2, 2) among those of each box's class."""
+    largest = np.zeros(label.max() + 1)
+    np.maximum.at(largest, label, shape[:, 0, 0] + shape[:, 1, 1])
+    own: FloatArray = largest[label]
+    return own
 
 
 def _inscribed_ellipse(yaw_rad: FloatArray, size_wl_m: FloatArray) -> FloatArray:

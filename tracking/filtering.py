@@ -9,8 +9,9 @@ import numpy as np
 from scenes.geometry import FloatArray, wrap_angle
 from tracking.association import IndexArray
 from tracking.class_table import ClassTable
+from tracking.kalman import kalman_predict, kalman_update
 from tracking.measurement import Measured
-from tracking.motion import MEASUREMENT_SIZE, STATE_SIZE, MotionModel, kalman_predict, kalman_update
+from tracking.motion import MEASUREMENT_SIZE, STATE_SIZE, MotionModel
 from tracking.tracks import Tracks
 
 BODY_DRIFT_VAR_PER_S = np.array([0.05, 0.01, 0.02, 0.01])

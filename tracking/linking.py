@@ -28,7 +28,7 @@ from tracking.association import IndexArray, assign_optimal
 from tracking.class_table import ClassTable
 from tracking.filtering import observe, rows_by_model
 from tracking.histories import Drive, Histories, blocks
-from tracking.motion import kalman_predict, solve_positive
+from tracking.kalman import kalman_predict, solve_positive
 from tracking.smoothing import Spans
 
 _COMPARED = [0, 1, 3, 4]

@@ -264,52 +264,6 @@ MOTION_MODELS: dict[str, MotionModel] = {
 }
 
 
-def kalman_predict(cov: FloatArray, transition: FloatArray, process_noise: FloatArray) -> FloatArray:
-    """The Kalman filter's prediction of N covariances (N, D, D); `transition` is (N, D, D)."""
-    predicted: FloatArray = transition @ cov @ np.swapaxes(transition, -1, -2) + process_noise
-    return predicted
-
-
-def kalman_update(
-    mean: FloatArray, cov: FloatArray, residual: FloatArray, jacobian: FloatArray, measured_cov: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """The Kalman filter's update of N states, in Joseph form.
-
-    Args:
-        mean: (N, D). cov: (N, D, D).
-        residual: (N, M) measurement less expectation.
-        jacobian: (N, M, D). measured_cov: (N, M, M).
-
-    Returns:
-        Mean and covariance given the measurements.
-    """
-    cross = jacobian @ cov
-    innovation_cov = cross @ jacobian.transpose(0, 2, 1) + measured_cov
-    gain = solve_positive(innovation_cov, cross).transpose(0, 2, 1)
-    updated = mean + (gain @ residual[:, :, None])[:, :, 0]
-    kept = np.eye(mean.shape[1]) - gain @ jacobian
-    updated_cov = kept @ cov @ kept.transpose(0, 2, 1) + gain @ measured_cov @ gain.transpose(0, 2, 1)
-    return updated, updated_cov
-
-
-def solve_positive(matrix: FloatArray, right: FloatArray) -> FloatArray:
-    """(N, M, K) solutions of `matrix @ x = right` for symmetric positive definite (N, M, M) and (N, M, K).
-
-    Gauss-Jordan elimination, which needs no pivots here. LAPACK would be called N times for a few numbers each, and
-    its threads would take longer to meet than to work.
-    """
-    rows = np.concatenate([matrix, right], axis=2)
-    size = matrix.shape[1]
-    for pivot in range(size):
-        rest = rows[:, :, pivot + 1 :]
-        pivot_row = rest[:, pivot] / rows[:, pivot, pivot, None]
-        factor = rows[:, :, pivot].copy()
-        factor[:, pivot] = 0.0
-        rest -= factor[:, :, None] * pivot_row[:, None]
-        rest[:, pivot] = pivot_row
-    return rows[:, :, size:]
-
-
 def _white_noise(order: int, elapsed_s: Seconds) -> FloatArray:
     """Covariance of place and velocity (2) or place, velocity and acceleration (3) that white acceleration or jerk of
     variance 1 adds: (order, order), or (N, order, order) for N times."""

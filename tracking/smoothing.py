@@ -18,8 +18,9 @@ from scenes.geometry import FloatArray
 from tracking.association import IndexArray
 from tracking.class_table import ClassTable
 from tracking.filtering import BODY_DRIFT_VAR_PER_S, corrected, rows_by_model, start_states
+from tracking.kalman import kalman_predict, solve_positive
 from tracking.measurement import Measured
-from tracking.motion import STATE_SIZE, MotionModel, kalman_predict, solve_positive
+from tracking.motion import STATE_SIZE, MotionModel
 from tracking.tracks import BODY_SIZE
 
 

@@ -32,6 +32,9 @@ from tracking.tracks import Tracks
 
 _BoolArray = NDArray[np.bool_]
 
+_SURE: Final = 0.7
+"""How probably true a box has to be for a newborn track to reach farther."""
+
 
 @dataclass(frozen=True)
 class _Candidates:
@@ -136,15 +139,20 @@ def _candidates(
     if config.cost == "backtracked_distance":
         tracks_xy_m, boxes_xy_m = last_xy_m, boxes_xy_m - elapsed_s * measured.planar[:, 3:5]
     gate_m, boxes_label = table.gate_m[:, None], measured.boxes.label
+    newborn = (tracks.hits == 1) & (probability(tracks.last_log_odds) >= _SURE)
+    widest = max(1.0, config.recovery_gate_scale)
     row, column = near_pairs(
         tracks_xy_m / gate_m[tracks.label],
         tracks.label,
         boxes_xy_m / gate_m[boxes_label],
         boxes_label,
-        max(1.0, config.recovery_gate_scale, config.newborn_gate_scale),
+        np.where(newborn, max(widest, config.newborn_gate_scale), widest),
     )
     offset_m = boxes_xy_m[column] - tracks_xy_m[row]
-    reach_m = _reach_m(tracks, measured, table, config, row, column)
+    # Farther for a track of one box, whose speed is a guess, but not to boxes that may well be clutter, of which a wide
+    # reach takes in more.
+    sure = newborn[row] & (measured.probability >= _SURE)[column]
+    reach_m = table.gate_m[tracks.label[row]] * np.where(sure, config.newborn_gate_scale, 1.0)
     share = np.sqrt(offset_m[:, 0] ** 2 + offset_m[:, 1] ** 2) / reach_m
     if config.cost == "mahalanobis":
         cov = tracks.cov[row, :2, :2] + measured.planar_cov[column, :2, :2]
@@ -152,20 +160,6 @@ def _candidates(
     if config.cost == "giou":
         return _Candidates(row, column, _overlap_cost(tracks, measured, table, row, column), config.gate_giou, share)
     return _Candidates(row, column, share, 1.0, share)
-
-
-_SURE: Final = 0.7
-
-
-def _reach_m(
-    tracks: Tracks, measured: Measured, table: ClassTable, config: TrackerConfig, row: IndexArray, column: IndexArray
-) -> FloatArray:
-    """(P,) allowed distances in the ground plane: farther for a track of one box, whose speed is a guess, but not to
-    boxes that may well be clutter, of which a wide reach takes in more."""
-    newborn = (tracks.hits == 1) & (probability(tracks.last_log_odds) >= _SURE)
-    sure = newborn[row] & (measured.probability >= _SURE)[column]
-    reach_m: FloatArray = table.gate_m[tracks.label[row]] * np.where(sure, config.newborn_gate_scale, 1.0)
-    return reach_m
 
 
 def _overlap_cost(

@@ -11,8 +11,9 @@ from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
 from tracking.config_file import tracker_config_from_dict
 from tracking.filtering import BODY_DRIFT_VAR_PER_S, correct, predict, start_states
+from tracking.kalman import kalman_predict
 from tracking.measurement import Measured, measure
-from tracking.motion import MOTION_MODELS, kalman_predict
+from tracking.motion import MOTION_MODELS
 from tracking.tracks import Tracks
 
 CAR, BUS, WALKER = (LABEL_OF_CLASS[name] for name in ("car", "bus", "pedestrian"))

@@ -8,15 +8,13 @@ from filterpy.common import Q_discrete_white_noise
 from filterpy.kalman import ExtendedKalmanFilter, KalmanFilter
 from scipy.integrate import solve_ivp
 
+from tracking.kalman import kalman_predict, kalman_update, solve_positive
 from tracking.motion import (
     MEASUREMENT_SIZE,
     MOTION_MODELS,
     STATE_SIZE,
     Bicycle,
     MotionModel,
-    kalman_predict,
-    kalman_update,
-    solve_positive,
 )
 
 COUNT = 40
