@@ -18,6 +18,7 @@ from scenes.short_names import short_names
 
 if TYPE_CHECKING:
     from evaluation.protocols.protocol_evaluation import ProtocolEvaluation
+    from evaluation.report import ReportTable
 
 Engine = Literal["ours", "devkit"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -122,12 +123,20 @@ def evaluate_detection(
 
 
 def report_tracking(
-    tracks: Path | str, dataroot: Path | str, version: str, split: str, folder: Path | str, *, partial: bool = False
+    tracks: Path | str,
+    dataroot: Path | str,
+    version: str,
+    split: str,
+    folder: Path | str,
+    *,
+    partial: bool = False,
+    added: Sequence[ReportTable] = (),
 ) -> Evaluation:
     """Evaluate tracks with our engine, analyse them, and write metrics, analysis and report to a folder.
 
     Besides the two files of `Evaluation.write` these are `report.html`, `report.md` and `analysis.json`, which holds
-    what `evaluation.analysis.track_analysis.analyse_tracks` found. Arguments and errors as for `evaluate_tracking`.
+    what `evaluation.analysis.track_analysis.analyse_tracks` found, and on the page the tables `added`. Other arguments
+    and errors as for `evaluate_tracking`.
     """
     from evaluation.analysis.track_analysis import analyse_tracks
     from evaluation.report import write_report
@@ -139,7 +148,7 @@ def report_tracking(
     analysis = analyse_tracks(inputs.results, inputs.scenes, evaluation)
     evaluation.write(folder)
     write_atomically(Path(folder, ANALYSIS_FILE), json.dumps(analysis, indent=2).encode())
-    write_report(evaluation, analysis, _title(tracks, split), folder, inputs.results.taxonomy)
+    write_report(evaluation, analysis, _title(tracks, split), folder, inputs.results.taxonomy, added)
     return evaluation
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -32,12 +33,28 @@ _IDENTITY_TITLES = {"hota": "HOTA", "deta": "DetA", "assa": "AssA", "loca": "Loc
 _Rows = Sequence[Sequence[str]]
 
 
+@dataclass(frozen=True)
+class ReportTable:
+    """A table that the caller adds to the page.
+
+    Attributes:
+        title, note: above it.
+        header, rows: its cells; the first column names the rows.
+    """
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: _Rows
+
+
 def write_report(
     evaluation: Evaluation,
     analysis: Mapping[str, Any] | None,
     title: str,
     folder: Path | str,
     taxonomy: Taxonomy = NUSCENES,
+    added: Sequence[ReportTable] = (),
 ) -> tuple[Path, Path]:
     """Write `report.html` and `report.md`, each whole or not at all, and return their paths.
 
@@ -48,9 +65,10 @@ def write_report(
         title: what was evaluated.
         folder: where to write.
         taxonomy: the classes that were evaluated.
+        added: tables that follow on the page.
     """
     page, table = Path(folder, "report.html"), Path(folder, "report.md")
-    write_atomically(page, html_report(evaluation, analysis, title, taxonomy).encode())
+    write_atomically(page, html_report(evaluation, analysis, title, taxonomy, added).encode())
     write_atomically(table, markdown_report(evaluation, title).encode())
     return page, table
 
@@ -64,7 +82,11 @@ def markdown_report(evaluation: Evaluation, title: str) -> str:
 
 
 def html_report(
-    evaluation: Evaluation, analysis: Mapping[str, Any] | None, title: str, taxonomy: Taxonomy = NUSCENES
+    evaluation: Evaluation,
+    analysis: Mapping[str, Any] | None,
+    title: str,
+    taxonomy: Taxonomy = NUSCENES,
+    added: Sequence[ReportTable] = (),
 ) -> str:
     """The page: tables, curves and what the analysis found. It needs no other file and no network."""
     parts = [f"<h1>{html.escape(title)}</h1>"]
@@ -73,6 +95,9 @@ def html_report(
     parts += ["<h2>Curves</h2>", _figures(_curves(evaluation, analysis, figures.class_colors(taxonomy)))]
     if analysis is not None:
         parts += _track_parts(analysis) if evaluation.task == "tracking" else _detection_parts(evaluation, analysis)
+    for table in added:
+        parts += [f"<h2>{html.escape(table.title)}</h2>", f'<p class="note">{html.escape(table.note)}</p>']
+        parts.append(_table(table.header, table.rows))
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'

@@ -3,13 +3,12 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
 from rich.table import Table
 
 from scenes import read_scenes, read_split_detections, read_taxonomy
 from scenes.command import run_command, table_console
 from tracking import TrackerConfig, load_tracker_config
-from tracking.consistency import KINDS, Consistency, consistency
+from tracking.consistency import consistency, consistency_table
 
 
 def main() -> None:
@@ -26,22 +25,13 @@ def main() -> None:
     root = (arguments.dataroot, arguments.version, arguments.split)
     scenes = read_scenes(*root, cameras=False)
     found = consistency(read_split_detections(arguments.detections, scenes, *root), scenes, config)
+    header, rows = consistency_table(found)
     table = Table(title="mean squared distance by dimension (bounds of a consistent filter); above 1 overconfident")
-    for title in ("class", *KINDS):
-        table.add_column(title, justify="right" if title in KINDS else "left")
-    for name, kinds in found.items():
-        if any(len(kind.squared) for kind in kinds.values()):
-            table.add_row(name, *(_cell(kinds[kind]) for kind in KINDS))
-    together = {kind: Consistency(np.concatenate([kinds[kind].squared for kinds in found.values()])) for kind in KINDS}
-    table.add_row("all", *(_cell(together[kind]) for kind in KINDS))
+    for title in header:
+        table.add_column(title, justify="left" if title == header[0] else "right")
+    for row in rows:
+        table.add_row(*row)
     table_console().print(table)
-
-
-def _cell(kind: Consistency) -> str:
-    if not len(kind.squared):
-        return "-"
-    low, high = kind.bounds
-    return f"{kind.mean:.2f} ({low:.2f}-{high:.2f})"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Evaluate detection or tracking result files with the nuScenes metrics.
 
-    streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR [--report]
+    streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR [--report [--detections FILE]]
     streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR --protocol ab3dmot
     streamtrack evaluate detection RESULTS --dataroot D --version V --split S --out DIR [--report]
     streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR --shards DIR [--executor ray]
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from evaluation import (
     DEFAULT_ENGINE,
@@ -37,7 +37,7 @@ from evaluation.runs.scene_counts import scene_metrics
 from evaluation.runs.store import Metric
 from evaluation.shards import evaluate_shards, sharded_scene_metrics
 from evaluation.table import metrics_table
-from scenes import InputError, read_tracks
+from scenes import InputError, read_scenes, read_split_detections, read_taxonomy, read_tracks
 from scenes.command import (
     add_executor,
     add_shards,
@@ -49,8 +49,10 @@ from scenes.command import (
 )
 from scenes.jobs.executors import executor_of
 
+if TYPE_CHECKING:
+    from evaluation.report import ReportTable
+
 _EVALUATE = {"detection": evaluate_detection, "tracking": evaluate_tracking}
-_REPORT = {"detection": report_detection, "tracking": report_tracking}
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -80,6 +82,12 @@ def _parse_arguments() -> argparse.Namespace:
         default="devkit",
         help="weights of boxes in the gaps of tracks; the devkit's are the wrong way round; default: %(default)s",
     )
+    tracking.add_argument(
+        "--detections",
+        type=Path,
+        help="what the tracks were made of: the report then tells how far the tracker's own uncertainty can be trusted",
+    )
+    tracking.add_argument("--tracker-config", type=Path, help="with --detections: configs/tracking/*.py")
     comparison = commands.add_parser("compare", help="how result files differ, with confidence intervals")
     comparison.add_argument("results", type=Path, nargs="+", help="result files; the others are set against the first")
     comparison.add_argument("--task", choices=list(_EVALUATE), default="tracking", help="default: %(default)s")
@@ -111,6 +119,7 @@ def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> in
     if arguments.command == "tracking" and arguments.protocol:
         return _evaluate_protocol(arguments, where)
     check_shards(arguments)
+    _check_consistency(arguments)
     recorder = Recorder(arguments, f"evaluate {arguments.command}")
     if arguments.shards:
         return _evaluate_shards(arguments, where, recorder)
@@ -119,9 +128,11 @@ def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> in
     evaluate = partial(_EVALUATE[arguments.command], arguments.results, *where, partial=arguments.partial)
     if arguments.command == "tracking":
         evaluate = partial(evaluate, interpolation=arguments.interpolation)
-    if arguments.report:
-        report = _REPORT[arguments.command]
-        evaluation = report(arguments.results, *where, arguments.out, partial=arguments.partial)
+    if arguments.report and arguments.command == "tracking":
+        tables = [_consistency(arguments, where)] if arguments.detections else []
+        evaluation = report_tracking(arguments.results, *where, arguments.out, partial=arguments.partial, added=tables)
+    elif arguments.report:
+        evaluation = report_detection(arguments.results, *where, arguments.out, partial=arguments.partial)
     else:
         evaluation = evaluate(engine=arguments.engine)
     _warn(evaluation.warnings)
@@ -141,6 +152,40 @@ def _evaluate(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> in
     else:
         _record(recorder, arguments, evaluation, ())
     return 0
+
+
+def _check_consistency(arguments: argparse.Namespace) -> None:
+    """Refuse options of the tracker's consistency where there is no report to show it."""
+    if arguments.command != "tracking":
+        return
+    if arguments.detections and not arguments.report:
+        raise InputError("--detections goes with --report")
+    if arguments.tracker_config and not arguments.detections:
+        raise InputError("--tracker-config goes with --detections")
+
+
+def _consistency(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> "ReportTable":
+    """The tracker run over the detections again, for its innovations and errors."""
+    # Few evaluations need the tracker, whose import takes a while.
+    from evaluation.report import ReportTable
+    from tracking import TrackerConfig, load_tracker_config
+    from tracking.consistency import consistency, consistency_table
+
+    taxonomy = read_taxonomy(arguments.dataroot)
+    given = arguments.tracker_config
+    config = load_tracker_config(given, taxonomy) if given else TrackerConfig.of(taxonomy)
+    scenes = read_scenes(*where, cameras=False)
+    header, rows = consistency_table(
+        consistency(read_split_detections(arguments.detections, scenes, *where), scenes, config)
+    )
+    return ReportTable(
+        "How far the tracker's uncertainty can be trusted",
+        "Mean squared distances by dimension, in standard deviations: boxes from tracks before they are corrected "
+        "(NIS), objects from tracks afterwards (NEES). A consistent filter has 1 and stays within the bounds in "
+        "brackets; above it is overconfident, below too cautious.",
+        header,
+        rows,
+    )
 
 
 def _record(

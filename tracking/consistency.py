@@ -100,6 +100,21 @@ class _Distances:
         return cls(np.concatenate([part.squared for part in parts]), np.concatenate([part.label for part in parts]))
 
 
+def consistency_table(found: Mapping[str, Mapping[str, Consistency]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: the mean of each class and kind with the bounds of a consistent filter, then of all together."""
+    rows = {name: kinds for name, kinds in found.items() if any(len(kind.squared) for kind in kinds.values())}
+    together = {kind: Consistency(np.concatenate([kinds[kind].squared for kinds in found.values()])) for kind in KINDS}
+    cells = [[name, *(_cell(kinds[kind]) for kind in KINDS)] for name, kinds in {**rows, "all": together}.items()]
+    return ["class", *KINDS], cells
+
+
+def _cell(kind: Consistency) -> str:
+    if not len(kind.squared):
+        return "-"
+    low, high = kind.bounds
+    return f"{kind.mean:.2f} ({low:.2f}-{high:.2f})"
+
+
 def _of_drive(
     boxes: Mapping[str, Boxes3D], scene: Scene, config: TrackerConfig, table: ClassTable
 ) -> Iterator[tuple[str, _Distances]]:

@@ -143,3 +143,28 @@ def test_import_is_light() -> None:
     code = f"import sys, evaluation; sys.exit(str([name for name in {heavy} if name in sys.modules] or ''))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+def test_the_report_tells_how_far_the_tracker_can_be_trusted(evaluate, recorded, mini_val, tmp_path) -> None:
+    detections, tracks = recorded("fastbev", "detections")[0], recorded("fastbev", "tracks_polymot")[0]
+    done = evaluate("tracking", tracks, *where(mini_val, tmp_path), "--report", "--detections", detections)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "report.html").read_text()
+    table = page[page.index("uncertainty can be trusted") :]
+    for kind in ("NIS", "NEES place", "NEES velocity"):
+        assert f"<th>{kind}</th>" in table
+    assert "car" in table and "all" in table
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--detections", "boxes.json"], "--detections goes with --report"),
+        (["--report", "--tracker-config", "default.py"], "--tracker-config goes with --detections"),
+    ],
+)
+def test_options_of_the_tracker_alone_are_refused(options, message, evaluate, recorded, mini_val, tmp_path) -> None:
+    tracks = recorded("fastbev", "tracks_polymot")[0]
+    done = evaluate("tracking", tracks, *where(mini_val, tmp_path / "out"), *options)
+    assert done.returncode == 2 and message in done.stderr
+    assert not (tmp_path / "out").exists()
