@@ -163,7 +163,8 @@ class TrackerConfig(_CheckedSettings):
         noise: what the detector's boxes are assumed to err.
         learn_noise: whether it is learned how far places and velocities really err (`tracking.box_errors`).
         camera_evidence: what the boxes of a 2D detector do, where the tracker is given some.
-        suppress_duplicates: leave out boxes that see again what a better box of their class stands for.
+        suppress_duplicates: leave out boxes that see again what a better box of their class stands for, or that a query
+            reports beside a better one.
         duplicate_reach: how far a body reaches for that, as a multiple of its own footprint.
         duplicate_ray_sigmas: how many standard deviations along the viewing ray are added to the reach.
         cost: by what pairs are chosen: `mahalanobis` (standard deviations), `giou` (1 - overlap seen from above),

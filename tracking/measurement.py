@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes import Boxes3D
+from scenes import NO_QUERY, Boxes3D
 from scenes.geometry import FloatArray
 from tracking.box_errors import BoxErrors
 from tracking.calibration import Calibration
@@ -78,7 +78,7 @@ def measure(
     place_cov = ray_covariance(boxes.center_m[:, :2], config.noise, sensor_xy_m)
     if config.suppress_duplicates:
         ray_cov = calibration.box_errors.place_scale**2 * place_cov
-        single = np.flatnonzero(~_duplicates(boxes, ray_cov, config))
+        single = np.flatnonzero(~(_duplicates(boxes, ray_cov, config) | _of_a_query_before(boxes)))
         source, boxes, place_cov = source[single], boxes.select(single), place_cov[single]
     return measured_boxes(
         source, boxes, calibration.score_scale.of(boxes.score), config, table, calibration.box_errors, place_cov
@@ -191,6 +191,16 @@ def _duplicates(boxes: Boxes3D, ray_cov: FloatArray, config: TrackerConfig) -> N
         config.duplicate_reach,
         config.duplicate_ray_sigmas,
     )
+
+
+def _of_a_query_before(boxes: Boxes3D) -> NDArray[np.bool_]:
+    """(B,) boxes, best first, whose query has a better one: detectors report what they doubt under several classes."""
+    if boxes.query_id is None:
+        return np.zeros(len(boxes), dtype=np.bool_)
+    again = np.ones(len(boxes), dtype=np.bool_)
+    again[np.unique(boxes.query_id, return_index=True)[1]] = False
+    again[boxes.query_id == NO_QUERY] = False
+    return again
 
 
 def believable_velocity(boxes: Boxes3D, table: ClassTable) -> tuple[FloatArray, NDArray[np.bool_]]:

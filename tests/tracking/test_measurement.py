@@ -1,11 +1,13 @@
 """Which boxes are measurements, in which order, and how uncertain."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenes import LABEL_OF_CLASS, Boxes3D
+from scenes import LABEL_OF_CLASS, NO_QUERY, Boxes3D
 from scenes.geometry import rotation_from_yaw
 from tracking.calibration import Calibration
 from tracking.class_table import ClassTable
@@ -149,6 +151,18 @@ def test_duplicates_are_left_out_where_that_is_wanted(boxes_at) -> None:
     kept = measured(boxes, TrackerConfig(noise=NOISE))
     assert kept.boxes.score.tolist() == [0.9, 0.4]
     np.testing.assert_allclose(kept.planar_cov[:, :2, :2], measured(boxes).planar_cov[[0, 2], :2, :2])
+
+
+def test_a_query_is_one_object_whatever_classes_it_reports(boxes_at) -> None:
+    boxes = boxes_at(
+        np.add(SENSOR_XY_M, [(10.0, 0.0), (10.2, 0.0), (40.0, 0.0), (60.0, 0.0), (80.0, 0.0)]),
+        score=np.array([0.4, 0.9, 0.5, 0.3, 0.2]),
+        label=np.array([LABEL_OF_CLASS["truck"], LABEL_OF_CLASS["bus"], *[LABEL_OF_CLASS["car"]] * 3]),
+        query_id=np.array([7, 7, 8, NO_QUERY, NO_QUERY]),
+    )
+    alone = replace(CONFIG, suppress_duplicates=True)
+    assert measured(boxes, alone).source.tolist() == [1, 2, 3, 4]
+    assert measured(boxes).source.tolist() == [1, 2, 0, 3, 4]
 
 
 def test_velocities_that_are_absurd_or_exactly_zero_are_unknown(boxes_at) -> None:
