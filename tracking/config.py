@@ -188,6 +188,7 @@ class TrackerConfig(_CheckedSettings):
         track_score: `detection` reports a box's own score; `evidence` how probably the track is one of an object, by
             its boxes and how much of its life it was seen, times a share that grows with the time it has been observed.
         evidence_time_s: the time in which that share reaches 63%.
+        report_probability: with `evidence`, tracks of a lower score are not reported.
         link_gap_s: offline, the longest time between two fragments that are put together.
         link_log_odds: offline, how much likelier than not they have to be one object, as the logarithm of odds.
         max_tracks: upper bound of live tracks; beyond it those unseen for longest, then the weakest, die.
@@ -217,6 +218,7 @@ class TrackerConfig(_CheckedSettings):
     report_unseen_s: float = 0.6
     track_score: str = "evidence"
     evidence_time_s: float = 1.2
+    report_probability: float = 0.1
     link_gap_s: float = 3.0
     link_log_odds: float = 2.0
     max_tracks: int = 2000
@@ -227,6 +229,11 @@ class TrackerConfig(_CheckedSettings):
         known = self.taxonomy.tracked_names
         if unknown := self.classes.keys() - set(known):
             raise InputError(f"classes: no class '{min(map(str, unknown))}' (there are {', '.join(known)})")
+
+    @property
+    def least_reported_score(self) -> float:
+        """The score from which on tracks are reported; a detector's own scores have no such bound."""
+        return self.report_probability if self.track_score == "evidence" else 0.0
 
     @classmethod
     def of(cls, taxonomy: Taxonomy) -> TrackerConfig:

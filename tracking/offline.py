@@ -78,6 +78,7 @@ def track_offline(
     histories, paths = lives
     score = _whole_track_score(histories, paths, drive)
     alive = _cut(histories, paths, drive)
+    alive &= (score >= config.least_reported_score)[paths.spans.track_of_cell]
     del histories, lives  # a tenth of the memory that long drives take, and the frames need theirs now
     return list(_frames(paths, score, drive, alive))
 

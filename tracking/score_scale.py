@@ -117,8 +117,11 @@ class ScoreScale:
 
     def _as_places(self) -> _Reading:
         place = (np.cumsum(self.count) - 0.5 * self.count) / self.count.sum()
-        even = np.clip(1.0 - _EVEN_RANK * self.frames / self.count.sum(), 0.05, 0.98)
-        return _Reading(_logit(place), float(_logit(even)), 1.0, 1.5, 0.5, lasting_clutter=0.0, doubt=1.5)
+        wanted = _EVEN_RANK * self.frames / self.count.sum()
+        even = np.clip(1.0 - wanted, 0.05, 0.98)
+        # Where frames hold fewer boxes than that, nothing says which are true.
+        doubt = 1.5 + 2.0 * max(0.0, float(np.log(wanted)))
+        return _Reading(_logit(place), float(_logit(even)), 1.0, 1.5, 0.5, lasting_clutter=0.0, doubt=doubt)
 
     def _as_probabilities(self) -> _Reading | None:
         if self.score[0] < 0.0 or self.score[-1] > 1.0:

@@ -94,15 +94,15 @@ def join_tracks(shards: Shards, path: Path, scenes: Sequence[Scene], meta: Mappi
     Returns:
         how many boxes of how many tracks were written.
     """
-    boxes_and_tracks = [0, 0]
+    count, identities = 0, set[str]()
 
     def counted() -> Iterator[tuple[str, Boxes3D]]:
+        nonlocal count
         for token, boxes in shard_samples(shards, TRACKING_FORMAT, taxonomy):
-            boxes_and_tracks[0] += len(boxes)
-            if boxes.track_id is not None and len(boxes):
-                boxes_and_tracks[1] = max(boxes_and_tracks[1], int(boxes.track_id.astype(int).max()))
+            count += len(boxes)
+            identities.update([] if boxes.track_id is None else boxes.track_id.tolist())
             yield token, boxes
 
     taxonomy = taxonomy_of(scenes)
     write_samples(path, TRACKING_FORMAT, meta, counted(), taxonomy)
-    return boxes_and_tracks[0], boxes_and_tracks[1]
+    return count, len(identities)

@@ -100,9 +100,9 @@ class Tracker:
                 scores, and never start one.
 
         Returns:
-            The tracks seen in this frame or just before it, ordered by identity: filtered boxes with `track_id` and the
-            track's score. Time that repeats or runs backwards, and boxes that cannot be used, are named in the log; the
-            tracker goes on.
+            The tracks seen in this frame or just before it and probable enough, ordered by identity: filtered boxes
+            with `track_id` and the track's score. Time that repeats or runs backwards, and boxes that cannot be used,
+            are named in the log; the tracker goes on.
 
         Raises:
             InputError: the time lies beyond 2^53 microseconds.
@@ -154,12 +154,14 @@ class Tracker:
         waited &= self._field_of_view.holds(self._tracks.mean[:, :2], self._viewpoint)
         coasting = (waited | self._kept_by_cameras(unseen_s)) & (self._tracks.observed_s >= config.report_unseen_s)
         confirmed = self._tracks.hits >= self._table.confirm_hits[self._tracks.label]
+        score = self._tracks.score if config.track_score == "detection" else self._evidence_score(self._tracks)
+        reported = ((unseen_s == 0.0) | coasting) & confirmed & (score >= config.least_reported_score)
         # New tracks are appended, so the rows are in the order of their numbers.
-        tracks = self._tracks.select(((unseen_s == 0.0) | coasting) & confirmed)
+        tracks = self._tracks.select(reported)
         if at_us is not None:
             predict(tracks, self._table, max(0, at_us - self._now_us) * 1e-6)  # a copy: the tracks themselves stay
         return self._boxes(tracks).replace(
-            score=tracks.score if config.track_score == "detection" else self._evidence_score(tracks),
+            score=score[reported],
             query_id=tracks.query_id if (tracks.query_id != NO_QUERY).any() else None,
             track_id=tracks.number.astype(np.str_),
         )

@@ -33,6 +33,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "unseen_share": (0.2, 4.0),
     "report_unseen_s": (0.1, 3.0),
     "evidence_time_s": (0.3, 4.0),
+    "report_probability": (0.1, 2.0),
     "noise.along_m": (0.3, 3.0),
     "noise.along_per_m": (0.2, 3.0),
     "noise.across_m": (0.3, 3.0),

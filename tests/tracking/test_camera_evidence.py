@@ -180,8 +180,8 @@ def test_2d_boxes_start_no_track(boxes_at) -> None:
 def test_offline_tracks_are_lifted_too(city_scenes) -> None:
     scenes = city_scenes[:1]
     detections, camera_boxes = simulate_detections(scenes), simulate_camera_boxes(scenes)
-    plain = track_results(detections, scenes, offline=True)
-    config = TrackerConfig(camera_evidence=CameraEvidenceConfig(keep_s=0.0))
+    config = TrackerConfig(camera_evidence=CameraEvidenceConfig(keep_s=0.0), report_probability=0.0)
+    plain = track_results(detections, scenes, config, offline=True)
     lifted = track_results(detections, scenes, config, offline=True, camera_evidence=camera_boxes)
     higher = 0
     for token, boxes in plain.boxes.items():
@@ -207,6 +207,7 @@ def test_nothing_changes_without_2d_boxes(city_scenes) -> None:
 
 
 def test_fewer_misses_and_more_amota_on_a_small_city(city_scenes: list[Scene]) -> None:
+    every_track = TrackerConfig(report_probability=0.0)
     sums = {False: np.zeros(2), True: np.zeros(2)}
     for seed in range(3):
         detections, camera_boxes = (
@@ -214,7 +215,7 @@ def test_fewer_misses_and_more_amota_on_a_small_city(city_scenes: list[Scene]) -
             simulate_camera_boxes(city_scenes, seed=seed),
         )
         for used in sums:
-            tracks = track_results(detections, city_scenes, camera_evidence=camera_boxes if used else None)
+            tracks = track_results(detections, city_scenes, every_track, camera_evidence=camera_boxes if used else None)
             summary = tracking_metrics(tracks, city_scenes).summary
             sums[used] += (summary["amota"], summary["fn"])
     assert sums[True][0] > sums[False][0] and sums[True][1] < sums[False][1]

@@ -386,6 +386,21 @@ def test_assigned_boxes_name_the_track_that_each_went_to(boxes_at) -> None:
     assert tracker.report().track_id.tolist() == ["2", "3"]
 
 
+def test_improbable_tracks_are_kept_and_not_reported(boxes_at, known) -> None:
+    car = boxes_at([(0.0, 5.0)], score=np.array([0.35]))
+    reported = {}
+    for least in (0.0, 0.3):
+        tracker = Tracker(TrackerConfig(report_probability=least), known)
+        tracks = [tracker.step(car, START_US + index * KEY_FRAME_US, EGO) for index in range(6)]
+        reported[least] = [boxes.score.tolist() for boxes in tracks]
+        assert {identity for boxes in tracks for identity in boxes.track_id.tolist()} == {"1"}
+    everything = reported[0.0]
+    assert reported[0.3] == [scores if scores[0] >= 0.3 else [] for scores in everything]
+    assert everything[0][0] < 0.3 <= everything[-1][0]
+    own_score = Tracker(TrackerConfig(report_probability=0.9, track_score="detection"), known)
+    assert len(own_score.step(car, START_US, EGO)) == 1
+
+
 def test_improbable_boxes_start_no_track(boxes_at, known) -> None:
     for score, born in ((0.35, 1), (0.2, 0)):
         probability = 1.0 / (1.0 + np.exp(-known.score_scale.of(np.array([score]))[0]))
