@@ -35,6 +35,11 @@ def pose_matrices(translation_m: ArrayLike, rotation_wxyz: ArrayLike) -> FloatAr
     return poses
 
 
+def pose_heading_rad(pose: FloatArray) -> float:
+    """The direction of a pose's (4, 4) x axis in the ground plane, from x towards y, in (-pi, pi]."""
+    return float(np.arctan2(pose[1, 0], pose[0, 0]))
+
+
 def invert_pose(pose: FloatArray) -> FloatArray:
     """`b_from_a` for a rigid (4, 4) pose `a_from_b`."""
     inverse = np.eye(4)

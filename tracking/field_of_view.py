@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes.geometry import FloatArray
+from scenes.geometry import FloatArray, pose_heading_rad
 
 _N_DIRECTIONS: Final = 72
 
@@ -28,7 +28,7 @@ class Viewpoint:
     def of_pose(cls, global_from_ego: FloatArray) -> Viewpoint:
         """That of a pose (4, 4)."""
         pose = np.asarray(global_from_ego, dtype=np.float64)
-        return cls(pose[:2, 3], float(np.arctan2(pose[1, 0], pose[0, 0])))
+        return cls(pose[:2, 3], pose_heading_rad(pose))
 
     def directions(self, xy_m: FloatArray) -> NDArray[np.int64]:
         """(N,) in which of the directions around the ego vehicle places (N, 2) lie."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from evaluation.events import NO_MATCH, FrameEvents, JudgedBoxes, TrackEvents
 from scenes import NO_QUERY, Boxes3D, Camera, Frame, Results, Scene, Taxonomy
-from scenes.geometry import FloatArray
+from scenes.geometry import FloatArray, pose_heading_rad
 from visualization.colors import ANNOTATION_COLOR, DETECTION_COLOR, class_color, identity_color, score_color
 from visualization.confidence import DEFAULT_SCORE
 from visualization.selection import boxes_by_frame
@@ -126,7 +126,7 @@ def frame_data(
         "time": round(1e-6 * (frame.timestamp_us - start_us), 3),
         "ego": {
             "position": _rounded(pose[:3, 3] - origin_m),
-            "yaw": round(float(np.arctan2(pose[1, 0], pose[0, 0])), 5),
+            "yaw": round(pose_heading_rad(pose), 5),
         },
         "cameras": [_camera(camera, image_source(index, camera), origin_m) for camera in frame.cameras],
     }

@@ -15,7 +15,7 @@ from scenes.city.lidar import Sweep, cast_sweep
 from scenes.city.meshes import MESH_INDEX, mesh_library, mesh_of
 from scenes.city.rasterizer import Instances, View, rasterize
 from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M, CameraMount
-from scenes.geometry import FloatArray, invert_pose, pose_matrix, transform_points
+from scenes.geometry import FloatArray, invert_pose, pose_heading_rad, pose_matrix, transform_points
 
 _VISIBILITY_WIDTH_PX: Final = 320
 _VISIBILITY_HEIGHT_PX: Final = 180
@@ -95,7 +95,7 @@ def _sweep(actors: Instances, scenery: Instances, global_from_ego: FloatArray, r
     global_from_lidar = global_from_ego @ pose_matrix(LIDAR_TRANSLATION_M, (1.0, 0.0, 0.0, 0.0))
     center = np.concatenate([actors.center_m, solid.center_m])
     relative = transform_points(invert_pose(global_from_lidar), center)
-    yaw = np.concatenate([actors.yaw_rad, solid.yaw_rad]) - np.arctan2(global_from_ego[1, 0], global_from_ego[0, 0])
+    yaw = np.concatenate([actors.yaw_rad, solid.yaw_rad]) - pose_heading_rad(global_from_ego)
     return cast_sweep(
         relative,
         np.concatenate([_LIDAR_BOX_SHARE * actors.size_lwh_m, size]),

@@ -24,7 +24,7 @@ from scenes.city.rig import CAMERAS, CameraMount, draw_rig
 from scenes.city.scenery import signal_instances
 from scenes.city.simulation import Drive, simulate_drive
 from scenes.city.town import TOWNS, Town, build_town
-from scenes.geometry import FloatArray, invert_pose, rotation_from_yaw
+from scenes.geometry import FloatArray, invert_pose, pose_heading_rad, rotation_from_yaw
 from scenes.new_rows import Row, Tables, empty_tables, link_chain, token_of
 
 FRAME_INTERVAL_S: Final = 0.5
@@ -223,7 +223,7 @@ class _Recorder:
 
     def _pose_row(self, data: Row) -> Row:
         pose = self._drive.ego.pose_at(self._seconds(data["timestamp"]))
-        yaw = float(np.arctan2(pose[1, 0], pose[0, 0]))
+        yaw = pose_heading_rad(pose)
         return {
             "token": data["token"],
             "timestamp": data["timestamp"],
