@@ -218,7 +218,7 @@ class TrackerConfig(_CheckedSettings):
     report_unseen_s: float = 0.6
     track_score: str = "evidence"
     evidence_time_s: float = 1.2
-    report_probability: float = 0.1
+    report_probability: float = 0.075
     link_gap_s: float = 3.0
     link_log_odds: float = 2.0
     max_tracks: int = 2000
