@@ -96,11 +96,10 @@ def _solve_in_place(matrix: FloatArray, right: FloatArray) -> None:
     `matrix` is spoilt.
     """
     for pivot in range(len(matrix)):
-        scale = 1.0 / matrix[pivot, pivot]
         for k in range(pivot + 1, len(matrix)):
-            matrix[pivot, k] *= scale
+            matrix[pivot, k] /= matrix[pivot, pivot]
         for k in range(right.shape[1]):
-            right[pivot, k] *= scale
+            right[pivot, k] /= matrix[pivot, pivot]
         for row in range(len(matrix)):
             factor = matrix[row, pivot]
             if row == pivot or factor == 0.0:

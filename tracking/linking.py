@@ -35,6 +35,8 @@ _COMPARED = [0, 1, 3, 4]
 """Of what a detector sees, what tells whether two fragments are one object: place and velocity."""
 
 _USUAL_GAP_S = 1.5
+_LEAST_SPREAD = 0.01
+"""Of a place in metres, and of a velocity in metres per second: nothing is known better."""
 _IN_SIGHT_M2 = np.pi * 50.0**2
 
 _PAIRS_AT_ONCE = 20_000
@@ -149,4 +151,5 @@ def _seen(mean: FloatArray, cov: FloatArray, label: IndexArray, table: ClassTabl
     """Place and velocity (P, 4) of states, and their covariances (P, 4, 4)."""
     expected, jacobian = observe(mean, label, table)
     rows = jacobian[:, _COMPARED]
-    return expected[:, _COMPARED], rows @ cov @ rows.transpose(0, 2, 1)
+    # A body that stands moves, as far as arcs can tell, along its heading alone: without a width that has no density.
+    return expected[:, _COMPARED], rows @ cov @ rows.transpose(0, 2, 1) + _LEAST_SPREAD**2 * np.eye(len(_COMPARED))
