@@ -4,6 +4,7 @@
     streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR --protocol ab3dmot
     streamtrack evaluate detection RESULTS --dataroot D --version V --split S --out DIR [--report]
     streamtrack evaluate tracking RESULTS --dataroot D --version V --split S --out DIR --shards DIR [--executor ray]
+    streamtrack evaluate ceiling DETECTIONS --dataroot D --version V --split S --out DIR
     streamtrack evaluate compare RESULTS RESULTS [...] [--task detection] --dataroot D --version V --split S
 
 Prints a table and writes `metrics_summary.json` and `metrics_details.json`, in the schema of nuscenes-devkit, to DIR.
@@ -29,6 +30,7 @@ from evaluation import (
     report_detection,
     report_tracking,
 )
+from evaluation.analysis.ceiling import ceiling_tracks
 from evaluation.check import TOLERANCE, first_difference
 from evaluation.evaluation import DETAILS_FILE, SUMMARY_FILE, Evaluation, Interpolation
 from evaluation.inputs import Split, read_inputs
@@ -37,7 +39,15 @@ from evaluation.runs.scene_counts import scene_metrics
 from evaluation.runs.store import Metric
 from evaluation.shards import evaluate_shards, sharded_scene_metrics
 from evaluation.table import metrics_table
-from scenes import InputError, read_scenes, read_split_detections, read_taxonomy, read_tracks
+from scenes import (
+    InputError,
+    read_detections,
+    read_scenes,
+    read_split_detections,
+    read_taxonomy,
+    read_tracks,
+    write_tracks,
+)
 from scenes.command import (
     add_executor,
     add_shards,
@@ -88,6 +98,10 @@ def _parse_arguments() -> argparse.Namespace:
         help="what the tracks were made of: the report then tells how far the tracker's own uncertainty can be trusted",
     )
     tracking.add_argument("--tracker-config", type=Path, help="with --detections: configs/tracking/*.py")
+    ceiling = commands.add_parser("ceiling", help="the best that a tracker could make of detections")
+    ceiling.add_argument("results", type=Path, help="detection result file in the nuScenes submission format")
+    _add_split(ceiling)
+    ceiling.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for tracks.json and metrics")
     comparison = commands.add_parser("compare", help="how result files differ, with confidence intervals")
     comparison.add_argument("results", type=Path, nargs="+", help="result files; the others are set against the first")
     comparison.add_argument("--task", choices=list(_EVALUATE), default="tracking", help="default: %(default)s")
@@ -109,6 +123,8 @@ def main() -> int:
         if arguments.command == "compare":
             print(compare(arguments.task, arguments.results, *where))
             return 0
+        if arguments.command == "ceiling":
+            return _ceiling(arguments, where)
         return _evaluate(arguments, where)
     except NotAnnotatedError as notice:
         print(notice)
@@ -186,6 +202,18 @@ def _consistency(arguments: argparse.Namespace, where: tuple[Path, str, str]) ->
         header,
         rows,
     )
+
+
+def _ceiling(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
+    inputs = read_inputs(arguments.results, Split(*where), read_detections)
+    tracks = ceiling_tracks(inputs.results, inputs.scenes)
+    evaluation = evaluate_tracking(tracks, *where)
+    _warn(inputs.warnings)
+    write_tracks(arguments.out / "tracks.json", tracks)
+    evaluation.write(arguments.out)
+    print(metrics_table(evaluation))
+    print(f"written to {arguments.out}")
+    return 0
 
 
 def _record(

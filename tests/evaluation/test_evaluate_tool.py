@@ -168,3 +168,13 @@ def test_options_of_the_tracker_alone_are_refused(options, message, evaluate, re
     done = evaluate("tracking", tracks, *where(mini_val, tmp_path / "out"), *options)
     assert done.returncode == 2 and message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_ceiling_of_detections(evaluate, recorded, written, mini_val, tmp_path) -> None:
+    path = recorded("fastbev", "detections")[0]
+    done = evaluate("ceiling", path, *where(mini_val, tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    again = evaluate("tracking", tmp_path / "out" / "tracks.json", *where(mini_val, tmp_path / "again"))
+    assert again.returncode == 0, again.stderr
+    best, judged = written("tracking", tmp_path / "out"), written("tracking", tmp_path / "again")
+    assert first_difference(best, judged) is None
