@@ -1,11 +1,11 @@
 """How much a detector's boxes err, learned from boxes that follow one another, without annotations.
 
 Three boxes in a row of one track are a window. Objects hardly change their speed within it, so the middle box should
-lie on the line between the others: how far it does not, measured by what `MeasurementNoise` assumes of such boxes,
-tells how much larger or smaller the errors of places are than assumed. And the line's own velocity tells how much of it
-is in the velocities that the detector reports: some report next to nothing, and no filter must believe them.
-Tracks that were started with such velocities lose what moves, and then no window shows it: while no box has reported
-any movement at all, velocities count as unknown.
+lie on the line between the others: how far it does not, along the viewing ray and across it, measured by what
+`MeasurementNoise` assumes of such boxes, tells how much larger or smaller the errors of places are than assumed. And
+the line's own velocity tells how much of it is in the velocities that the detector reports: some report next to
+nothing, and no filter must believe them. Tracks that were started with such velocities lose what moves, and then no
+window shows it: while no box has reported any movement at all, velocities count as unknown.
 
 Outliers, such as windows of two objects, must not count: the median window does. Nor do objects count that stand still
 before a standing sensor: it sees the same and errs the same again, which tells nothing of how far.
@@ -19,9 +19,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erf
 
 from scenes.geometry import FloatArray
-from tracking.association import mahalanobis_distance
 
 LONGEST_WINDOW_S: Final = 2.5
 """Within a longer time objects change their speed."""
@@ -32,7 +32,7 @@ _LEAST_SPEED_MPS: Final = 0.5
 _LASTING: Final = 3.0
 """A box errs much like the one before it, and only what differs shows inside a window: whole errors are as many times
 larger. Chosen on five detectors together, see docs/tracking.md, "How boxes err"."""
-_LEAST_SCALE, _LARGEST_SCALE = 0.1, 1.5
+_LEAST_SCALE, _LARGEST_SCALE = 0.1, 2.0
 _PRIOR_WINDOWS: Final = 20.0
 _PRIOR_SPEED_MPS: Final = 2.0
 _PRIOR_PAIRS: Final = 10.0
@@ -43,8 +43,9 @@ LEAST_REPORT_MPS: Final = 0.5
 """Slower reports are none of movement."""
 _PROBABLE: Final = 0.5
 
-_EDGES: Final = np.linspace(-8.0, 3.0, 111)
-"""Windows are counted by the logarithm of half their squared distance; what lies beyond goes into the outer bins."""
+_EDGES: Final = np.linspace(-14.0, 3.0, 171)
+"""Windows are counted by the logarithm of half their squared distance along an axis; what lies beyond goes into the
+outer bins."""
 N_BINS: Final = len(_EDGES) + 1
 N_SUMS: Final = 5
 
@@ -54,8 +55,8 @@ class Windows:
     """W windows of three boxes.
 
     Attributes:
-        squared: (W,) half the squared distance of the middle box from the line between the others, in standard
-            deviations as assumed.
+        squared: (W, 2) half the squared distance of the middle box from the line between the others along and across
+            the viewing ray, in standard deviations as assumed.
         moved_mps: (W, 2) velocity along that line.
         moved_var: (W,) variance of each component of it, as assumed.
         told_mps: (W, 2) velocity that the middle box reports. tells: (W,) whether it does.
@@ -76,6 +77,7 @@ def windows(
     told_mps: FloatArray,
     assumed_cov: FloatArray,
     weight: FloatArray,
+    sensor_xy_m: FloatArray,
     sensor_mps: FloatArray,
 ) -> Windows:
     """The windows of consecutive boxes that are short enough and in which time runs on and the view changes.
@@ -85,7 +87,7 @@ def windows(
         told_mps: (V, 2) the velocity that the middle one reports, 0 where none.
         assumed_cov: (V, 2, 2) covariance of the places of such boxes, as assumed.
         weight: (V,) how probably they are boxes of an object.
-        sensor_mps: (2,) velocity of the sensor.
+        sensor_xy_m: (2,) where the viewing rays start. sensor_mps: (2,) velocity of the sensor.
     """
     elapsed_us = np.diff(times_us, axis=1)
     total_s = 1e-6 * np.maximum(elapsed_us.sum(axis=1), 1)
@@ -97,9 +99,13 @@ def windows(
     late = 1e-6 * elapsed_us[:, 0] / total_s
     offset_m = xy_m[:, 1] - (1.0 - late[:, None]) * xy_m[:, 0] - late[:, None] * xy_m[:, 2]
     spread = 1.0 + (1.0 - late) ** 2 + late**2
-    distance = mahalanobis_distance(offset_m, spread[:, None, None] * assumed_cov)
+    ray = xy_m[:, 1] - sensor_xy_m
+    ray = ray / np.maximum(np.hypot(ray[:, 0], ray[:, 1]), 1e-6)[:, None]
+    axes = np.stack([ray, np.column_stack([-ray[:, 1], ray[:, 0]])], axis=1)  # along and across
+    off_m = (axes @ offset_m[:, :, None])[:, :, 0]
+    variance = np.einsum("wai,wij,waj->wa", axes, assumed_cov, axes) * spread[:, None]
     return Windows(
-        squared=0.5 * distance**2,
+        squared=0.5 * off_m**2 / variance,
         moved_mps=moved_mps[picked],
         moved_var=(assumed_cov[:, 0, 0] + assumed_cov[:, 1, 1]) / total_s**2,
         told_mps=told_mps,
@@ -113,36 +119,40 @@ class BoxErrors:
     """What the windows seen so far tell.
 
     Attributes:
-        windows: (N_BINS,) how many there were, by distance.
+        along, across: (N_BINS,) how many windows there were, by distance along and across the viewing ray.
         velocities: (N_SUMS,) of the windows whose middle box reports a velocity: how many there were; sums of the
             squares of what they moved by, of its assumed variances, of its products with what was told, and of the
             squares of what was told.
         fastest_mps: (1,) the fastest movement that a probable box has reported.
     """
 
-    windows: FloatArray
+    along: FloatArray
+    across: FloatArray
     velocities: FloatArray
     fastest_mps: FloatArray
 
     @classmethod
     def unknown(cls) -> BoxErrors:
         """Nothing seen yet."""
-        return cls(np.zeros(N_BINS), np.zeros(N_SUMS), np.zeros(1))
+        return cls(np.zeros(N_BINS), np.zeros(N_BINS), np.zeros(N_SUMS), np.zeros(1))
 
     def with_windows(self, seen: Windows) -> BoxErrors:
         """What is known when some more windows have been seen."""
         if not len(seen.squared):
             return self
         bins = np.searchsorted(_EDGES, np.log(np.maximum(seen.squared, 1e-12)))
-        counted = self.windows + np.bincount(bins, seen.weight, N_BINS)
+        along, across = (
+            before + np.bincount(of_axis, seen.weight, N_BINS)
+            for before, of_axis in zip((self.along, self.across), bins.T, strict=True)
+        )
         told = np.flatnonzero(seen.tells)
         moved_mps, told_mps, weight = seen.moved_mps[told], seen.told_mps[told], seen.weight[told]
         products = ((moved_mps * moved_mps), (moved_mps * told_mps), (told_mps * told_mps))
         squares, both, told_squares = (weight @ product.sum(axis=1) for product in products)
         variances = 2.0 * weight @ seen.moved_var[told]
         sums = self.velocities + np.array([weight.sum(), squares, variances, both, told_squares])
-        fading = min(1.0, _MOST_WINDOWS / counted.sum())
-        return BoxErrors(counted * fading, sums * fading, self.fastest_mps)
+        fading = min(1.0, _MOST_WINDOWS / along.sum())
+        return BoxErrors(along * fading, across * fading, sums * fading, self.fastest_mps)
 
     def with_reports(self, speed_mps: FloatArray, probability: FloatArray) -> BoxErrors:
         """What is known when boxes have reported speeds (B,), given how probably they are true (B,)."""
@@ -155,10 +165,19 @@ class BoxErrors:
         return bool(self.fastest_mps[0] >= LEAST_REPORT_MPS)
 
     @cached_property
+    def along_scale(self) -> float:
+        """How many times larger than assumed the standard deviations of places are along the viewing ray."""
+        return _scale(self.along)
+
+    @cached_property
+    def across_scale(self) -> float:
+        """The same across it."""
+        return _scale(self.across)
+
+    @property
     def place_scale(self) -> float:
-        """How many times larger than assumed the standard deviations of places are."""
-        ratio = np.exp(0.5 * (_median(_PRIOR + self.windows) - _PRIOR_MEDIAN))
-        return float(np.clip(ratio, _LEAST_SCALE, _LARGEST_SCALE))
+        """The same of both together: their geometric mean."""
+        return float(np.sqrt(self.along_scale * self.across_scale))
 
     @cached_property
     def height_yaw_scale(self) -> float:
@@ -181,7 +200,7 @@ class BoxErrors:
 
 def _prior() -> FloatArray:
     """Counts of windows as many as `_PRIOR_WINDOWS`, whose boxes err as assumed."""
-    below = 1.0 - np.exp(-np.exp(_EDGES) * _LASTING**2)
+    below = erf(np.sqrt(np.exp(_EDGES)) * _LASTING)
     return _PRIOR_WINDOWS * np.diff(below, prepend=0.0, append=1.0)
 
 
@@ -189,6 +208,12 @@ def _median(counts: FloatArray) -> float:
     """Logarithm of half the squared distance that half of the windows stay below."""
     below = np.cumsum(counts)
     return float(np.interp(0.5 * below[-1], below[:-1], _EDGES))
+
+
+def _scale(counts: FloatArray) -> float:
+    """How much larger than assumed the errors are along an axis by which windows are counted (N_BINS,)."""
+    ratio = np.exp(0.5 * (_median(_PRIOR + counts) - _PRIOR_MEDIAN))
+    return float(np.clip(ratio, _LEAST_SCALE, _LARGEST_SCALE))
 
 
 _PRIOR: Final = _prior()

@@ -17,9 +17,9 @@ from tracking.box_errors import LEAST_REPORT_MPS, N_BINS, N_SUMS, BoxErrors
 from tracking.config import MeasurementNoise
 from tracking.score_scale import ScoreScale, probability
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _COLUMNS: Final = ("score", "count", "judged", "followed")
-_ERRORS: Final = {"windows": N_BINS, "velocities": N_SUMS, "fastest_mps": 1}
+_ERRORS: Final = {"along": N_BINS, "across": N_BINS, "velocities": N_SUMS, "fastest_mps": 1}
 _SHOWN_RANGE_M: Final = 30
 _WORTHLESS_MPS: Final = 8.0
 _SHOWN_SHARES: Final = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
@@ -69,8 +69,8 @@ def read_calibration(path: Path) -> Calibration:
     for name, length in _ERRORS.items():
         if len(errors[name]) != length:
             raise InputError(f"{path}: {name} has {len(errors[name])} numbers, expected {length}")
-    if min(errors["windows"].min(), errors["velocities"][0]) < 0.0:
-        raise InputError(f"{path}: windows and the first of velocities are numbers of boxes, not negative")
+    if min(errors["along"].min(), errors["across"].min(), errors["velocities"][0]) < 0.0:
+        raise InputError(f"{path}: along, across and the first of velocities are numbers of boxes, not negative")
     if errors["fastest_mps"][0] < 0.0:
         raise InputError(f"{path}: fastest_mps is a speed, not negative")
     return Calibration(ScoreScale(**columns, frames=frames), BoxErrors(**errors))
@@ -99,14 +99,12 @@ def described(scale: ScoreScale) -> Iterator[tuple[str, ...]]:
 
 def described_errors(errors: BoxErrors, assumed: MeasurementNoise) -> Iterator[str]:
     """Lines for people: how far boxes err, at which distance, and what their velocities are worth."""
-    scale, seen = errors.place_scale, errors.windows.sum()
-    along, across = (
-        scale * (near + _SHOWN_RANGE_M * farther)
-        for near, farther in ((assumed.along_m, assumed.along_per_m), (assumed.across_m, assumed.across_per_m))
-    )
+    along = errors.along_scale * (assumed.along_m + _SHOWN_RANGE_M * assumed.along_per_m)
+    across = errors.across_scale * (assumed.across_m + _SHOWN_RANGE_M * assumed.across_per_m)
     yield (
         f"places {_SHOWN_RANGE_M} m away err by {along:.2f} m along the ray and {across:.2f} m across "
-        f"({scale:.2f} of what is assumed, from {seen:,.0f} windows of three boxes)"
+        f"({errors.along_scale:.2f} and {errors.across_scale:.2f} of what is assumed, from {errors.along.sum():,.0f} "
+        "windows of three boxes)"
     )
     if not errors.velocities[0]:
         yield "velocities: none reported"

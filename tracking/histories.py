@@ -92,8 +92,8 @@ class Histories:
         back = np.empty(len(order), dtype=np.int64)
         back[order] = np.arange(len(order))
         boxes = Boxes3D.concatenate(parts).select(back)
-        place_cov = ray_covariance(boxes.center_m[:, :2], drive.config.noise, drive.sensor_xy_m[frame])
         errors = drive.calibration.box_errors
+        place_cov = ray_covariance(boxes.center_m[:, :2], drive.config.noise, drive.sensor_xy_m[frame], errors)
         return measured_boxes(source, boxes, self.log_odds[rows], drive.config, drive.table, errors, place_cov)
 
 

@@ -75,10 +75,9 @@ def measure(
         _logger.warning("%d of %d boxes left out: not finite, or of no size", np.sum(~whole), len(boxes))
     source = _in_fixed_order(boxes, np.flatnonzero(usable(boxes, table)))
     boxes = boxes.select(source)
-    place_cov = ray_covariance(boxes.center_m[:, :2], config.noise, sensor_xy_m)
+    place_cov = ray_covariance(boxes.center_m[:, :2], config.noise, sensor_xy_m, calibration.box_errors)
     if config.suppress_duplicates:
-        ray_cov = calibration.box_errors.place_scale**2 * place_cov
-        single = np.flatnonzero(~(_duplicates(boxes, ray_cov, config) | _of_a_query_before(boxes)))
+        single = np.flatnonzero(~(_duplicates(boxes, place_cov, config) | _of_a_query_before(boxes)))
         source, boxes, place_cov = source[single], boxes.select(single), place_cov[single]
     return measured_boxes(
         source, boxes, calibration.score_scale.of(boxes.score), config, table, calibration.box_errors, place_cov
@@ -100,7 +99,7 @@ def measured_boxes(
         source: (B,) see `Measured`. boxes: usable ones, in global coordinates. log_odds: (B,) of being true.
         config: settings. table: its class settings.
         errors: how the detector's boxes err.
-        place_cov: (B, 2, 2) how uncertain their places are assumed to be, see `ray_covariance`.
+        place_cov: (B, 2, 2) how uncertain their places are, see `ray_covariance`.
     """
     noise, height_yaw_scale = config.noise, errors.height_yaw_scale
     velocity, has_velocity = believable_velocity(boxes, table)
@@ -111,7 +110,7 @@ def measured_boxes(
         speed_mps = np.hypot(velocity[:, 0], velocity[:, 1])
         has_velocity &= errors.with_reports(speed_mps, probability(log_odds)).movement_reported
     planar_cov = np.zeros((len(boxes), MEASUREMENT_SIZE, MEASUREMENT_SIZE))
-    planar_cov[:, :2, :2] = errors.place_scale**2 * place_cov
+    planar_cov[:, :2, :2] = place_cov
     planar_cov[:, 2, 2] = (height_yaw_scale * noise.yaw_rad) ** 2
     planar_cov[:, 3, 3] = planar_cov[:, 4, 4] = velocity_mps**2
     height_var = np.full(len(boxes), (height_yaw_scale * noise.height_m) ** 2)
@@ -131,13 +130,19 @@ _WORTHLESS_SPREADS = 2.0
 """Velocities whose error is so many times the spread of speeds in their class are as good as unknown."""
 
 
-def ray_covariance(xy_m: FloatArray, noise: MeasurementNoise, sensor_xy_m: FloatArray) -> FloatArray:
-    """(B, 2, 2) covariance of places (B, 2) from one sensor (2,) or from B: long along the ray, narrow across."""
+def ray_covariance(
+    xy_m: FloatArray, noise: MeasurementNoise, sensor_xy_m: FloatArray, errors: BoxErrors | None = None
+) -> FloatArray:
+    """(B, 2, 2) covariance of places (B, 2) from one sensor (2,) or from B: long along the ray, narrow across.
+
+    As assumed, or with what is known of how boxes err.
+    """
+    along_scale, across_scale = (1.0, 1.0) if errors is None else (errors.along_scale, errors.across_scale)
     offset = xy_m - sensor_xy_m
     squared = offset[:, 0] ** 2 + offset[:, 1] ** 2
     range_m = np.sqrt(squared)
-    along_var = (noise.along_m + noise.along_per_m * range_m) ** 2
-    across_var = (noise.across_m + noise.across_per_m * range_m) ** 2
+    along_var = (along_scale * (noise.along_m + noise.along_per_m * range_m)) ** 2
+    across_var = (across_scale * (noise.across_m + noise.across_per_m * range_m)) ** 2
     # Where the sensor stands itself no direction is the ray's; there both are uncertain alike.
     longer = (along_var - across_var) / np.maximum(squared, 1e-12)
     covariance: FloatArray = longer[:, None, None] * offset[:, :, None] * offset[:, None, :]

@@ -28,14 +28,14 @@ from tracking.field_of_view import FieldOfView, Viewpoint
 from tracking.filtering import correct, observe, predict, start_states
 from tracking.identity_trust import IdentityTrust
 from tracking.lifetime import KEY_FRAME_S, evidence_score, log_odds_so_far, survivors, unsupported_s
-from tracking.measurement import Measured, measure
+from tracking.measurement import Measured, measure, ray_covariance
 from tracking.persistence import ScoreLearner
 from tracking.stages import associate
 from tracking.tracks import Tracks
 
 _logger = logging.getLogger(__name__)
 
-_STATE_VERSION = 7
+_STATE_VERSION = 8
 
 _LONGEST_GAP_S = 10.0
 """No track lives through a longer time without a frame."""
@@ -130,7 +130,9 @@ class Tracker:
         if self._config.learn_noise:
             self._box_errors = self._box_errors.with_reports(measured.speed_mps, measured.probability)
             if elapsed_s > 0.0:
-                self._learn_errors(rows, columns, measured, (viewpoint.xy_m - self._viewpoint.xy_m) / elapsed_s)
+                self._learn_errors(
+                    rows, columns, measured, viewpoint.xy_m, (viewpoint.xy_m - self._viewpoint.xy_m) / elapsed_s
+                )
         self._viewpoint = viewpoint
         self._field_of_view = self._field_of_view.with_boxes(measured.planar[:, :2], viewpoint)
         self._continue_tracks(rows, columns, measured, elapsed_s)
@@ -258,16 +260,23 @@ class Tracker:
         self._now_us, self._started = timestamp_us, True
         return max(elapsed_us, 0) * 1e-6
 
-    def _learn_errors(self, rows: IndexArray, columns: IndexArray, measured: Measured, sensor_mps: FloatArray) -> None:
+    def _learn_errors(
+        self,
+        rows: IndexArray,
+        columns: IndexArray,
+        measured: Measured,
+        sensor_xy_m: FloatArray,
+        sensor_mps: FloatArray,
+    ) -> None:
         """Learn from tracks `rows` that boxes `columns` continue how boxes err."""
         times_us, xy_m = self._tracks.box_us[rows], self._tracks.box_xy_m[rows]
-        scale = self._box_errors.place_scale
         seen = windows(
             np.column_stack([times_us, np.full(len(rows), self._now_us)]),
             np.concatenate([xy_m, measured.planar[columns, None, :2]], axis=1),
             self._tracks.box_velocity_mps[rows],
-            measured.planar_cov[columns, :2, :2] / scale**2,
+            ray_covariance(measured.planar[columns, :2], self._config.noise, sensor_xy_m),
             measured.probability[columns],
+            sensor_xy_m,
             sensor_mps,
         )
         self._box_errors = self._box_errors.with_windows(seen)

@@ -9,9 +9,11 @@ from scenes import Boxes3D
 from scenes.geometry import pose_matrix
 from tracking import BoxErrors, Calibration, MeasurementNoise, Tracker, TrackerConfig
 from tracking.box_errors import LONGEST_WINDOW_S, Windows, windows
+from tracking.measurement import ray_covariance
 
 ASSUMED_COV = np.array([[0.5, 0.2], [0.2, 0.3]])
 KEY_FRAME_US = 500_000
+EYE_M = np.array([4.0, -2.0])
 EGO_MPS = np.array([3.0, -9.0])
 WALKER = 8
 
@@ -33,7 +35,7 @@ def windows_of(
     xy_m += scale * rng.multivariate_normal(np.zeros(2), ASSUMED_COV, (count, 3))
     xy_m[rng.random(count) < lost, 2] += [30.0, -40.0]
     told = velocity_share * velocity + rng.normal(0.0, velocity_std, (count, 2))
-    return windows(times_us, xy_m, told, np.tile(ASSUMED_COV, (count, 1, 1)), np.ones(count), EGO_MPS)
+    return windows(times_us, xy_m, told, np.tile(ASSUMED_COV, (count, 1, 1)), np.ones(count), EYE_M, EGO_MPS)
 
 
 @pytest.mark.parametrize("scale", [0.05, 0.1, 0.2, 0.4])
@@ -46,9 +48,33 @@ def test_places_err_three_times_as_much_as_shows_from_box_to_box(scale: float, l
         assert learned.place_scale > 3.0 * scale
 
 
+@pytest.mark.parametrize(("along", "across"), [(0.3, 0.1), (0.1, 0.3), (0.05, 0.5)])
+def test_errors_along_and_across_the_ray_are_told_apart(along: float, across: float) -> None:
+    rng = np.random.default_rng(1)
+    count = 4000
+    noise = MeasurementNoise()
+    velocity = rng.normal(0.0, 5.0, (count, 2))
+    times_us = np.tile([0, 1, 2], (count, 1)) * KEY_FRAME_US
+    ray = rng.normal(0.0, 1.0, (count, 2))
+    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    place = EYE_M + rng.uniform(20.0, 60.0, (count, 1)) * ray
+    assumed = ray_covariance(place, noise, EYE_M)
+    deviations = np.sqrt(np.linalg.eigvalsh(assumed))  # across, along
+    side = np.column_stack([-ray[:, 1], ray[:, 0]])
+    errors = (
+        rng.normal(0.0, along, (count, 3, 1)) * deviations[:, 1, None, None] * ray[:, None]
+        + rng.normal(0.0, across, (count, 3, 1)) * deviations[:, 0, None, None] * side[:, None]
+    )
+    xy_m = place[:, None] + (np.arange(3) - 1)[:, None] * 0.5 * velocity[:, None] + errors
+    seen = windows(times_us, xy_m, np.zeros((count, 2)), assumed, np.ones(count), EYE_M, EGO_MPS)
+    learned = BoxErrors.unknown().with_windows(seen)
+    assert learned.along_scale == pytest.approx(3.0 * along, rel=0.08)
+    assert learned.across_scale == pytest.approx(3.0 * across, rel=0.08)
+
+
 def test_the_scale_stays_within_bounds() -> None:
     assert BoxErrors.unknown().with_windows(windows_of(1e-9, 1.0)).place_scale == 0.1
-    assert BoxErrors.unknown().with_windows(windows_of(30.0, 1.0)).place_scale == 1.5
+    assert BoxErrors.unknown().with_windows(windows_of(30.0, 1.0)).place_scale == 2.0
 
 
 @given(assumed_mps=st.floats(0.01, 10.0))
@@ -57,7 +83,13 @@ def test_before_anything_is_seen_boxes_err_as_assumed(assumed_mps: float) -> Non
     assert unknown.place_scale == 1.0
     assert unknown.velocity_mps(assumed_mps) == pytest.approx(assumed_mps, rel=1e-9)
     none = windows(
-        np.zeros((0, 3), np.int64), np.zeros((0, 3, 2)), np.zeros((0, 2)), np.zeros((0, 2, 2)), np.zeros(0), EGO_MPS
+        np.zeros((0, 3), np.int64),
+        np.zeros((0, 3, 2)),
+        np.zeros((0, 2)),
+        np.zeros((0, 2, 2)),
+        np.zeros(0),
+        EYE_M,
+        EGO_MPS,
     )
     assert unknown.with_windows(none) is unknown
 
@@ -79,7 +111,7 @@ def test_velocities_that_say_nothing_are_worth_nothing() -> None:
 @given(std=st.floats(0.0, 1e3), share=st.floats(-5.0, 5.0), scale=st.floats(0.0, 1e3), count=st.integers(1, 50))
 def test_whatever_boxes_do_their_errors_are_positive(std: float, share: float, scale: float, count: int) -> None:
     learned = BoxErrors.unknown().with_windows(windows_of(scale, share, velocity_std=std, count=count))
-    assert 0.1 <= learned.place_scale <= 1.5
+    assert 0.1 <= learned.along_scale <= 2.0 and 0.1 <= learned.across_scale <= 2.0
     assert 0.15 <= learned.velocity_mps(1.5) < np.inf
 
 
@@ -91,9 +123,8 @@ def test_a_few_windows_hardly_change_what_is_assumed() -> None:
 def test_windows_need_three_times_that_run_on() -> None:
     second = 1_000_000
     times_us = np.array([[0, 1, 2], [0, 0, 1], [0, 1, 1], [2, 1, 3], [0, 1, 9]]) * second // 2
-    seen = windows(
-        times_us, np.zeros((5, 3, 2)), np.zeros((5, 2)), np.tile(np.eye(2), (5, 1, 1)), np.arange(1.0, 6.0), EGO_MPS
-    )
+    covs, weights = np.tile(np.eye(2), (5, 1, 1)), np.arange(1.0, 6.0)
+    seen = windows(times_us, np.zeros((5, 3, 2)), np.zeros((5, 2)), covs, weights, EYE_M, EGO_MPS)
     assert seen.weight.tolist() == [1.0] and LONGEST_WINDOW_S < 4.5
     assert not seen.tells.any(), "a velocity of exactly zero is none"
 
@@ -105,7 +136,7 @@ def test_what_stands_before_a_standing_sensor_tells_nothing() -> None:
     xy_m = 0.5 * np.arange(3)[:, None] * velocity[:, None]
     one = np.ones(3)
     for sensor_mps, counted in ((np.zeros(2), [1, 2]), (EGO_MPS, [0, 2])):
-        seen = windows(times_us, xy_m, np.zeros((3, 2)), np.tile(np.eye(2), (3, 1, 1)), one, sensor_mps)
+        seen = windows(times_us, xy_m, np.zeros((3, 2)), np.tile(np.eye(2), (3, 1, 1)), one, EYE_M, sensor_mps)
         np.testing.assert_allclose(seen.moved_mps, velocity[counted])
 
 
@@ -118,7 +149,8 @@ def test_it_does_not_matter_how_windows_are_parted(split: int) -> None:
 
     whole = BoxErrors.unknown().with_windows(seen)
     parts = BoxErrors.unknown().with_windows(part(slice(split))).with_windows(part(slice(split, None)))
-    np.testing.assert_allclose(parts.windows, whole.windows)
+    np.testing.assert_allclose(parts.along, whole.along)
+    np.testing.assert_allclose(parts.across, whole.across)
     assert parts.velocity_mps(1.5) == pytest.approx(whole.velocity_mps(1.5))
 
 
@@ -156,8 +188,10 @@ def test_the_tracker_learns_on_the_way_and_uses_it(boxes_at) -> None:
         Tracker(calibration=tracker.calibration).assign(box, 0, ego).measured.planar_cov[0]
         for tracker in (exact, rough)
     )
-    ratio = (exact.calibration.box_errors.place_scale / rough.calibration.box_errors.place_scale) ** 2
-    np.testing.assert_allclose(sharp[:2, :2], ratio * wide[:2, :2])
+    fine, coarse = exact.calibration.box_errors, rough.calibration.box_errors
+    # The ray to this box runs along x.
+    np.testing.assert_allclose(sharp[0, 0], (fine.along_scale / coarse.along_scale) ** 2 * wide[0, 0])
+    np.testing.assert_allclose(sharp[1, 1], (fine.across_scale / coarse.across_scale) ** 2 * wide[1, 1])
     assert sharp[3, 3] < 0.8**2
 
 

@@ -21,7 +21,12 @@ def scale() -> ScoreScale:
 @pytest.fixture
 def errors() -> BoxErrors:
     rng = np.random.default_rng(0)
-    return BoxErrors(rng.uniform(0.0, 9.0, N_BINS), rng.uniform(1.0, 9.0, N_SUMS), rng.uniform(0.0, 9.0, 1))
+    return BoxErrors(
+        rng.uniform(0.0, 9.0, N_BINS),
+        rng.uniform(0.0, 9.0, N_BINS),
+        rng.uniform(1.0, 9.0, N_SUMS),
+        rng.uniform(0.0, 9.0, 1),
+    )
 
 
 def test_a_file_holds_all_that_was_learned(scale: ScoreScale, errors: BoxErrors, tmp_path: Path) -> None:
@@ -31,7 +36,7 @@ def test_a_file_holds_all_that_was_learned(scale: ScoreScale, errors: BoxErrors,
     assert again.score_scale.frames == scale.frames == 1
     for name in ("score", "count", "judged", "followed"):
         assert np.array_equal(getattr(again.score_scale, name), getattr(scale, name))
-    for name in ("windows", "velocities"):
+    for name in ("along", "across", "velocities"):
         assert np.array_equal(getattr(again.box_errors, name), getattr(errors, name))
 
 
@@ -39,16 +44,16 @@ def test_people_read_how_boxes_err() -> None:
     """Before anything is seen as assumed; a detector whose velocities are all next to nothing is named one."""
     noise = MeasurementNoise(along_m=1.0, along_per_m=0.1, across_m=0.5, across_per_m=0.0, velocity_mps=1.5)
     places, velocities = described_errors(BoxErrors.unknown(), noise)
-    assert places.startswith("places 30 m away err by 4.00 m along the ray and 0.50 m across (1.00 of")
+    assert places.startswith("places 30 m away err by 4.00 m along the ray and 0.50 m across (1.00 and 1.00 of")
     assert velocities == "velocities: none reported"
     sums = np.array([500.0, 9000.0, 0.0, 0.0, 1.0])
-    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), sums, np.array([0.4])), noise)
+    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), np.zeros(N_BINS), sums, np.array([0.4])), noise)
     assert velocities == "velocities are all below 0.5 m/s: as good as none"
     moving = np.array([9.0])
-    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), sums, moving), noise)
+    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), np.zeros(N_BINS), sums, moving), noise)
     assert velocities.startswith("velocities err by ") and velocities.endswith(": as good as none")
     right = np.add(sums, [0.0, 0.0, 0.0, 9000.0, 9000.0])
-    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), right, moving), noise)
+    _, velocities = described_errors(BoxErrors(np.zeros(N_BINS), np.zeros(N_BINS), right, moving), noise)
     assert velocities == "velocities err by 0.2 m/s"
 
 
@@ -76,9 +81,9 @@ def test_people_read_what_scores_mean(scale: ScoreScale) -> None:
         (lambda content: content["score"].reverse(), "score is not ascending"),
         (lambda content: content["count"].__setitem__(0, -1.0), "numbers of boxes, not negative"),
         (lambda content: content.update(frames=0), "frames is 0"),
-        (lambda content: content.pop("windows"), "windows is not a list of numbers"),
+        (lambda content: content.pop("across"), "across is not a list of numbers"),
         (lambda content: content["velocities"].pop(), "velocities has 4 numbers, expected 5"),
-        (lambda content: content["windows"].__setitem__(0, -1.0), "numbers of boxes, not negative"),
+        (lambda content: content["along"].__setitem__(0, -1.0), "numbers of boxes, not negative"),
         (lambda content: content["velocities"].__setitem__(0, -1.0), "numbers of boxes, not negative"),
         (lambda content: content.update(frames=True), "frames is True"),
     ],

@@ -67,7 +67,7 @@ def test_a_state_is_a_copy(boxes_at) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda state: state.clear(), "tracker state: version is None, this tracker reads version 7"),
+        (lambda state: state.clear(), "tracker state: version is None, this tracker reads version 8"),
         (lambda state: state.update(version=np.array(99)), "tracker state: version is 99"),
         (lambda state: state.pop("tracks.mean"), "tracker state: 'tracks.mean' is missing"),
         (
