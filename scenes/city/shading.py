@@ -20,6 +20,8 @@ _LEVEL: Final = -1e-4
 """Rays that fall by less than this for a metre of depth do not meet the ground."""
 _SURELY_FALLING: Final = -5e-3
 """The whole pixel around such a ray sees the ground."""
+_STRIP_PX: Final = 64
+"""The ground is lit in strips of a row, and not where nothing of it is seen."""
 _TILE_BITS: Final = 9
 _TILE_MASK: Final = np.int32(2**_TILE_BITS - 1)
 GRAIN_TILE_PX: Final = 2**_TILE_BITS
@@ -82,7 +84,7 @@ def shade(
     is smooth is taken once: the haze, the colour of a plain face, the sky; and a house's wall twice, across the pixel,
     since its windows are upright. That differs by about a grey level. `brightness` (2 H, 2 W) is memory to work with.
     """
-    _light_ground(brightness, camera, ground)
+    _light_ground(brightness, camera, faces.face, ground)
     turn, intrinsic, eye = camera.global_from_camera, camera.intrinsic, camera.eye_m
     # A ray gains one metre of depth with each unit of its length; one sample right or down changes it by this.
     right_x, right_y, right_z = turn[:, 0] / intrinsic[0, 0]
@@ -163,7 +165,9 @@ def _haze(depth: float) -> float:
 
 
 @compiled(error_model="numpy", fastmath=True)
-def _light_ground(brightness: NDArray[np.float32], camera: CameraRays, ground: SeenGround) -> None:
+def _light_ground(
+    brightness: NDArray[np.float32], camera: CameraRays, face: NDArray[np.int32], ground: SeenGround
+) -> None:
     """Write what the ground's colour is multiplied by in each sample (2 H, 2 W): its grain and the shadows.
 
     Row by row and without branches, so that the compiler takes several samples at once; not above the horizon.
@@ -181,17 +185,24 @@ def _light_ground(brightness: NDArray[np.float32], camera: CameraRays, ground: S
         if min(start[2], start[2] + columns * step[2]) >= _LEVEL:
             continue
         start_x, start_y, start_z = np.float32(start[0]), np.float32(start[1]), np.float32(start[2])
-        for column in range(columns):
-            place = np.float32(column)
-            depth = eye_z / max(-(start_z + place * step_z), np.float32(-_LEVEL))
-            x_m = eye_x + depth * (start_x + place * step_x)
-            y_m = eye_y + depth * (start_y + place * step_y)
-            fine = grain[_tile_place(y_m * np.float32(24.0), x_m * np.float32(24.0))]
-            coarse = grain[_tile_place(y_m * np.float32(2.3), x_m * np.float32(2.3))]
-            rough = (fine - np.float32(1.0)) / (np.float32(1.0) + np.float32(0.0012) * depth * depth)
-            rough += np.float32(0.6) * (coarse - np.float32(1.0))
-            lit = np.float32(1.0) if depth >= np.float32(_GRAIN_REACH_M) else np.float32(1.0) + rough
-            brightness[row, column] = lit * shadow if shaded[row, column] else lit
+        for begin in range(0, columns, _STRIP_PX):
+            end = min(begin + _STRIP_PX, columns)
+            least = np.int32(0)
+            for column in range(begin, end):
+                least = min(least, face[row, column])
+            if least == 0:  # nothing but faces
+                continue
+            for column in range(begin, end):
+                place = np.float32(column)
+                depth = eye_z / max(-(start_z + place * step_z), np.float32(-_LEVEL))
+                x_m = eye_x + depth * (start_x + place * step_x)
+                y_m = eye_y + depth * (start_y + place * step_y)
+                fine = grain[_tile_place(y_m * np.float32(24.0), x_m * np.float32(24.0))]
+                coarse = grain[_tile_place(y_m * np.float32(2.3), x_m * np.float32(2.3))]
+                rough = (fine - np.float32(1.0)) / (np.float32(1.0) + np.float32(0.0012) * depth * depth)
+                rough += np.float32(0.6) * (coarse - np.float32(1.0))
+                lit = np.float32(1.0) if depth >= np.float32(_GRAIN_REACH_M) else np.float32(1.0) + rough
+                brightness[row, column] = lit * shadow if shaded[row, column] else lit
 
 
 @compiled(error_model="numpy", inline="always")
