@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 IndexArray = NDArray[np.int64]
@@ -33,6 +32,8 @@ def near_pairs(
         rows_xy, rows_label, columns_xy, columns_label: places and classes.
         radius: how near; one for all rows, or (T,).
     """
+    from tracking.pair_loops import within  # compiled: the compiler's import takes a while
+
     radii = np.full(len(rows_xy), radius, dtype=np.float64)
     rows_order = np.lexsort((rows_xy[:, 0], rows_label))
     columns_order = np.lexsort((columns_xy[:, 0], columns_label))
@@ -44,47 +45,12 @@ def near_pairs(
         columns_label[columns_order],
     )
     room = 4 * len(radii) + 16
-    row, column, count = _within(*swept, room)
+    row, column, count = within(*swept, room)
     if count > room:
-        row, column, count = _within(*swept, count)
+        row, column, count = within(*swept, count)
     row, column = rows_order[row[:count]], columns_order[column[:count]]
     order = np.argsort(row * len(columns_label) + column)
     return row[order], column[order]
-
-
-@compiled()
-def _within(
-    rows_xy: FloatArray,
-    rows_label: IndexArray,
-    radii: FloatArray,
-    columns_xy: FloatArray,
-    columns_label: IndexArray,
-    room: int,
-) -> tuple[IndexArray, IndexArray, int]:
-    """`near_pairs` of rows and columns that are both sorted by label, then by x: a sweep over both.
-
-    Returns:
-        The first `room` pairs, and how many there are.
-    """
-    row, column = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
-    widest = 0.0
-    for radius in radii:
-        widest = max(widest, radius)
-    count, begin = 0, 0
-    for index in range(len(rows_xy)):
-        x, y, label, radius = rows_xy[index, 0], rows_xy[index, 1], rows_label[index], radii[index]
-        while begin < len(columns_label) and (
-            columns_label[begin] < label or (columns_label[begin] == label and columns_xy[begin, 0] < x - widest)
-        ):
-            begin += 1
-        place = begin
-        while place < len(columns_label) and columns_label[place] == label and columns_xy[place, 0] <= x + radius:
-            if (columns_xy[place, 0] - x) ** 2 + (columns_xy[place, 1] - y) ** 2 <= radius**2:
-                if count < room:
-                    row[count], column[count] = index, place
-                count += 1
-            place += 1
-    return row, column, count
 
 
 def mahalanobis_distance(offset_m: FloatArray, cov: FloatArray) -> FloatArray:
@@ -147,19 +113,8 @@ def _take_in_order(rows: IndexArray, columns: IndexArray, order: IndexArray) -> 
     """Of pairs in order of preference, those whose row and column are still free."""
     if not len(order):
         return order
-    free = _first_of_each(rows[order], columns[order])
+    from tracking.pair_loops import first_of_each
+
+    free = first_of_each(rows[order], columns[order])
     picked: IndexArray = order[free]
-    return picked
-
-
-@compiled()
-def _first_of_each(rows: IndexArray, columns: IndexArray) -> NDArray[np.bool_]:
-    """(P,) of at least one pair, those whose row and column no picked pair before them has."""
-    row_taken = np.zeros(rows.max() + 1, dtype=np.bool_)
-    column_taken = np.zeros(columns.max() + 1, dtype=np.bool_)
-    picked = np.zeros(len(rows), dtype=np.bool_)
-    for pair in range(len(rows)):
-        if not row_taken[rows[pair]] and not column_taken[columns[pair]]:
-            row_taken[rows[pair]] = column_taken[columns[pair]] = True
-            picked[pair] = True
     return picked
