@@ -61,7 +61,10 @@ def _proposals() -> dict[str, Any]:
 
 
 def _perspective() -> dict[str, Any]:
-    return {**_proposals(), "pts_bbox_head": None}
+    """A perspective head by itself, of seven peaks an image: which of two is the eighth would hang on a rounding."""
+    model = {**_proposals(), "pts_bbox_head": None}
+    model["img_roi_head"]["peaks_per_camera"] = 7
+    return model
 
 
 def _pyramid(strides_px: tuple[int, ...], **parts: Any) -> dict[str, Any]:

@@ -135,10 +135,8 @@ def _assert_alike(differences: list[FrameDifference]) -> None:
     assert max(one.boxes for one in differences) < 1e-3
     assert max(one.scores for one in differences) < 1e-3
     assert max(one.memory for one in differences) < 1e-3
-    assert not any(one.exchanged for one in differences)
-    sure, alike = (sum(getattr(one, name) for one in differences) for name in ("sure", "alike"))
-    # A box just at the merging radius of a better one falls either way by a rounding: one of them at most.
-    assert sure > 100 and alike >= sure - 1
+    assert all(one.alike == one.sure and not one.exchanged for one in differences)
+    assert sum(one.sure for one in differences) > 100
 
 
 @pytest.mark.parametrize("name", EVERY)
