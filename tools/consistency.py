@@ -5,10 +5,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from scenes import read_scenes, read_split_detections, read_taxonomy
 from scenes.command import run_command, table_console
-from tracking import TrackerConfig, load_tracker_config
-from tracking.consistency import consistency, consistency_table
+from tracking.consistency import consistency_of_file
 
 
 def main() -> None:
@@ -20,12 +18,8 @@ def main() -> None:
     parser.add_argument("--split", required=True, help="val, mini_val, ..., a custom split, or a file of scene names")
     parser.add_argument("--config", type=Path, help="configs/tracking/*.py; default: the built-in settings")
     arguments = parser.parse_args()
-    taxonomy = read_taxonomy(arguments.dataroot)
-    config = load_tracker_config(arguments.config, taxonomy) if arguments.config else TrackerConfig.of(taxonomy)
     root = (arguments.dataroot, arguments.version, arguments.split)
-    scenes = read_scenes(*root, cameras=False)
-    found = consistency(read_split_detections(arguments.detections, scenes, *root), scenes, config)
-    header, rows = consistency_table(found)
+    header, rows = consistency_of_file(arguments.detections, *root, arguments.config)
     table = Table(title="mean squared distance by dimension (bounds of a consistent filter); above 1 overconfident")
     for title in header:
         table.add_column(title, justify="left" if title == header[0] else "right")

@@ -39,12 +39,10 @@ from evaluation.runs.scene_counts import scene_metrics
 from evaluation.runs.store import Metric
 from evaluation.shards import evaluate_shards, sharded_scene_metrics
 from evaluation.table import metrics_table
+from evaluation.tracking import tracking_metrics
 from scenes import (
     InputError,
     read_detections,
-    read_scenes,
-    read_split_detections,
-    read_taxonomy,
     read_tracks,
     write_tracks,
 )
@@ -184,16 +182,9 @@ def _consistency(arguments: argparse.Namespace, where: tuple[Path, str, str]) ->
     """The tracker run over the detections again, for its innovations and errors."""
     # Few evaluations need the tracker, whose import takes a while.
     from evaluation.report import ReportTable
-    from tracking import TrackerConfig, load_tracker_config
-    from tracking.consistency import consistency, consistency_table
+    from tracking.consistency import consistency_of_file
 
-    taxonomy = read_taxonomy(arguments.dataroot)
-    given = arguments.tracker_config
-    config = load_tracker_config(given, taxonomy) if given else TrackerConfig.of(taxonomy)
-    scenes = read_scenes(*where, cameras=False)
-    header, rows = consistency_table(
-        consistency(read_split_detections(arguments.detections, scenes, *where), scenes, config)
-    )
+    header, rows = consistency_of_file(arguments.detections, *where, arguments.tracker_config)
     return ReportTable(
         "How far the tracker's uncertainty can be trusted",
         "Mean squared distances by dimension, in standard deviations: boxes from tracks before they are corrected "
@@ -207,7 +198,7 @@ def _consistency(arguments: argparse.Namespace, where: tuple[Path, str, str]) ->
 def _ceiling(arguments: argparse.Namespace, where: tuple[Path, str, str]) -> int:
     inputs = read_inputs(arguments.results, Split(*where), read_detections)
     tracks = ceiling_tracks(inputs.results, inputs.scenes)
-    evaluation = evaluate_tracking(tracks, *where)
+    evaluation = tracking_metrics(tracks, inputs.scenes)
     _warn(inputs.warnings)
     write_tracks(arguments.out / "tracks.json", tracks)
     evaluation.write(arguments.out)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -22,11 +23,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import chi2
 
-from scenes import Boxes3D, Results, Scene
+from scenes import Boxes3D, Results, Scene, read_scenes, read_split_detections, read_taxonomy
 from scenes.geometry import FloatArray
 from tracking.association import mahalanobis_distance
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
+from tracking.config_file import load_tracker_config
 from tracking.filtering import observe, predict
 from tracking.tracker import Tracker
 from tracking.tracks import Tracks
@@ -98,6 +100,26 @@ class _Distances:
         if not parts:
             return cls(np.zeros(0), np.zeros(0, dtype=np.int64))
         return cls(np.concatenate([part.squared for part in parts]), np.concatenate([part.label for part in parts]))
+
+
+def consistency_of_file(
+    detections: Path, dataroot: Path, version: str, split: str, config: Path | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """The `consistency_table` of a detection result file.
+
+    Args:
+        detections: in the nuScenes submission format.
+        dataroot, version, split: of the scenes; see `scenes.read_scenes`.
+        config: file of tracker settings; None for the built-in ones.
+
+    Raises:
+        InputError: a file, the data root or the split cannot be used.
+    """
+    taxonomy = read_taxonomy(dataroot)
+    settings = load_tracker_config(config, taxonomy) if config else TrackerConfig.of(taxonomy)
+    scenes = read_scenes(dataroot, version, split, cameras=False)
+    boxes = read_split_detections(detections, scenes, dataroot, version, split)
+    return consistency_table(consistency(boxes, scenes, settings))
 
 
 def consistency_table(found: Mapping[str, Mapping[str, Consistency]]) -> tuple[list[str], list[list[str]]]:
