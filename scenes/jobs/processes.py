@@ -97,6 +97,9 @@ def worker_pool(workers: int, initializer: Callable[[], object] | None = None) -
             yield pool
         except BaseException as error:
             lifeline.close()
+            # A worker may end in the middle of sending a result. Who receives it would wait for the rest for ever, as
+            # this process holds the sending end too; there is no public way to let go of it.
+            pool._result_queue._writer.close()  # type: ignore[attr-defined]
             pool.shutdown(cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
                 message = "a worker process was killed in the middle of its work; out of memory?"

@@ -91,6 +91,25 @@ def _squared_or_sleep(folder: Path, number: int) -> int:
     return _squared(number)
 
 
+def test_an_error_while_a_worker_sends_its_result_ends_both() -> None:
+    """Half a message, of which the rest never comes."""
+
+    def interrupted() -> None:
+        with pytest.raises(InputError, match="refused"), worker_pool(1) as pool:
+            pool.submit(_much)
+            _wait_until(lambda: pool._result_queue._reader.poll())  # type: ignore[attr-defined]
+            raise InputError("refused")
+
+    waiting = threading.Thread(target=interrupted, daemon=True)
+    waiting.start()
+    waiting.join(_GIVE_UP_S / 4)
+    assert not waiting.is_alive()
+
+
+def _much() -> bytes:
+    return bytes(300_000_000)
+
+
 def test_a_killed_worker_is_one_clear_error() -> None:
     with pytest.raises(ChildProcessError, match="a worker process was killed"):
         list(run_jobs(_kill_itself, [(0,), (1,)], 2))
