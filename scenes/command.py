@@ -70,12 +70,25 @@ def run_command(main: Callable[[], int | None]) -> None:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
+        if _on_the_way_out(error):
+            sys.exit(_stopped())
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(_report(f"{where}{error.strerror or error}"))
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(_stopped())
     sys.exit(code or 0)
+
+
+def _on_the_way_out(error: BaseException) -> bool:
+    """Whether an error came up while an interrupt was being dealt with, such as a lock that is released twice."""
+    before = error.__context__
+    return before is not None and (isinstance(before, KeyboardInterrupt) or _on_the_way_out(before))
+
+
+def _stopped() -> int:
+    """Say that the user has stopped the tool; the exit code."""
+    print("stopped", file=sys.stderr)
+    return 130
 
 
 def add_workers(parser: argparse.ArgumentParser, default: int | None, help_: str) -> None:

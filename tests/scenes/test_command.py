@@ -30,6 +30,24 @@ def test_error_ends_in_one_line(capsys: pytest.CaptureFixture[str], error: BaseE
     assert capsys.readouterr().err == line
 
 
+def test_what_fails_on_the_way_out_of_an_interrupt_is_the_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    """A lock is let go of, and again by who comes after."""
+
+    def main() -> None:
+        try:
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise FileNotFoundError(errno.ENOENT, "No such file or directory", "journal.lock")
+        except FileNotFoundError as error:
+            raise OSError(errno.EIO, "Input/output error", "journal") from error
+
+    with pytest.raises(SystemExit) as caught:
+        run_command(main)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
 def test_exit_code_is_what_main_returns(returned: int | None, code: int) -> None:
     with pytest.raises(SystemExit) as caught:
