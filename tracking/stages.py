@@ -6,7 +6,9 @@ A query's identity is a strong hint, not proof: detectors are trained on single 
 2. Place: what remains pairs by cost within the class's gates. A shared `query_id` makes a pair cheaper, so that
    identity decides between places that are about equally good.
 3. Recovery: boxes that nobody took go, within wider gates, first to tracks of the same `query_id`, also to those that
-   are too long unseen for their place to count, then to tracks that missed a frame, by place.
+   are too long unseen for their place to count, then to tracks that missed a frame, by place, and last to tracks that
+   hold their centre inside their body: no two bodies are in one place. Boxes err little most of the time, which is what
+   the gates learn, and now and then by a metre, where an object shows another side.
 """
 
 from __future__ import annotations
@@ -69,13 +71,18 @@ class _Pairing:
     def stage(self, assignment: str, cost: FloatArray, allowed: _BoolArray, gate: float) -> None:
         """Pair by cost what is allowed and still free; `gate` is what leaving a pair apart costs."""
         row, column = self._candidates.row, self._candidates.column
-        open_ = np.flatnonzero(allowed & self._free_rows[row] & self._free_columns[column])
+        open_ = np.flatnonzero(allowed & self.free())
         if not len(open_):
             return
         made = open_[ASSIGNMENTS[assignment](row[open_], column[open_], cost[open_], gate)]
         self._free_rows[row[made]] = False
         self._free_columns[column[made]] = False
         self._made.append(made)
+
+    def free(self) -> _BoolArray:
+        """(P,) candidates of which neither has a partner yet."""
+        free: _BoolArray = self._free_rows[self._candidates.row] & self._free_columns[self._candidates.column]
+        return free
 
     def pairs(self) -> Pairs:
         """All pairs that were made."""
@@ -124,6 +131,7 @@ def associate(
         pairing.stage("greedy", found.cost, reachable & same_query, found.bound * wide)
         coasting = (missed_s > 1e-9)[found.row]
         pairing.stage(config.assignment, found.cost, reachable & coasting & awake, found.bound * wide)
+        pairing.stage("greedy", found.share, awake & _inside(tracks, measured, table, found, pairing.free()), np.inf)
     return pairing.pairs()
 
 
@@ -160,6 +168,21 @@ def _candidates(
     if config.cost == "giou":
         return _Candidates(row, column, _overlap_cost(tracks, measured, table, row, column), config.gate_giou, share)
     return _Candidates(row, column, share, 1.0, share)
+
+
+def _inside(tracks: Tracks, measured: Measured, table: ClassTable, found: _Candidates, asked: _BoolArray) -> _BoolArray:
+    """(P,) candidates, of those that are `asked` for, whose box has its centre inside the body of the track."""
+    inside = np.zeros(len(asked), dtype=np.bool_)
+    pairs = np.flatnonzero(asked)
+    row, column = found.row[pairs], found.column[pairs]
+    expected, _ = observe(tracks.mean[row], tracks.label[row], table)
+    offset_m = measured.planar[column, :2] - expected[:, :2]
+    cos, sin = np.cos(expected[:, 2]), np.sin(expected[:, 2])
+    ahead_m = cos * offset_m[:, 0] + sin * offset_m[:, 1]
+    aside_m = cos * offset_m[:, 1] - sin * offset_m[:, 0]
+    width_m, length_m = tracks.body[row, 1], tracks.body[row, 2]
+    inside[pairs] = (2.0 * np.abs(ahead_m) < length_m) & (2.0 * np.abs(aside_m) < width_m)
+    return inside
 
 
 def _overlap_cost(

@@ -5,7 +5,7 @@ more. Tracked boxes that are matched with a label of the neighbouring type (Van 
 with one that is occluded beyond level 2 or truncated, are left out; so are, among those without a match, boxes at most
 25 px high and boxes more than half inside a DontCare region. These labels are left out too. What remains is scored by
 `evaluation.analysis.hota`, with the intersection over union as similarity. Every track of the file counts, whatever its
-score; the tracks from the best score on are judged besides.
+score; the tracks that are more probably true than not, and those from the best score on, are judged besides.
 
 Source: J. Luiten et al., TrackEval 1.3.0, `trackeval/datasets/kitti_2d_box.py`.
 """
@@ -30,15 +30,19 @@ CLASSES: Final = {"car": ("Car", "Van"), "pedestrian": ("Pedestrian", "Person")}
 
 _N_SCORES: Final = 40
 
+_EVEN_ODDS: Final = 0.5
+
 _SAME_OBJECT: Final = 0.5 - float(np.finfo("float").eps)
 
 
 def class_metrics(sequences: Sequence[KittiSequence], name: str) -> dict[str, Any] | None:
     """HOTA, DetA, AssA and their parts of all tracks, in percent, and, if there are any, of the better ones.
 
-    Trackers are published with the tracks whose score is high enough, ours write all. Below `at_best_score` is the
-    `score` from which on tracks give the highest HOTA, of 40 that leave out equal shares of the boxes, and what they
-    give. It is chosen by the labels: this is what tracks are worth where it was chosen well beforehand.
+    Trackers are published with the tracks whose score is high enough, ours write all. Below `at_even_odds` is what the
+    tracks of a mean score from 0.5 on give: our scores say how probably a track is true, so nothing is chosen there by
+    labels. Below `at_best_score` is the `score` from which on tracks give the highest HOTA, of 40 that leave out equal
+    shares of the boxes, and what they give. It is chosen by the labels: this is what tracks are worth where it was
+    chosen well beforehand.
 
     Args:
         sequences: what is compared.
@@ -54,16 +58,21 @@ def class_metrics(sequences: Sequence[KittiSequence], name: str) -> dict[str, An
     scores = np.concatenate([of_sequence.track_score for of_sequence in tracks])
     if not len(scores):
         return metrics
-    best: dict[str, Any] = {"score": float(scores.min())} | metrics
-    for score in np.unique(np.quantile(scores, np.arange(_N_SCORES) / _N_SCORES)):
+
+    def from_score(score: float) -> dict[str, Any] | None:
         better = [
             replace(sequence, tracks=of_sequence.select(of_sequence.track_score >= score))
             for sequence, of_sequence in zip(sequences, tracks, strict=True)
         ]
         at_score = _metrics(better, name)
+        return None if at_score is None else {"score": float(score)} | at_score
+
+    best: dict[str, Any] = {"score": float(scores.min())} | metrics
+    for score in np.unique(np.quantile(scores, np.arange(_N_SCORES) / _N_SCORES)):
+        at_score = from_score(score)
         if at_score and at_score["HOTA"] > best["HOTA"]:
-            best = {"score": float(score)} | at_score
-    return metrics | {"at_best_score": best}
+            best = at_score
+    return metrics | {"at_even_odds": from_score(_EVEN_ODDS), "at_best_score": best}
 
 
 def _metrics(sequences: Sequence[KittiSequence], name: str) -> dict[str, float] | None:

@@ -207,6 +207,21 @@ def test_only_tracks_that_missed_a_frame_are_recovered_by_place(boxes_at) -> Non
     assert not taken(missed, boxes_at([(6.1, 0.0)]), metres)
 
 
+def test_a_box_inside_the_body_of_a_track_that_took_none_is_its_own(boxes_at) -> None:
+    """However sure the gates are: bodies of 4.5 m by 1.9 m, gates of 0.3 m and 0.45 m."""
+    sure = settings(recovery_gate_scale=1.5, gate_sigmas=0.3)
+    inside, ahead, aside = ([place] for place in ((2.2, 0.9), (2.3, 0.0), (0.0, 1.0)))
+    along_x = standing([(0.0, 0.0)])
+    assert taken(along_x, boxes_at(inside), sure)
+    assert not taken(along_x, boxes_at(ahead), sure) and not taken(along_x, boxes_at(aside), sure)
+    along_y = standing([(0.0, 0.0)])
+    along_y.mean[:, 4] = np.pi / 2
+    assert taken(along_y, boxes_at([(-0.9, 2.2)]), sure) and not taken(along_y, boxes_at(inside), sure)
+    assert not taken(along_x, boxes_at(inside), settings(gate_sigmas=0.3)), "nothing is recovered"
+    assert not taken(standing([(0.0, 0.0)], unseen_s=1.2, observed_s=[0.0]), boxes_at(inside), sure), "asleep"
+    assert partners(along_x, boxes_at([(0.1, 0.0), (1.0, 0.0)]), sure) == [(0.1, 0.0)], "it has its box"
+
+
 def test_a_track_of_one_box_reaches_farther_for_what_is_probably_true(boxes_at, known) -> None:
     metres = settings(gate_sigmas=100.0, newborn_gate_scale=2.0)
 
