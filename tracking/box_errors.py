@@ -89,29 +89,13 @@ def windows(
         weight: (V,) how probably they are boxes of an object.
         sensor_xy_m: (2,) where the viewing rays start. sensor_mps: (2,) velocity of the sensor.
     """
-    elapsed_us = np.diff(times_us, axis=1)
-    total_s = 1e-6 * np.maximum(elapsed_us.sum(axis=1), 1)
-    moved_mps = (xy_m[:, 2] - xy_m[:, 0]) / total_s[:, None]
-    changing = ((moved_mps - sensor_mps) ** 2).sum(axis=1) >= _LEAST_SPEED_MPS**2
-    picked = np.flatnonzero((elapsed_us > 0).all(axis=1) & (total_s <= LONGEST_WINDOW_S) & changing)
-    elapsed_us, total_s, xy_m, told_mps = elapsed_us[picked], total_s[picked], xy_m[picked], told_mps[picked]
-    assumed_cov = assumed_cov[picked]
-    late = 1e-6 * elapsed_us[:, 0] / total_s
-    offset_m = xy_m[:, 1] - (1.0 - late[:, None]) * xy_m[:, 0] - late[:, None] * xy_m[:, 2]
-    spread = 1.0 + (1.0 - late) ** 2 + late**2
-    ray = xy_m[:, 1] - sensor_xy_m
-    ray = ray / np.maximum(np.hypot(ray[:, 0], ray[:, 1]), 1e-6)[:, None]
-    axes = np.stack([ray, np.column_stack([-ray[:, 1], ray[:, 0]])], axis=1)  # along and across
-    off_m = (axes @ offset_m[:, :, None])[:, :, 0]
-    variance = np.einsum("wai,wij,waj->wa", axes, assumed_cov, axes) * spread[:, None]
-    return Windows(
-        squared=0.5 * off_m**2 / variance,
-        moved_mps=moved_mps[picked],
-        moved_var=(assumed_cov[:, 0, 0] + assumed_cov[:, 1, 1]) / total_s**2,
-        told_mps=told_mps,
-        tells=(told_mps != 0.0).any(axis=1),
-        weight=weight[picked],
+    from tracking.error_loops import measured_windows  # compiled: the compiler's import takes a while
+
+    picked, squared, moved_mps, moved_var = measured_windows(
+        times_us, xy_m, assumed_cov, sensor_xy_m, sensor_mps, LONGEST_WINDOW_S, _LEAST_SPEED_MPS
     )
+    told_mps = told_mps[picked]
+    return Windows(squared, moved_mps, moved_var, told_mps, (told_mps != 0.0).any(axis=1), weight[picked])
 
 
 @dataclass(frozen=True)

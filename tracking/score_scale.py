@@ -23,9 +23,9 @@ import numpy as np
 from scenes.geometry import FloatArray
 
 _EVEN_RANK = 40.0
-_USUAL_FOLLOWED = (0.2, 0.9)
+_USUAL_FOLLOWED = np.array([0.2, 0.9])
 """Of clutter and of objects."""
-_FOLLOWED_SPREAD = (0.2, 0.1)
+_FOLLOWED_SPREAD = np.array([0.2, 0.1])
 _VARIANCE = 0.2
 """Of whether a box is followed."""
 _BOXES_OF_A_KIND = 100.0
@@ -71,33 +71,33 @@ class ScoreScale:
 
     def with_frame(self, score: FloatArray) -> ScoreScale:
         """What is known when the boxes (B,) of one more frame have been seen."""
-        return self._with(score, np.ones(len(score)), np.zeros(len(score)), np.zeros(len(score)), len(score) > 0)
+        return self.with_frames(score, np.zeros(0), np.zeros(0))
 
-    def with_outcome(self, score: FloatArray, followed: FloatArray) -> ScoreScale:
-        """What is known when boxes (B,) seen before are (1) or are not (0) followed."""
-        return self._with(score, np.zeros(len(score)), np.ones(len(score)), followed, 0)
+    def with_frames(self, score: FloatArray, judged_score: FloatArray, followed: FloatArray) -> ScoreScale:
+        """The same, when it also becomes known which boxes (J,) of an earlier one are followed (1) and which not (0)."""
+        new, old = np.ones(len(score)), np.ones(len(judged_score))
+        score, n_frames = np.concatenate([self.score, score, judged_score]), self.frames + (len(score) > 0)
+        order = np.argsort(score, kind="stable")
+        score = score[order]
+        columns = (
+            np.concatenate([self.count, new, np.zeros(len(old))]),
+            np.concatenate([self.judged, np.zeros(len(new)), old]),
+            np.concatenate([self.followed, np.zeros(len(new)), followed]),
+        )
+        up_to = [np.cumsum(column[order]) for column in columns]
+        kept = np.flatnonzero(np.append(score[1:] > score[:-1], np.ones(min(len(score), 1), dtype=np.bool_)))
+        if len(kept) > 2 * _TABLE_SIZE:
+            # The lowest and the highest stay, and between them what parts the boxes evenly.
+            counted = up_to[0][kept]
+            kept = kept[np.unique(np.searchsorted(counted, np.linspace(counted[0], counted[-1], _TABLE_SIZE)))]
+        count, judged, followed = (np.diff(column[kept], prepend=0.0) for column in up_to)
+        return ScoreScale(score[kept], count, judged, followed, n_frames)
 
     def of(self, score: FloatArray) -> FloatArray:
         """(N,) log odds of being true for boxes of these scores."""
         if not len(self.score):
             return np.zeros(len(score))
         return np.interp(score, self.score, np.clip(self._log_odds, -_MOST_LOG_ODDS, _MOST_LOG_ODDS))
-
-    def _with(
-        self, score: FloatArray, count: FloatArray, judged: FloatArray, followed: FloatArray, frames: int
-    ) -> ScoreScale:
-        score = np.concatenate([self.score, score])
-        order = np.argsort(score, kind="stable")
-        score = score[order]
-        both = ((self.count, count), (self.judged, judged), (self.followed, followed))
-        up_to = [np.cumsum(np.concatenate(pair)[order]) for pair in both]
-        kept = np.flatnonzero(np.diff(score, append=np.inf) > 0.0)
-        if len(kept) > 2 * _TABLE_SIZE:
-            # The lowest and the highest stay, and between them what parts the boxes evenly.
-            counted = up_to[0][kept]
-            kept = kept[np.unique(np.searchsorted(counted, np.linspace(counted[0], counted[-1], _TABLE_SIZE)))]
-        count, judged, followed = (np.diff(column[kept], prepend=0.0) for column in up_to)
-        return ScoreScale(score[kept], count, judged, followed, self.frames + frames)
 
     @cached_property
     def _log_odds(self) -> FloatArray:
@@ -127,28 +127,22 @@ class ScoreScale:
         if self.score[0] < 0.0 or self.score[-1] > 1.0:
             return None
         value = _logit(self.score)
-        mean = np.average(value, weights=self.count)
-        spread = max(np.sqrt(np.average((value - mean) ** 2, weights=self.count)), 1e-3)
+        share = self.count / self.count.sum()
+        mean = (share * value).sum()
+        spread = max(np.sqrt((share * (value - mean) ** 2).sum()), 1e-3)
         doubt = 0.5 * (np.log(spread / _USUAL_SPREAD) / _SPREAD_OF_SPREADS) ** 2
         return _Reading(value, -0.9, 0.5, 1.5, 0.3, lasting_clutter=0.5, doubt=float(doubt))
 
     def _belief(self, reading: _Reading) -> FloatArray:
-        """(R,) log probability of each rise of the grid; its `low` and `high` are fitted, which is linear."""
+        """(R,) log probability of each rise of the grid."""
+        from tracking.score_loops import fitted_beliefs  # compiled: the compiler's import takes a while
+
         grid, weight = _grid(), 1.0 / (_VARIANCE * _BOXES_OF_A_KIND)
         bin_ = np.minimum(((reading.value - _EDGES[0]) / _BIN_WIDTH).astype(np.int64), _N_BINS - 1)
         judged = weight * np.bincount(bin_, self.judged, _N_BINS)
         followed = weight * np.bincount(bin_, self.followed, _N_BINS)
-        # Normal equations of the two levels, each with what is usual of it as one observation more.
-        known = 1.0 / np.square(_FOLLOWED_SPREAD)
-        low_low, low_high, high_high = (grid.squares @ judged).reshape(3, -1)
-        low_seen, high_seen = (grid.shares @ followed).reshape(2, -1)
-        low_low, high_high = low_low + known[0], high_high + known[1]
-        low_seen, high_seen = low_seen + known[0] * _USUAL_FOLLOWED[0], high_seen + known[1] * _USUAL_FOLLOWED[1]
-        determinant = low_low * high_high - low_high**2
-        low = (high_high * low_seen - low_high * high_seen) / determinant
-        high = (low_low * high_seen - low_high * low_seen) / determinant
-        belief: FloatArray = 0.5 * (low * low_seen + high * high_seen - np.log(determinant)) - reading.surprise(grid)
-        return belief
+        belief: FloatArray = fitted_beliefs(grid.risen, judged, followed, _USUAL_FOLLOWED, 1.0 / _FOLLOWED_SPREAD**2)
+        return belief - reading.surprise(grid)
 
 
 @dataclass(frozen=True)
@@ -186,23 +180,19 @@ class _Grid:
 
     Attributes:
         middle, slope: (R,).
-        shares: (2 R, bins) how far each has to rise yet in a bin, and how far it has risen.
-        squares: (3 R, bins) their products: of the first with itself, of both, of the second with itself.
+        risen: (R, bins) how far each has risen in a bin.
     """
 
     middle: FloatArray
     slope: FloatArray
-    shares: FloatArray
-    squares: FloatArray
+    risen: FloatArray
 
 
 @cache
 def _grid() -> _Grid:
     middle, slope = (axis.ravel() for axis in np.meshgrid(np.linspace(-3.0, 4.0, 29), np.geomspace(0.5, 6.0, 9)))
     centres = _EDGES[0] + _BIN_WIDTH * (np.arange(_N_BINS) + 0.5)
-    risen = probability(slope[:, None] * (centres - middle[:, None]))
-    rest = 1.0 - risen
-    return _Grid(middle, slope, np.concatenate([rest, risen]), np.concatenate([rest**2, rest * risen, risen**2]))
+    return _Grid(middle, slope, probability(slope[:, None] * (centres - middle[:, None])))
 
 
 def _logit(share: FloatArray) -> FloatArray:
