@@ -74,7 +74,7 @@ class ScoreScale:
         return self.with_frames(score, np.zeros(0), np.zeros(0))
 
     def with_frames(self, score: FloatArray, judged_score: FloatArray, followed: FloatArray) -> ScoreScale:
-        """The same, when it also becomes known which boxes (J,) of an earlier one are followed (1) and which not (0)."""
+        """The same, when it also becomes known which boxes (J,) of an earlier one are followed (1) or not (0)."""
         new, old = np.ones(len(score)), np.ones(len(judged_score))
         score, n_frames = np.concatenate([self.score, score, judged_score]), self.frames + (len(score) > 0)
         order = np.argsort(score, kind="stable")
