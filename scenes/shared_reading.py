@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from scenes.garbage_collection import without_garbage_collection
-from scenes.jobs.processes import worker_pool
+from scenes.jobs.processes import without_script, worker_pool
 from scenes.results import Part, Results
 from scenes.taxonomy import Taxonomy
 
@@ -24,8 +24,7 @@ _LARGE_FILE_BYTES: Final = 50_000_000
 def begun_reading(read: ReadResults, path: Path | str, taxonomy: Taxonomy) -> Iterator[Callable[[], Results]]:
     """A function that returns the content of a result file.
 
-    Of a large file a process of its own reads a half from now on, and the function the other; the script needs the
-    usual `if __name__ == "__main__":`.
+    Of a large file a process of its own reads a half from now on, and the function the other.
 
     Raises:
         InputError: from the function, see `read_detections`.
@@ -34,7 +33,8 @@ def begun_reading(read: ReadResults, path: Path | str, taxonomy: Taxonomy) -> It
         yield lambda: read(path, taxonomy, (0, 1))
         return
     with worker_pool(1) as reader:
-        first = reader.submit(_read, read, path, taxonomy, (0, 2))
+        with without_script():
+            first = reader.submit(_read, read, path, taxonomy, (0, 2))
 
         def content() -> Results:
             second = _read(read, path, taxonomy, (1, 2))

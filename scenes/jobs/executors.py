@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from scenes.errors import InputError
-from scenes.jobs.processes import worker_pool
+from scenes.jobs.processes import without_script, worker_pool
 
 Job = tuple[Any, ...]
 """The arguments of a call."""
@@ -144,11 +144,13 @@ class LocalProcesses(Executor):
         running: dict[Future[Outcome[_Result]], tuple[ProcessPoolExecutor, Ticket]] = {}
         with ExitStack() as stack:
             begin = partial(_begin_worker, function, setup)
+            started = nullcontext if _is_of_the_script(function) else without_script
             while True:
                 while len(running) < self.workers and (ticket := tickets.take()) is not None:
                     # A pool for each process: with a killed one ends no more than what it was doing.
                     pool = idle.pop() if idle else stack.enter_context(worker_pool(1, begin))
-                    running[pool.submit(_answer_in_worker, ticket.number, ticket.job)] = (pool, ticket)
+                    with started():
+                        running[pool.submit(_answer_in_worker, ticket.number, ticket.job)] = (pool, ticket)
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -165,6 +167,13 @@ class LocalProcesses(Executor):
                         idle.append(pool)
                         outcome = Outcome(ticket.number, error=error, node=socket.gethostname())
                     yield unless_unusable(outcome)
+
+
+def _is_of_the_script(function: Callable[..., object]) -> bool:
+    """Whether a function is defined in the script that runs, which workers then have to import."""
+    while isinstance(function, partial):
+        function = function.func
+    return function.__module__ == "__main__"
 
 
 Workers = int | Executor

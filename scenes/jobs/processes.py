@@ -15,6 +15,7 @@ from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
+from types import ModuleType
 from typing import Final
 
 _LIBRARIES: Final = (
@@ -36,7 +37,7 @@ def worker_context() -> BaseContext:
     A plain fork inherits the locks of the threads of OpenCV, numba and torch without the threads, and can wait for them
     for ever. The fork server is a clean process; it imports once what this process has imported of the large
     libraries, so that a worker starts in a fraction of a second and shares the memory of them. A script that starts
-    workers needs the usual `if __name__ == "__main__":`.
+    workers needs the usual `if __name__ == "__main__":`, unless they begin `without_script`.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -62,6 +63,20 @@ def _one_thread_of_blas() -> Iterator[None]:
         yield
     finally:
         del os.environ[name]
+
+
+@contextmanager
+def without_script() -> Iterator[None]:
+    """Processes that begin here do not import the script that this one runs, which then needs no guard.
+
+    They can be given nothing that the script defines.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def available_cores() -> int:

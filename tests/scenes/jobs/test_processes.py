@@ -151,6 +151,17 @@ def test_workers_end_when_their_parent_does(tmp_path: Path, signal_number: int) 
     assert message.count("Traceback") == (1 if signal_number == signal.SIGINT else 0)
 
 
+def test_a_script_needs_no_guard_unless_its_own_functions_are_the_jobs(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import math, sys\n"
+        "from scenes.jobs.executors import run_jobs\n"
+        "print(*run_jobs(math.factorial, [(3,), (4,)], 2), __name__)\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=_GIVE_UP_S)
+    assert (ran.stdout, ran.stderr) == ("6 24 __main__\n", "")
+
+
 _SLEEPING_JOB = f"""
 def job(folder, number):
     import os
