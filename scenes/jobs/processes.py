@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +16,9 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from types import ModuleType
-from typing import Final
+from typing import Any, Final, TypeVar
+
+_Result = TypeVar("_Result")
 
 _LIBRARIES: Final = (
     "numpy",
@@ -107,19 +109,36 @@ def worker_pool(workers: int, initializer: Callable[[], object] | None = None) -
     """
     context = worker_context()
     held, lifeline = context.Pipe(duplex=False)
-    with held, lifeline, ProcessPoolExecutor(workers, context, _begin_in_pool, (held, initializer)) as pool:
+    with held, lifeline, _Pool(workers, context, _begin_in_pool, (held, initializer)) as pool:
         try:
             yield pool
         except BaseException as error:
             lifeline.close()
-            # A worker may end in the middle of sending a result. Who receives it would wait for the rest for ever, as
-            # this process holds the sending end too; there is no public way to let go of it.
-            pool._result_queue._writer.close()  # type: ignore[attr-defined]
+            pool.let_go_of_results()
             pool.shutdown(cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
                 message = "a worker process was killed in the middle of its work; out of memory?"
                 raise ChildProcessError(message) from None
             raise
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool that a worker may leave in the middle of sending a result, whether it is killed or ends itself.
+
+    Who receives the result would wait for the rest for ever if this process held the sending end too, as it does until
+    all workers have been given theirs; there is no public way to let go of it.
+    """
+
+    def submit(self, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> Future[_Result]:
+        """See `Executor.submit`."""
+        future = super().submit(fn, *args, **kwargs)
+        if len(self._processes) == self._max_workers:  # type: ignore[attr-defined]
+            self.let_go_of_results()
+        return future
+
+    def let_go_of_results(self) -> None:
+        """From now on the workers alone can send results, which they can no longer be given the means for."""
+        self._result_queue._writer.close()  # type: ignore[attr-defined]
 
 
 def _begin_in_pool(held: Connection, initializer: Callable[[], object] | None) -> None:

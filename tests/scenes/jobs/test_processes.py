@@ -162,6 +162,25 @@ def test_a_script_needs_no_guard_unless_its_own_functions_are_the_jobs(tmp_path:
     assert (ran.stdout, ran.stderr) == ("6 24 __main__\n", "")
 
 
+def test_a_worker_that_is_killed_in_the_middle_of_its_result_is_not_waited_for(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, signal\n"
+        "from multiprocessing.connection import Connection\n"
+        "from scenes.jobs.executors import run_jobs\n"
+        "def half(self, buffer, write=os.write):\n"
+        "    write(self._handle, bytes(buffer)[: len(buffer) // 2])\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def job(number):\n"
+        "    Connection._send = half\n"
+        "    return bytes(1000)\n"
+        "if __name__ == '__main__':\n"
+        "    list(run_jobs(job, [(1,), (2,)], 2))\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=_GIVE_UP_S)
+    assert "ChildProcessError: a worker process was killed in the middle of its work" in ran.stderr
+
+
 _SLEEPING_JOB = f"""
 def job(folder, number):
     import os
