@@ -74,3 +74,9 @@ def evidence_score(log_odds: FloatArray, observed_s: FloatArray, evidence_time_s
     share = 1.0 - np.exp(-(observed_s + KEY_FRAME_S) / evidence_time_s)
     score: FloatArray = probability(log_odds) * share
     return score
+
+
+def shifted_score(score: FloatArray, log_odds: FloatArray) -> FloatArray:
+    """(T,) scores when something else tells so much for or against tracks."""
+    bounded = np.clip(score, 1e-9, 1.0 - 1e-9)
+    return probability(np.log(bounded / (1.0 - bounded)) + log_odds)

@@ -19,16 +19,15 @@ from numpy.typing import NDArray
 
 from scenes import Boxes3D
 from scenes.geometry import FloatArray, rotation_from_yaw
-from tracking.association import near_pairs
 from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras, camera_support
 from tracking.config import TrackerConfig
+from tracking.displacement import DISPLACED_LOG_ODDS, displaced
 from tracking.filtering import observe
 from tracking.histories import Drive, Histories, blocks, followed_online, named_already
-from tracking.lifetime import KEY_FRAME_S, evidence_score
+from tracking.lifetime import KEY_FRAME_S, evidence_score, shifted_score
 from tracking.linking import Paths, linked
 from tracking.motion import STATE_SIZE
-from tracking.score_scale import probability
 from tracking.smoothing import Spans, smooth
 from tracking.tracker import Tracker
 from tracking.tracks import BODY_SIZE
@@ -36,17 +35,13 @@ from tracking.tracks import BODY_SIZE
 _CELLS_AT_ONCE = 100_000
 """What is smoothed at once: bounds the memory that long drives take, and changes no result."""
 
-# The four numbers below were chosen on five detectors together, see docs/tracking.md, "With hindsight".
+# The three numbers below were chosen on five detectors together, see docs/tracking.md, "With hindsight".
 _IN_TRACK_LOG_ODDS = 2.0
 """How much likelier a box is true that lies where a track goes on than its score says alone."""
 _UNSEEN_LOG_ODDS = -0.5
 """What a key frame without a box says at an end of a track."""
 _GAPS_LOG_ODDS = -1.5
 """What it says of a whole track that it was unseen all its life; in proportion for a part of it."""
-_DISPLACED_LOG_ODDS = -1.0
-"""The same of a track in whose place there was a better one of another class."""
-_SAME_PLACE = 0.35
-"""Two tracks are in one place whose middles lie nearer than this share of the longer body: no two bodies fit there."""
 
 
 def track_offline(
@@ -185,25 +180,17 @@ def _whole_track_score(histories: Histories, paths: Paths, drive: Drive) -> Floa
     unseen = 1.0 - hits / paths.spans.lengths
     # A 2D detector saw it where the other did not.
     against = _GAPS_LOG_ODDS * np.where(support > 0.0, 0.0, unseen)
-    against += _DISPLACED_LOG_ODDS * _displaced(paths, score, drive)
-    bounded = np.clip(score, 1e-9, 1.0 - 1e-9)
-    return probability(np.log(bounded / (1.0 - bounded)) + against)
+    return shifted_score(score, against + DISPLACED_LOG_ODDS * _displaced_share(paths, score, drive))
 
 
-def _displaced(paths: Paths, score: FloatArray, drive: Drive) -> FloatArray:
+def _displaced_share(paths: Paths, score: FloatArray, drive: Drive) -> FloatArray:
     """(K,) share of its life in which there is a better track of another class in a track's place."""
-    displaced = np.zeros(len(score))
+    frames = np.zeros(len(score))
     for boxes in _frames(paths, score, drive):
-        if len(boxes) < 2:
-            continue
         assert boxes.track_id is not None
-        length_m, xy_m, alike = boxes.size_wlh_m[:, 1], boxes.center_m[:, :2], np.zeros(len(boxes), dtype=np.int64)
-        row, column = near_pairs(xy_m, alike, xy_m, alike, float(_SAME_PLACE * length_m.max()))
-        apart_m = np.hypot(*(xy_m[row] - xy_m[column]).T)
-        within = apart_m < _SAME_PLACE * np.maximum(length_m[row], length_m[column])
-        within &= (boxes.label[row] != boxes.label[column]) & (boxes.score[column] > boxes.score[row])
-        displaced[boxes.track_id[np.unique(row[within])].astype(np.int64) - 1] += 1.0
-    share: FloatArray = displaced / paths.spans.lengths
+        lower = displaced(boxes.center_m[:, :2], boxes.size_wlh_m[:, 1], boxes.label, boxes.score)
+        frames[boxes.track_id[lower].astype(np.int64) - 1] += 1.0
+    share: FloatArray = frames / paths.spans.lengths
     return share
 
 

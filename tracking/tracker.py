@@ -24,10 +24,18 @@ from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras, camera_support
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
+from tracking.displacement import DISPLACED_LOG_ODDS, displaced
 from tracking.field_of_view import FieldOfView, Viewpoint
 from tracking.filtering import correct, observe, predict, start_states
 from tracking.identity_trust import IdentityTrust
-from tracking.lifetime import KEY_FRAME_S, evidence_score, log_odds_so_far, survivors, unsupported_s
+from tracking.lifetime import (
+    KEY_FRAME_S,
+    evidence_score,
+    log_odds_so_far,
+    shifted_score,
+    survivors,
+    unsupported_s,
+)
 from tracking.measurement import Measured, measure, ray_covariance
 from tracking.persistence import ScoreLearner
 from tracking.stages import associate
@@ -170,7 +178,9 @@ class Tracker:
 
     def _evidence_score(self, tracks: Tracks) -> FloatArray:
         log_odds = log_odds_so_far(tracks) + self._config.camera_evidence.score_log_odds * tracks.support
-        return evidence_score(log_odds, tracks.observed_s, self._config.evidence_time_s)
+        score = evidence_score(log_odds, tracks.observed_s, self._config.evidence_time_s)
+        lower = displaced(tracks.mean[:, :2], tracks.body[:, 2], tracks.label, score)
+        return shifted_score(score, DISPLACED_LOG_ODDS * lower)
 
     @property
     def calibration(self) -> Calibration:
