@@ -17,6 +17,7 @@ OWN = {  # that nobody else has released
     "city_r18",
     "city_r18_light",
     "city_r18_proposals",
+    "city_r18_proposals_light",
     "raydn_r50_704_bs2_seq_428q_nui_speed_test",  # the published file of this name makes a model that cannot run
     "raydn_stream_petr_r50_704_bs2_seq_428q_nui_24e",
     "raydn_stream_petr_vov_800_bs2_seq_24e",
