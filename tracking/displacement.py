@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.geometry import FloatArray
-from tracking.association import IndexArray, near_pairs
+from tracking.association import IndexArray
 
 DISPLACED_LOG_ODDS: Final = -1.0
 """What a better track of another class in its place tells of a track. Chosen with the numbers of hindsight
@@ -24,13 +24,10 @@ def displaced(xy_m: FloatArray, length_m: FloatArray, label: IndexArray, score: 
     Args:
         xy_m: (T, 2) where tracks are. length_m: (T,) of their bodies. label: (T,) their classes. score: (T,).
     """
-    lower = np.zeros(len(xy_m), dtype=np.bool_)
-    if len(np.unique(label)) < 2:
-        return lower
-    alike = np.zeros(len(xy_m), dtype=np.int64)
-    row, column = near_pairs(xy_m, alike, xy_m, alike, float(_SAME_PLACE * length_m.max()))
-    apart_m = np.hypot(*(xy_m[row] - xy_m[column]).T)
-    within = apart_m < _SAME_PLACE * np.maximum(length_m[row], length_m[column])
-    within &= (label[row] != label[column]) & (score[column] > score[row])
-    lower[row[within]] = True
-    return lower
+    from tracking.pair_loops import beaten_in_place  # compiled: the compiler's import takes a while
+
+    if not len(xy_m):
+        return np.zeros(0, dtype=np.bool_)
+    order = np.argsort(xy_m[:, 0], kind="stable")
+    beaten: NDArray[np.bool_] = beaten_in_place(order, xy_m, length_m, label, score, _SAME_PLACE)
+    return beaten

@@ -1,4 +1,4 @@
-"""The loops of `tracking.association`, compiled."""
+"""The loops of `tracking.association` and `tracking.displacement`, compiled."""
 
 from __future__ import annotations
 
@@ -57,3 +57,24 @@ def first_of_each(rows: _IndexArray, columns: _IndexArray) -> NDArray[np.bool_]:
             row_taken[rows[pair]] = column_taken[columns[pair]] = True
             picked[pair] = True
     return picked
+
+
+@compiled()
+def beaten_in_place(
+    order: _IndexArray, xy_m: FloatArray, length_m: FloatArray, label: _IndexArray, score: FloatArray, share: float
+) -> NDArray[np.bool_]:
+    """`displaced` of tracks (T,) with bodies that reach `share` of the longer one's length; `order` sorts them by x."""
+    beaten = np.zeros(len(order), dtype=np.bool_)
+    widest_m = share * length_m.max()
+    for place in range(len(order)):
+        one = order[place]
+        following = place + 1
+        while following < len(order) and xy_m[order[following], 0] - xy_m[one, 0] < widest_m:
+            other = order[following]
+            following += 1
+            if label[one] == label[other] or score[one] == score[other]:
+                continue
+            reach_m = share * max(length_m[one], length_m[other])
+            if (xy_m[other, 0] - xy_m[one, 0]) ** 2 + (xy_m[other, 1] - xy_m[one, 1]) ** 2 < reach_m**2:
+                beaten[one if score[one] < score[other] else other] = True
+    return beaten
