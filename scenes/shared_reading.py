@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from scenes.garbage_collection import without_garbage_collection
-from scenes.jobs.processes import without_script, worker_pool
+from scenes.jobs.processes import worker_pool
 from scenes.results import Part, Results
 from scenes.taxonomy import Taxonomy
 
@@ -33,8 +33,7 @@ def begun_reading(read: ReadResults, path: Path | str, taxonomy: Taxonomy) -> It
         yield lambda: read(path, taxonomy, (0, 1))
         return
     with worker_pool(1) as reader:
-        with without_script():
-            first = reader.submit(_read, read, path, taxonomy, (0, 2))
+        first = reader.submit(_read, read, path, taxonomy, (0, 2))
 
         def content() -> Results:
             second = _read(read, path, taxonomy, (1, 2))

@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from scenes.errors import InputError
-from scenes.jobs.processes import without_script, worker_pool
+from scenes.jobs.processes import worker_pool
 
 Job = tuple[Any, ...]
 """The arguments of a call."""
@@ -144,13 +144,12 @@ class LocalProcesses(Executor):
         running: dict[Future[Outcome[_Result]], tuple[ProcessPoolExecutor, Ticket]] = {}
         with ExitStack() as stack:
             begin = partial(_begin_worker, function, setup)
-            started = nullcontext if _is_of_the_script(function) else without_script
+            make_pool = partial(worker_pool, 1, begin, imports_script=_is_of_the_script(function))
             while True:
                 while len(running) < self.workers and (ticket := tickets.take()) is not None:
                     # A pool for each process: with a killed one ends no more than what it was doing.
-                    pool = idle.pop() if idle else stack.enter_context(worker_pool(1, begin))
-                    with started():
-                        running[pool.submit(_answer_in_worker, ticket.number, ticket.job)] = (pool, ticket)
+                    pool = idle.pop() if idle else stack.enter_context(make_pool())
+                    running[pool.submit(_answer_in_worker, ticket.number, ticket.job)] = (pool, ticket)
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:

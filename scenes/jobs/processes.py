@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -39,7 +39,7 @@ def worker_context() -> BaseContext:
     A plain fork inherits the locks of the threads of OpenCV, numba and torch without the threads, and can wait for them
     for ever. The fork server is a clean process; it imports once what this process has imported of the large
     libraries, so that a worker starts in a fraction of a second and shares the memory of them. A script that starts
-    workers needs the usual `if __name__ == "__main__":`, unless they begin `without_script`.
+    workers needs the usual `if __name__ == "__main__":`, unless they come from a `worker_pool` that does without it.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -68,11 +68,8 @@ def _one_thread_of_blas() -> Iterator[None]:
 
 
 @contextmanager
-def without_script() -> Iterator[None]:
-    """Processes that begin here do not import the script that this one runs, which then needs no guard.
-
-    They can be given nothing that the script defines.
-    """
+def _without_script() -> Iterator[None]:
+    """Processes that begin here do not import the script that this one runs, which then needs no guard."""
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -94,7 +91,9 @@ def begin_worker() -> None:
 
 
 @contextmanager
-def worker_pool(workers: int, initializer: Callable[[], object] | None = None) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(
+    workers: int, initializer: Callable[[], object] | None = None, *, imports_script: bool = False
+) -> Iterator[ProcessPoolExecutor]:
     """A pool of worker processes.
 
     At the end of the block the work that was submitted is waited for; when the block ends by an exception, the workers
@@ -103,13 +102,16 @@ def worker_pool(workers: int, initializer: Callable[[], object] | None = None) -
     Args:
         workers: the most processes that there may be.
         initializer: called in each of them, without arguments; can be pickled.
+        imports_script: whether they import the script that this process runs. Else they can be given nothing that it
+            defines, and it needs no `if __name__ == "__main__":`.
 
     Raises:
         ChildProcessError: a worker was killed.
     """
     context = worker_context()
     held, lifeline = context.Pipe(duplex=False)
-    with held, lifeline, _Pool(workers, context, _begin_in_pool, (held, initializer)) as pool:
+    started = nullcontext if imports_script else _without_script
+    with held, lifeline, _Pool(workers, context, partial(_begin_in_pool, held, initializer), started) as pool:
         try:
             yield pool
         except BaseException as error:
@@ -127,11 +129,25 @@ class _Pool(ProcessPoolExecutor):
 
     Who receives the result would wait for the rest for ever if this process held the sending end too, as it does until
     all workers have been given theirs; there is no public way to let go of it.
+
+    Args:
+        workers, context, initializer: see `ProcessPoolExecutor`. started: inside it workers begin.
     """
+
+    def __init__(
+        self,
+        workers: int,
+        context: BaseContext,
+        initializer: Callable[[], object],
+        started: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        super().__init__(workers, context, initializer)
+        self._started = started
 
     def submit(self, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> Future[_Result]:
         """See `Executor.submit`."""
-        future = super().submit(fn, *args, **kwargs)
+        with self._started():
+            future = super().submit(fn, *args, **kwargs)
         if len(self._processes) == self._max_workers:  # type: ignore[attr-defined]
             self.let_go_of_results()
         return future
