@@ -1,5 +1,8 @@
-"""Small cities that several tests look at."""
+"""Small cities that several tests look at, and scripts that they run."""
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,15 @@ def plain_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain_scenes(plain_city: Path) -> list[Scene]:
     """All scenes of `plain_city`."""
     return read_scenes(plain_city, VERSION)
+
+
+@pytest.fixture
+def ran(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Runs the text of a script in a process of its own, which has to end by itself."""
+
+    def run(text: str) -> subprocess.CompletedProcess[str]:
+        script = tmp_path / "script.py"
+        script.write_text(text)
+        return subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=240.0)
+
+    return run

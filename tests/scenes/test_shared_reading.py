@@ -1,8 +1,6 @@
 """Two processes read a result file as one does."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,17 +30,15 @@ def test_reads_what_one_process_reads(path: Path) -> None:
             assert np.array_equal(getattr(shared.boxes[token], name), column)
 
 
-def test_a_script_needs_no_guard(path: Path, tmp_path: Path) -> None:
+def test_a_script_needs_no_guard(path: Path, ran) -> None:
     """Nobody asked for a second process."""
-    script = tmp_path / "script.py"
-    script.write_text(
+    script = ran(
         "from scenes import read_detections, shared_reading\n"
         "from scenes.taxonomy import NUSCENES\n"
         "shared_reading._LARGE_FILE_BYTES = 0\n"
         f"print(len(shared_reading.read_shared(read_detections, {str(path)!r}, NUSCENES).boxes), __name__)\n"
     )
-    ran = subprocess.run([sys.executable, script], capture_output=True, text=True)
-    assert (ran.stdout, ran.stderr) == (f"{len(read_detections(path).boxes)} __main__\n", "")
+    assert (script.stdout, script.stderr) == (f"{len(read_detections(path).boxes)} __main__\n", "")
 
 
 def test_parts_are_the_whole(path: Path) -> None:

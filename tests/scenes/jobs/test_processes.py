@@ -151,20 +151,17 @@ def test_workers_end_when_their_parent_does(tmp_path: Path, signal_number: int) 
     assert message.count("Traceback") == (1 if signal_number == signal.SIGINT else 0)
 
 
-def test_a_script_needs_no_guard_unless_its_own_functions_are_the_jobs(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
+def test_a_script_needs_no_guard_unless_its_own_functions_are_the_jobs(ran) -> None:
+    script = ran(
         "import math, sys\n"
         "from scenes.jobs.executors import run_jobs\n"
         "print(*run_jobs(math.factorial, [(3,), (4,)], 2), __name__)\n"
     )
-    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=_GIVE_UP_S)
-    assert (ran.stdout, ran.stderr) == ("6 24 __main__\n", "")
+    assert (script.stdout, script.stderr) == ("6 24 __main__\n", "")
 
 
-def test_a_worker_that_is_killed_in_the_middle_of_its_result_is_not_waited_for(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
+def test_a_worker_that_is_killed_in_the_middle_of_its_result_is_not_waited_for(ran) -> None:
+    script = ran(
         "import os, signal\n"
         "from multiprocessing.connection import Connection\n"
         "from scenes.jobs.executors import run_jobs\n"
@@ -177,8 +174,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_its_result_is_not_waited_for(t
         "if __name__ == '__main__':\n"
         "    list(run_jobs(job, [(1,), (2,)], 2))\n"
     )
-    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=_GIVE_UP_S)
-    assert "ChildProcessError: a worker process was killed in the middle of its work" in ran.stderr
+    assert "ChildProcessError: a worker process was killed in the middle of its work" in script.stderr
 
 
 _SLEEPING_JOB = f"""
