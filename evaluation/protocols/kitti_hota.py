@@ -59,19 +59,17 @@ def class_metrics(sequences: Sequence[KittiSequence], name: str) -> dict[str, An
     if not len(scores):
         return metrics
 
-    def from_score(score: float) -> dict[str, Any] | None:
+    def from_score(score: float) -> dict[str, Any]:
         better = [
             replace(sequence, tracks=of_sequence.select(of_sequence.track_score >= score))
             for sequence, of_sequence in zip(sequences, tracks, strict=True)
         ]
         at_score = _metrics(better, name)
-        return None if at_score is None else {"score": float(score)} | at_score
+        assert at_score is not None  # it hangs on the labels alone
+        return {"score": float(score)} | at_score
 
-    best: dict[str, Any] = {"score": float(scores.min())} | metrics
-    for score in np.unique(np.quantile(scores, np.arange(_N_SCORES) / _N_SCORES)):
-        at_score = from_score(score)
-        if at_score and at_score["HOTA"] > best["HOTA"]:
-            best = at_score
+    wanted = np.unique(np.quantile(scores, np.arange(_N_SCORES) / _N_SCORES))
+    best = max(map(from_score, wanted), key=lambda at_score: at_score["HOTA"])
     return metrics | {"at_even_odds": from_score(_EVEN_ODDS), "at_best_score": best}
 
 
