@@ -30,7 +30,7 @@ from tracking.config import TrackerConfig
 from tracking.joining import Track, joined_tracks
 from tracking.measurement import Measured, measure
 from tracking.merging import merged, same_objects
-from tracking.score_scale import ScoreScale, probability
+from tracking.score_scale import ScoreScale, log_odds_of, probability
 
 LEAST_SHARE = 0.5
 """Boxes count down to this share of the probability that may start a track; in hindsight they may start one."""
@@ -51,9 +51,7 @@ class Probabilities(ScoreScale):
 
     def of(self, score: FloatArray) -> FloatArray:
         """(N,) log odds of boxes of these probabilities."""
-        bounded = np.clip(score, 1e-6, 1.0 - 1e-6)
-        log_odds: FloatArray = np.log(bounded / (1.0 - bounded))
-        return log_odds
+        return log_odds_of(np.clip(score, 1e-6, 1.0 - 1e-6))
 
 
 @dataclass(frozen=True)

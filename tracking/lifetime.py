@@ -9,7 +9,7 @@ from scenes import NO_QUERY
 from scenes.geometry import FloatArray
 from tracking.class_table import ClassTable
 from tracking.config import TrackerConfig
-from tracking.score_scale import probability
+from tracking.score_scale import log_odds_of, probability
 from tracking.tracks import Tracks
 
 KEY_FRAME_S = 0.5
@@ -78,5 +78,4 @@ def evidence_score(log_odds: FloatArray, observed_s: FloatArray, evidence_time_s
 
 def shifted_score(score: FloatArray, log_odds: FloatArray) -> FloatArray:
     """(T,) scores when something else tells so much for or against tracks."""
-    bounded = np.clip(score, 1e-9, 1.0 - 1e-9)
-    return probability(np.log(bounded / (1.0 - bounded)) + log_odds)
+    return probability(log_odds_of(score) + log_odds)

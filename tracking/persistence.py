@@ -83,7 +83,7 @@ class ScoreLearner:
         now = Waiting.of(boxes, timestamp_us, self._table)
         if 0.0 <= elapsed_s <= _LONGEST_S:
             followed = self.waiting.are_followed(now, self._table).astype(np.float64)
-            self.scale = self.scale.with_frames(now.score, self.waiting.score, followed)
+            self.scale = self.scale.with_frame(now.score, self.waiting.score, followed)
         else:
             self.scale = self.scale.with_frame(now.score)
         self.waiting = now

@@ -39,12 +39,20 @@ _EDGES = (-4.0, 5.0)
 _BIN_WIDTH = (_EDGES[1] - _EDGES[0]) / _N_BINS
 """Values are counted together in bins."""
 _TABLE_SIZE = 256
+_NOTHING = np.zeros(0)
 
 
 def probability(log_odds: FloatArray) -> FloatArray:
     """(N,) probabilities of given log odds."""
     value: FloatArray = 1.0 / (1.0 + np.exp(-log_odds))
     return value
+
+
+def log_odds_of(probability: FloatArray) -> FloatArray:
+    """(N,) log odds of given probabilities, finite also of 0 and 1."""
+    bounded = np.clip(probability, 1e-9, 1.0 - 1e-9)
+    log_odds: FloatArray = np.log(bounded / (1.0 - bounded))
+    return log_odds
 
 
 @dataclass(frozen=True)
@@ -69,12 +77,16 @@ class ScoreScale:
         """Nothing seen yet."""
         return cls(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0), 0)
 
-    def with_frame(self, score: FloatArray) -> ScoreScale:
-        """What is known when the boxes (B,) of one more frame have been seen."""
-        return self.with_frames(score, np.zeros(0), np.zeros(0))
+    def with_frame(
+        self, score: FloatArray, judged_score: FloatArray = _NOTHING, followed: FloatArray = _NOTHING
+    ) -> ScoreScale:
+        """What is known when the boxes (B,) of one more frame have been seen.
 
-    def with_frames(self, score: FloatArray, judged_score: FloatArray, followed: FloatArray) -> ScoreScale:
-        """The same, when it also becomes known which boxes (J,) of an earlier one are followed (1) or not (0)."""
+        Args:
+            score: (B,) theirs.
+            judged_score, followed: (J,) of the boxes of an earlier frame of which it has become known whether they are
+                followed (1) or not (0).
+        """
         new, old = np.ones(len(score)), np.ones(len(judged_score))
         score, n_frames = np.concatenate([self.score, score, judged_score]), self.frames + (len(score) > 0)
         order = np.argsort(score, kind="stable")
@@ -85,7 +97,7 @@ class ScoreScale:
             np.concatenate([self.followed, np.zeros(len(new)), followed]),
         )
         up_to = [np.cumsum(column[order]) for column in columns]
-        kept = np.flatnonzero(np.append(score[1:] > score[:-1], np.ones(min(len(score), 1), dtype=np.bool_)))
+        kept = np.flatnonzero(np.diff(score, append=np.inf) > 0.0)
         if len(kept) > 2 * _TABLE_SIZE:
             # The lowest and the highest stay, and between them what parts the boxes evenly.
             counted = up_to[0][kept]
@@ -196,6 +208,5 @@ def _grid() -> _Grid:
 
 
 def _logit(share: FloatArray) -> FloatArray:
-    share = np.clip(share, 1e-9, 1.0 - 1e-9)
-    logit: FloatArray = np.clip(np.log(share / (1.0 - share)), _EDGES[0], _EDGES[1])
+    logit: FloatArray = np.clip(log_odds_of(share), _EDGES[0], _EDGES[1])
     return logit

@@ -131,7 +131,7 @@ def associate(
         pairing.stage("greedy", found.cost, reachable & same_query, found.bound * wide)
         coasting = (missed_s > 1e-9)[found.row]
         pairing.stage(config.assignment, found.cost, reachable & coasting & awake, found.bound * wide)
-        pairing.stage("greedy", found.share, awake & _inside(tracks, measured, table, found, pairing.free()), np.inf)
+        pairing.stage("greedy", found.share, _inside(tracks, measured, table, found, awake & pairing.free()), np.inf)
     return pairing.pairs()
 
 

@@ -15,7 +15,7 @@ from tracking.calibration import described, described_errors
 @pytest.fixture
 def scale() -> ScoreScale:
     score = np.linspace(0.0, 1.0, 101)
-    return ScoreScale.unknown().with_frames(score, score, (score > 0.4).astype(np.float64))
+    return ScoreScale.unknown().with_frame(score, score, (score > 0.4).astype(np.float64))
 
 
 @pytest.fixture

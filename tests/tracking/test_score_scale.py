@@ -19,7 +19,7 @@ def learned(transform=lambda score: score, even: float = 0.5, steep: float = 8.0
         score = rng.random(count)
         true = rng.random(count) < probability(steep * (score - even))
         followed = rng.random(count) < np.where(true, 0.9, 0.1)
-        scale = scale.with_frames(transform(score), transform(score), followed.astype(np.float64))
+        scale = scale.with_frame(transform(score), transform(score), followed.astype(np.float64))
     return scale
 
 
@@ -61,7 +61,7 @@ def test_better_scores_never_mean_less(scores: list[float], frames: int) -> None
     given_scores = np.array(scores)
     scale = ScoreScale.unknown()
     for _ in range(frames):
-        scale = scale.with_frames(given_scores, given_scores, (given_scores > 0.0).astype(np.float64))
+        scale = scale.with_frame(given_scores, given_scores, (given_scores > 0.0).astype(np.float64))
     log_odds = scale.of(np.sort(np.concatenate([given_scores, np.linspace(-2e3, 2e3, 50)])))
     assert (np.diff(log_odds) >= 0.0).all() and np.isfinite(log_odds).all() and np.abs(log_odds).max() <= 5.0
 
@@ -84,7 +84,7 @@ def test_at_first_scores_spread_like_probabilities_are_read_as_such() -> None:
 
 def test_without_boxes_every_score_means_as_much_as_not() -> None:
     nothing = np.zeros(0)
-    for scale in (ScoreScale.unknown(), ScoreScale.unknown().with_frames(nothing, nothing, nothing)):
+    for scale in (ScoreScale.unknown(), ScoreScale.unknown().with_frame(nothing, nothing, nothing)):
         assert scale.of(np.array([-3.0, 0.0, 0.5, 7.0])).tolist() == [0.0] * 4
         assert scale.frames == 0
 
@@ -95,7 +95,7 @@ def test_thinning_out_keeps_what_was_counted(levels: int) -> None:
     recording = [rng.integers(1, levels, 80) / levels for _ in range(120)]
     scale, before = ScoreScale.unknown(), np.zeros(0)
     for score in [*recording, np.zeros(0)]:
-        scale = scale.with_frames(score, before, (before > 0.4).astype(np.float64))
+        scale = scale.with_frame(score, before, (before > 0.4).astype(np.float64))
         assert len(scale.score) <= 1024
         before = score
     scores = np.concatenate(recording)
