@@ -28,6 +28,9 @@ VERSION: Final = "v1.0-city"
 TRAIN_SPLIT: Final = "city_train"
 VAL_SPLIT: Final = "city_val"
 
+STEEPEST: Final = 0.25
+"""The steepest slope that a city may have."""
+
 _SMALLEST_SIDE_PX: Final = 32
 _LARGEST_SIDE_PX: Final = 4096
 
@@ -43,6 +46,7 @@ def make_city(
     images: bool = True,
     workers: int | None = None,
     mix: str = "natural",
+    slope: float | None = None,
     classes: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
@@ -60,7 +64,9 @@ def make_city(
         seed: everything is drawn from it.
         images: whether to write images and lidar sweeps; the tables are the same without.
         workers: processes; None takes one for each core.
-        mix: `natural`, or `balanced`: rare classes often, weather, another rig in every scene; to train on.
+        mix: `natural`, or `balanced`: rare classes often, weather, slopes, another rig in every scene; to train on.
+        slope: metres of height for a metre of way that the ground of no scene exceeds, 0 for flat; None for that of
+            the mix.
         classes: file of the classes that the data root will have, made of nuScenes' categories; None for its ten.
         progress: called with the number of finished scenes, 0 at the start.
 
@@ -70,12 +76,14 @@ def make_city(
     _check(out, train_scenes, val_scenes, frames, image_size, seed, workers)
     if mix not in MIXES:
         raise InputError(f"mix {mix}: expected {' or '.join(MIXES)}")
+    if slope is not None and not 0 <= slope <= STEEPEST:
+        raise InputError(f"slope {slope:g}: must lie between 0, flat ground, and {STEEPEST}")
     if classes is not None:
         read_classes(classes)
     width, height = image_size
     count = train_scenes + val_scenes
     with _new_folder(out) as root:
-        jobs = [SceneJob(seed, index, frames, width, height, root, images, mix) for index in range(count)]
+        jobs = [SceneJob(seed, index, frames, width, height, root, images, mix, slope) for index in range(count)]
         tables = [vocabulary_tables(seed, width, height)]
         report = progress or _silent
         report(0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenes.city.terrain import FLAT, Terrain, height_at
 from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
@@ -22,6 +23,30 @@ _FADE_START_M: Final = 40.0
 _KEEP_NEAR: Final = 0.92
 NO_HIT: Final = -2
 GROUND: Final = -1
+_STRIDE_M: Final = 2.0
+"""How far a ray is followed over sloping ground before it is asked again whether it is below."""
+_HALVINGS: Final = 10
+
+
+class GroundBelow(NamedTuple):
+    """The ground, and where the sensor is above it.
+
+    Attributes:
+        terrain: of the town.
+        x_m, y_m, z_m: global position of the sensor.
+        heading_rad: global direction of the frame's x axis.
+    """
+
+    terrain: Terrain
+    x_m: float
+    y_m: float
+    z_m: float
+    heading_rad: float
+
+    @classmethod
+    def flat(cls, height_m: float) -> GroundBelow:
+        """Flat ground below a sensor of some height."""
+        return cls(FLAT, 0.0, 0.0, height_m, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +54,7 @@ class Sweep:
     """One turn of the lidar.
 
     Attributes:
-        points_m: (N, 3) returns in a frame at the sensor with the ego vehicle's axes.
+        points_m: (N, 3) returns in a level frame at the sensor, x along the ego vehicle's heading.
         ring: (N,) beam of each, 0 the lowest.
         target: (N,) index of the box that was hit, or `GROUND`.
     """
@@ -43,20 +68,20 @@ def cast_sweep(
     center_m: FloatArray,
     size_lwh_m: FloatArray,
     yaw_rad: FloatArray,
-    height_m: float,
+    ground: GroundBelow,
     rng: np.random.Generator,
 ) -> Sweep:
-    """One turn over flat ground.
+    """One turn of a sensor that is kept level.
 
     Args:
-        center_m: (N, 3) centres of upright boxes, relative to the sensor.
+        center_m: (N, 3) centres of upright boxes, relative to the sensor, in the frame of the returns.
         size_lwh_m: (N, 3) length, width, height.
         yaw_rad: (N,) headings.
-        height_m: of the sensor above the ground.
+        ground: below the sensor.
         rng: draws which returns are lost, more of them the farther.
     """
     elevation = np.radians(np.linspace(_LOWEST_DEG, _HIGHEST_DEG, BEAMS))
-    distance, target = _cast(center_m, size_lwh_m, yaw_rad, elevation, STEPS, height_m, _MAX_RANGE_M)
+    distance, target = _cast(center_m, size_lwh_m, yaw_rad, elevation, STEPS, ground, _MAX_RANGE_M)
     fade = np.clip((distance - _FADE_START_M) / (_MAX_RANGE_M - _FADE_START_M), 0.0, 1.0)
     kept = (target != NO_HIT) & (rng.random(distance.shape) < _KEEP_NEAR * (1.0 - fade))
     ring, step = np.nonzero(kept)
@@ -74,7 +99,7 @@ def _cast(
     yaw: FloatArray,
     elevation: FloatArray,
     steps: int,
-    height: float,
+    ground: GroundBelow,
     max_range: float,
 ) -> tuple[FloatArray, NDArray[np.int64]]:
     """Distance (beams, steps) and index of what each ray meets first."""
@@ -82,11 +107,11 @@ def _cast(
     distance = np.full((beams, steps), max_range)
     target = np.full((beams, steps), NO_HIT, dtype=np.int64)
     for beam in range(beams):
-        if elevation[beam] < 0.0:
-            ground = -height / np.sin(elevation[beam])
-            if ground < max_range:
-                distance[beam, :] = ground
-                target[beam, :] = GROUND
+        for step in range(steps):
+            reach = _ground_range(ground, elevation[beam], 2.0 * np.pi * step / steps, max_range)
+            if reach < max_range:
+                distance[beam, step] = reach
+                target[beam, step] = GROUND
     for box in range(len(center)):
         first_step, last_step, low, high = _angles(center[box], size_lwh[box], yaw[box], steps)
         cos_yaw, sin_yaw = np.cos(yaw[box]), np.sin(yaw[box])
@@ -109,6 +134,34 @@ def _cast(
                     distance[beam, column] = hit
                     target[beam, column] = box
     return distance, target
+
+
+@compiled(error_model="numpy")
+def _ground_range(ground: GroundBelow, elevation: float, azimuth: float, max_range: float) -> float:
+    """Distance along a ray to the ground, `max_range` if it meets none."""
+    rise = np.sin(elevation)
+    if len(ground.terrain.amplitude_m) == 0:
+        return -ground.z_m / rise if rise < 0.0 else max_range
+    flat = np.cos(elevation)
+    dx, dy = flat * np.cos(azimuth + ground.heading_rad), flat * np.sin(azimuth + ground.heading_rad)
+    above, below = 0.0, _STRIDE_M
+    while below < max_range and _clearance(ground, below * dx, below * dy, below * rise) > 0.0:
+        above, below = below, below + _STRIDE_M
+    if below >= max_range:
+        return max_range
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (above + below)
+        if _clearance(ground, middle * dx, middle * dy, middle * rise) > 0.0:
+            above = middle
+        else:
+            below = middle
+    return 0.5 * (above + below)
+
+
+@compiled(error_model="numpy", inline="always")
+def _clearance(ground: GroundBelow, dx_m: float, dy_m: float, dz_m: float) -> float:
+    """How high a point is above the ground, of its offset from the sensor."""
+    return ground.z_m + dz_m - height_at(ground.terrain, ground.x_m + dx_m, ground.y_m + dy_m)
 
 
 @compiled(error_model="numpy")

@@ -43,6 +43,7 @@ class Role(IntEnum):
     RED = 17
     AMBER = 18
     GREEN = 19
+    GROUND = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -623,6 +624,12 @@ def _signal(lit: Role) -> Mesh:
     return b.build()
 
 
+def _ground_cell() -> Mesh:
+    """A level square."""
+    corners = np.array([[-0.5, -0.5, 0.0], [0.5, -0.5, 0.0], [0.5, 0.5, 0.0], [-0.5, 0.5, 0.0]])
+    return Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]]), np.full(2, int(Role.GROUND)))
+
+
 _BUILDERS: Final[dict[str, Callable[[], Mesh]]] = {
     **{name: partial(_car, name) for name in _CAR_SHAPES},
     "pickup": _pickup,
@@ -652,6 +659,7 @@ _BUILDERS: Final[dict[str, Callable[[], Mesh]]] = {
     "signal_red": partial(_signal, Role.RED),
     "signal_yellow": partial(_signal, Role.AMBER),
     "signal_green": partial(_signal, Role.GREEN),
+    "ground_cell": _ground_cell,
 }
 
 MESH_INDEX: Final = {name: index for index, name in enumerate(_BUILDERS)}

@@ -46,6 +46,8 @@ class Mix:
         fog: probability of fog.
         fog_m: nearest and farthest range of fog, at which half of the light is lost.
         rig: how far the cameras may be from the usual rig; None for the usual one.
+        sloping: probability that the ground is not flat.
+        steepest: then, metres of height for a metre of way that no place exceeds.
     """
 
     driven: Mapping[str, float]
@@ -62,6 +64,8 @@ class Mix:
     fog: float
     fog_m: tuple[float, float]
     rig: RigSpread | None
+    sloping: float
+    steepest: float
 
 
 NATURAL: Final = Mix(
@@ -90,6 +94,8 @@ NATURAL: Final = Mix(
     fog=0.0,
     fog_m=(420.0, 420.0),
     rig=None,
+    sloping=0.0,
+    steepest=0.0,
 )
 BALANCED: Final = Mix(
     driven={
@@ -117,5 +123,7 @@ BALANCED: Final = Mix(
     fog=0.3,
     fog_m=(110.0, 420.0),
     rig=RigSpread(height_m=(-0.25, 0.55), yaw_deg=4.0, pitch_deg=2.5, roll_deg=1.5, focal=(0.8, 1.3), center_px=25.0),
+    sloping=0.6,
+    steepest=0.08,
 )
 MIXES: Final[Mapping[str, Mix]] = {"natural": NATURAL, "balanced": BALANCED}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -11,11 +11,20 @@ from numpy.typing import NDArray
 
 from scenes.city.actors import ActorState, Cast
 from scenes.city.catalog import KINDS, MOVING_SPEED_MPS
-from scenes.city.lidar import Sweep, cast_sweep
+from scenes.city.lidar import GroundBelow, Sweep, cast_sweep
 from scenes.city.meshes import MESH_INDEX, mesh_library, mesh_of
 from scenes.city.rasterizer import Instances, View, rasterize
 from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M, CameraMount
-from scenes.geometry import FloatArray, invert_pose, pose_heading_rad, pose_matrix, transform_points
+from scenes.city.sloping_ground import ground_cells
+from scenes.city.terrain import FLAT, Terrain, lifted
+from scenes.geometry import (
+    FloatArray,
+    invert_pose,
+    pose_heading_rad,
+    pose_matrix,
+    rotation_from_yaw,
+    transform_points,
+)
 
 _VISIBILITY_WIDTH_PX: Final = 320
 _VISIBILITY_HEIGHT_PX: Final = 180
@@ -33,7 +42,7 @@ class Observation:
     Attributes:
         lidar_points, radar_points: (N,) in each box.
         visibility: (N,) nuScenes visibility level, 1 to 4.
-        sweep: the lidar's returns; targets below N are actors.
+        sweep: the lidar's returns, in a frame at the sensor with the ego vehicle's axes; targets below N are actors.
     """
 
     lidar_points: NDArray[np.int64]
@@ -66,6 +75,7 @@ def observe(
     global_from_ego: FloatArray,
     rng: np.random.Generator,
     mounts: Sequence[CameraMount] = CAMERAS,
+    terrain: Terrain = FLAT,
 ) -> Observation:
     """What one key frame shows of the actors.
 
@@ -76,40 +86,53 @@ def observe(
         global_from_ego: (4, 4) ego pose.
         rng: draws lost returns and radar points.
         mounts: the cameras.
+        terrain: of the ground.
     """
     distance = np.linalg.norm(scenery.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
     around = scenery.select(distance < _SCENERY_REACH_M)
-    sweep = _sweep(actors, around, global_from_ego, rng)
+    sweep = _sweep(actors, around, global_from_ego, rng, terrain)
     lidar_points = np.bincount(sweep.target[sweep.target >= 0], minlength=len(actors))[: len(actors)]
     ranges = np.linalg.norm(actors.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
     mean = np.where(is_vehicle, 2.2, 0.35) * np.exp(-ranges / 45.0)
     radar_points = np.where(lidar_points > 0, rng.poisson(mean), 0)
-    return Observation(lidar_points, radar_points, _visibility(actors, around, global_from_ego, mounts), sweep)
+    visibility = _visibility(actors, around, global_from_ego, mounts, terrain)
+    return Observation(lidar_points, radar_points, visibility, sweep)
 
 
-def _sweep(actors: Instances, scenery: Instances, global_from_ego: FloatArray, rng: np.random.Generator) -> Sweep:
+def _sweep(
+    actors: Instances, scenery: Instances, global_from_ego: FloatArray, rng: np.random.Generator, terrain: Terrain
+) -> Sweep:
     solid = scenery.select(~np.isin(scenery.mesh, _HOLLOW))
     is_tree = solid.mesh == MESH_INDEX["tree"]
     size = solid.size_lwh_m.copy()
     size[is_tree, :2] = _TRUNK_M
     global_from_lidar = global_from_ego @ pose_matrix(LIDAR_TRANSLATION_M, (1.0, 0.0, 0.0, 0.0))
-    center = np.concatenate([actors.center_m, solid.center_m])
-    relative = transform_points(invert_pose(global_from_lidar), center)
-    yaw = np.concatenate([actors.yaw_rad, solid.yaw_rad]) - pose_heading_rad(global_from_ego)
-    return cast_sweep(
-        relative,
+    heading = pose_heading_rad(global_from_ego)
+    x_m, y_m, z_m = place = global_from_lidar[:3, 3].tolist()
+    level = global_from_lidar if terrain.is_flat else pose_matrix(place, rotation_from_yaw(heading)[0].tolist())
+    sweep = cast_sweep(
+        transform_points(invert_pose(level), lifted(np.concatenate([actors.center_m, solid.center_m]), terrain)),
         np.concatenate([_LIDAR_BOX_SHARE * actors.size_lwh_m, size]),
-        yaw,
-        LIDAR_TRANSLATION_M[2],
+        np.concatenate([actors.yaw_rad, solid.yaw_rad]) - heading,
+        GroundBelow(terrain, x_m, y_m, z_m, heading),
         rng,
     )
+    if terrain.is_flat:
+        return sweep
+    return replace(sweep, points_m=sweep.points_m @ (level[:3, :3].T @ global_from_lidar[:3, :3]))
 
 
 def _visibility(
-    actors: Instances, scenery: Instances, global_from_ego: FloatArray, mounts: Sequence[CameraMount]
+    actors: Instances,
+    scenery: Instances,
+    global_from_ego: FloatArray,
+    mounts: Sequence[CameraMount],
+    terrain: Terrain,
 ) -> NDArray[np.int64]:
     """(N,) level of the share of an actor's pixels in all cameras that nothing else hides."""
     everything = Instances.concatenate([actors, scenery])
+    if not terrain.is_flat:  # only then may the ground hide something
+        everything = Instances.concatenate([everything, ground_cells(global_from_ego[:2, 3])])
     seen = np.zeros(len(everything), dtype=np.int64)
     covered = np.zeros(len(everything), dtype=np.int64)
     for mount in mounts:
@@ -119,7 +142,7 @@ def _visibility(
             _VISIBILITY_WIDTH_PX,
             _VISIBILITY_HEIGHT_PX,
         )
-        faces = rasterize(everything, mesh_library(), view, count_covered=True)
+        faces = rasterize(everything, mesh_library(), view, terrain, count_covered=True)
         shown = faces.instance_map()
         seen += np.bincount(shown[shown >= 0], minlength=len(everything))
         covered += faces.covered

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.city.meshes import MeshLibrary
+from scenes.city.terrain import FLAT, Terrain, height_at, lifted
 from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
@@ -23,11 +24,11 @@ NO_FACE: Final = -1
 
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """N meshes placed in the world.
+    """N meshes placed in a flat world.
 
     Attributes:
         mesh: (N,) indices into the library.
-        center_m: (N, 3) global centres of the boxes that the meshes fill.
+        center_m: (N, 3) global centres of the boxes that the meshes fill, heights above the ground.
         yaw_rad: (N,).
         size_lwh_m: (N, 3) length, width, height.
         color, second_color: (N, 3) RGB of the faces with the roles BODY and SECOND.
@@ -132,6 +133,7 @@ def rasterize(
     instances: Instances,
     library: MeshLibrary,
     view: View,
+    terrain: Terrain = FLAT,
     count_covered: bool = False,
     canvas: Canvas | None = None,
 ) -> FaceBuffer:
@@ -141,16 +143,20 @@ def rasterize(
         instances: what to draw.
         library: the meshes.
         view: the camera.
+        terrain: lifts each corner of a mesh.
         count_covered: whether to count the pixels that each instance covers by itself.
         canvas: of the view's size, to which the result then refers; None for a new one.
     """
     inverse_depth, face = canvas or Canvas.of_size(view.width_px, view.height_px)
     inverse_depth.fill(0.0)
     face.fill(NO_FACE)
-    in_view = _in_view(instances, view)
+    center = lifted(instances.center_m, terrain)
+    in_view = _in_view(
+        center, instances.size_lwh_m, view.camera_from_global, view.intrinsic, view.width_px, view.height_px
+    )
     chosen = np.flatnonzero(in_view)
     # The nearest first: of what comes after, less is drawn.
-    chosen = chosen[np.argsort(instances.center_m[chosen] @ view.camera_from_global[2, :3], kind="stable")]
+    chosen = chosen[np.argsort(center[chosen] @ view.camera_from_global[2, :3], kind="stable")]
     corners, face_instance, face_triangle, normals = _place_faces(
         chosen,
         instances.mesh,
@@ -161,6 +167,7 @@ def rasterize(
         library.triangles,
         library.starts,
         view.camera_from_global,
+        terrain,
     )
     covered = np.zeros(len(instances), dtype=np.int64)
     stamp = np.full(face.shape if count_covered else (0, 0), -1, dtype=np.int32)
@@ -168,24 +175,34 @@ def rasterize(
     return FaceBuffer(inverse_depth, face, face_instance, face_triangle, normals, covered)
 
 
-def _in_view(instances: Instances, view: View) -> NDArray[np.bool_]:
-    """(N,) whether the sphere around each instance may touch the image."""
-    pose = view.camera_from_global
-    center = instances.center_m @ pose[:3, :3].T + pose[:3, 3]
-    radius = 0.5 * np.linalg.norm(instances.size_lwh_m, axis=1)
-    inside = center[:, 2] + radius > NEAR_M
-    fx, fy = view.intrinsic[0, 0], view.intrinsic[1, 1]
-    cx, cy = view.intrinsic[0, 2], view.intrinsic[1, 2]
-    borders = (
-        (fx, 0, cx),
-        (-fx, 0, view.width_px - cx),
-        (0, fy, cy),
-        (0, -fy, view.height_px - cy),
-    )
-    for border in borders:
-        normal = np.array(border, dtype=np.float64) / np.linalg.norm(border)
-        inside &= center @ normal > -radius
-    visible: NDArray[np.bool_] = inside
+@compiled(error_model="numpy")
+def _in_view(
+    center: FloatArray,
+    size: FloatArray,
+    camera_from_global: FloatArray,
+    intrinsic: FloatArray,
+    width_px: int,
+    height_px: int,
+) -> NDArray[np.bool_]:
+    """(N,) whether the sphere around each box (N, 3), (N, 3) may touch the image."""
+    pose = camera_from_global
+    cx, cy = intrinsic[0, 2], intrinsic[1, 2]
+    # Normals of the left, right, upper and lower border, which all pass through the camera.
+    x_slope = (intrinsic[0, 0], -intrinsic[0, 0], 0.0, 0.0)
+    y_slope = (0.0, 0.0, intrinsic[1, 1], -intrinsic[1, 1])
+    z_slope = (cx, width_px - cx, cy, height_px - cy)
+    visible = np.empty(len(center), dtype=np.bool_)
+    for i in range(len(center)):
+        gx, gy, gz = center[i]
+        x = pose[0, 0] * gx + pose[0, 1] * gy + pose[0, 2] * gz + pose[0, 3]
+        y = pose[1, 0] * gx + pose[1, 1] * gy + pose[1, 2] * gz + pose[1, 3]
+        z = pose[2, 0] * gx + pose[2, 1] * gy + pose[2, 2] * gz + pose[2, 3]
+        radius = 0.5 * np.sqrt(size[i, 0] ** 2 + size[i, 1] ** 2 + size[i, 2] ** 2)
+        inside = z + radius > NEAR_M
+        for k in range(4):
+            length = np.sqrt(x_slope[k] ** 2 + y_slope[k] ** 2 + z_slope[k] ** 2)
+            inside = inside and x_slope[k] * x + y_slope[k] * y + z_slope[k] * z > -radius * length
+        visible[i] = inside
     return visible
 
 
@@ -200,6 +217,7 @@ def _place_faces(
     triangles: NDArray[np.int64],
     starts: NDArray[np.int64],
     camera_from_global: FloatArray,
+    terrain: Terrain,
 ) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64], FloatArray]:
     """Faces that look at the camera: corners (F, 3, 3) in camera coordinates, instance, triangle, global normal."""
     total = 0
@@ -222,7 +240,8 @@ def _place_faces(
                 x, y = vertices[v, 0] * size[i, 0], vertices[v, 1] * size[i, 1]
                 world[k, 0] = center[i, 0] + cos_yaw * x - sin_yaw * y
                 world[k, 1] = center[i, 1] + sin_yaw * x + cos_yaw * y
-                world[k, 2] = center[i, 2] + vertices[v, 2] * size[i, 2]
+                lift = height_at(terrain, world[k, 0], world[k, 1])
+                world[k, 2] = center[i, 2] + vertices[v, 2] * size[i, 2] + lift
             nx, ny, nz = _normal(world)
             facing = nx * (eye[0] - world[0, 0]) + ny * (eye[1] - world[0, 1]) + nz * (eye[2] - world[0, 2])
             if facing <= 0.0:

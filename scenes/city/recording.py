@@ -10,9 +10,11 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from scenes.city.actors import Cast
 from scenes.city.catalog import KINDS, attribute_name
+from scenes.city.ground import GroundPolygons
 from scenes.city.lidar import GROUND, Sweep
 from scenes.city.meshes import mesh_library
 from scenes.city.mix import MIXES
@@ -23,6 +25,8 @@ from scenes.city.render import Light, Renderer, draw_light
 from scenes.city.rig import CAMERAS, CameraMount, draw_rig
 from scenes.city.scenery import signal_instances
 from scenes.city.simulation import Drive, simulate_drive
+from scenes.city.sloping_ground import SlopingGround, sloping_ground
+from scenes.city.terrain import FLAT, Terrain, draw_terrain, lifted
 from scenes.city.town import TOWNS, Town, build_town
 from scenes.geometry import FloatArray, invert_pose, pose_heading_rad, rotation_from_yaw
 from scenes.new_rows import Row, Tables, empty_tables, link_chain, token_of
@@ -39,6 +43,7 @@ _BRIDGED_FRAMES: Final = 2
 _JPEG_QUALITY: Final = 88
 _SCENE_STREAM: Final = 2
 _WEATHER_STREAM: Final = 3
+_TERRAIN_STREAM: Final = 4
 _GROUND_RETURNS_KEPT: Final = 12
 """One in so many of the returns that belong to no actor is written."""
 
@@ -55,6 +60,7 @@ class SceneJob:
         root: data root to write images and sweeps to.
         images: whether to write them at all.
         mix: name of the mix, see `MIXES`.
+        slope: how steep its ground may be, metres for a metre; None for what the mix says.
     """
 
     seed: int
@@ -65,6 +71,7 @@ class SceneJob:
     root: Path
     images: bool
     mix: str = "natural"
+    slope: float | None = None
 
     @property
     def name(self) -> str:
@@ -89,7 +96,7 @@ def record_scene(job: SceneJob) -> Tables:
     town = build_town(job.seed, job.town)
     times_s = _key_frame_times(job.frames, rng)
     mix = MIXES[job.mix]
-    drive = simulate_drive(town, float(times_s[-1]), rng, mix)
+    drive = simulate_drive(town, float(times_s[-1]), rng, mix, _terrain(job))
     dusk = bool(rng.random() < mix.dusk)
     light = draw_light(rng, dusk, mix.most_overcast)
     weather = np.random.default_rng([job.seed, _WEATHER_STREAM, job.index])
@@ -112,6 +119,15 @@ def record_scene(job: SceneJob) -> Tables:
     return tables
 
 
+def _terrain(job: SceneJob) -> Terrain:
+    """The ground of a scene; everything else in it is the same, whatever the ground."""
+    rng = np.random.default_rng([job.seed, _TERRAIN_STREAM, job.index])
+    mix = MIXES[job.mix]
+    is_sloping = rng.random() < mix.sloping
+    steepest = (mix.steepest if is_sloping else 0.0) if job.slope is None else job.slope
+    return draw_terrain(steepest, rng) if steepest else FLAT
+
+
 def _key_frame_times(frames: int, rng: np.random.Generator) -> FloatArray:
     """(frames,) seconds after the first: half a second apart, with jitter and now and then a sweep's slip."""
     slip = np.where(rng.random(frames) < _SLIP_PROBABILITY, rng.choice([-_SLIP_S, _SLIP_S], frames), 0.0)
@@ -126,7 +142,7 @@ def _observe(
     categories = [KINDS[kind].category for kind in drive.cast.kind.tolist()]
     is_vehicle = np.array([category.startswith("vehicle") for category in categories], dtype=np.bool_)
     actors = actor_instances(drive.cast, drive.cast.at(time_s))
-    return observe(actors, is_vehicle, town.scenery, drive.ego.pose_at(time_s), rng, mounts)
+    return observe(actors, is_vehicle, town.scenery, drive.ego.pose_at(time_s), rng, mounts, terrain=drive.ego.terrain)
 
 
 class _Recorder:
@@ -223,18 +239,26 @@ class _Recorder:
 
     def _pose_row(self, data: Row) -> Row:
         pose = self._drive.ego.pose_at(self._seconds(data["timestamp"]))
-        yaw = pose_heading_rad(pose)
         return {
             "token": data["token"],
             "timestamp": data["timestamp"],
-            "rotation": rotation_from_yaw(yaw)[0].tolist(),
+            "rotation": self._rotation_wxyz(pose),
             "translation": pose[:3, 3].tolist(),
         }
+
+    def _rotation_wxyz(self, pose: FloatArray) -> list[float]:
+        if self._drive.ego.terrain.is_flat:
+            rotation = rotation_from_yaw(pose_heading_rad(pose))[0]
+        else:
+            rotation = Rotation.from_matrix(pose[:3, :3]).as_quat(canonical=True, scalar_first=True)
+        wxyz: list[float] = rotation.tolist()
+        return wxyz
 
     def annotations(self, observations: list[Observation]) -> tuple[list[Row], list[Row]]:
         """Rows of instance and of sample_annotation, chained for each instance."""
         cast = self._drive.cast
         states = [cast.at(time_s) for time_s in self._times_s.tolist()]
+        centers_m = [lifted(state.center_m, self._drive.ego.terrain) for state in states]
         annotated = self._annotated(observations)
         instances: list[Row] = []
         annotations: list[Row] = []
@@ -252,7 +276,7 @@ class _Recorder:
                         "instance_token": self._job.token("instance", actor),
                         "visibility_token": str(observation.visibility[actor]),
                         "attribute_tokens": [token_of(self._job.seed, "attribute", attribute)] if attribute else [],
-                        "translation": np.round(state.center_m[actor], 3).tolist(),
+                        "translation": np.round(centers_m[frame][actor], 3).tolist(),
                         "size": size,
                         "rotation": rotation_from_yaw(state.yaw_rad[actor])[0].tolist(),
                         "prev": "",
@@ -291,6 +315,9 @@ class _Recorder:
 
     def write_images(self) -> None:
         renderer = Renderer(self._job.width_px, self._job.height_px)
+        ground: GroundPolygons | SlopingGround = self._town.ground
+        if not self._drive.ego.terrain.is_flat:
+            ground = sloping_ground(self._drive.ego.terrain, self._town.ground, self._drive.ego.position_m)
         for mount in self._mounts:
             for frame in range(len(self._times_s)):
                 time_s = self._seconds(self._timestamp_us(mount.channel, frame))
@@ -300,7 +327,7 @@ class _Recorder:
                     self._job.width_px,
                     self._job.height_px,
                 )
-                image = renderer.render(self._world(time_s), mesh_library(), self._town.ground, view, self._light)
+                image = renderer.render(self._world(time_s), mesh_library(), ground, view, self._light)
                 path = self._job.root / self._filename(mount.channel, frame)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

@@ -12,11 +12,24 @@ from numpy.typing import NDArray
 from scenes.city.ground import GroundPolygons, Surface, fill_polygons
 from scenes.city.meshes import MESH_INDEX, MeshLibrary, Role
 from scenes.city.rasterizer import Canvas, Instances, View, rasterize
-from scenes.city.shading import GRAIN_TILE_PX, SAMPLES_A_SIDE, CameraRays, DrawnFaces, SeenGround, SeenSky, shade
+from scenes.city.shading import (
+    GRAIN_TILE_PX,
+    SAMPLES_A_SIDE,
+    CameraRays,
+    DrawnFaces,
+    Material,
+    SeenGround,
+    SeenSky,
+    Slopes,
+    shade,
+)
+from scenes.city.sloping_ground import SlopingGround, draw_surface_map, ground_cells, no_surface_map
+from scenes.city.terrain import FLAT
 from scenes.geometry import FloatArray
 
 _GROUND_REACH_M: Final = 140.0
 _SHADOW_REACH_M: Final = 60.0
+_SHADOW_PIXELS_PER_M: Final = 16.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +103,10 @@ _ROLE_COLORS: Final = {
     Role.AMBER: (255, 176, 40),
     Role.GREEN: (40, 235, 120),
 }
+_MATERIALS: Final = np.array(
+    [{Role.FACADE: Material.WALL, Role.GROUND: Material.GROUND}.get(role, Material.PLAIN) for role in Role],
+    dtype=np.uint8,
+)
 _HAS_OWN_COLOR: Final = np.array([role in (Role.BODY, Role.LEAVES, Role.FACADE) for role in Role])
 _ALWAYS_LIT: Final = (Role.RED, Role.AMBER, Role.GREEN)
 _LIT_AT_DUSK: Final = {
@@ -138,16 +155,28 @@ class Renderer:
         self._brightness = np.empty(samples, dtype=np.float32)
 
     def render(
-        self, instances: Instances, library: MeshLibrary, ground: GroundPolygons, view: View, light: Light
+        self,
+        instances: Instances,
+        library: MeshLibrary,
+        ground: GroundPolygons | SlopingGround,
+        view: View,
+        light: Light,
     ) -> NDArray[np.uint8]:
         """(H, W, 3) BGR image of what a camera of this size sees."""
         assert (view.width_px, view.height_px) == self._size_px
         fine = view.scaled(SAMPLES_A_SIDE)
-        faces = rasterize(instances, library, fine, canvas=self._canvas)
+        eye = -fine.camera_from_global[:3, :3].T @ fine.camera_from_global[:3, 3]
+        shadows = _shadows(instances, eye, light)
         self._surface.fill(int(Surface.GRASS))
-        fill_polygons(self._surface, ground, fine, _GROUND_REACH_M)
         self._shaded.fill(0)
-        fill_polygons(self._shaded, _shadows(instances, view, light), fine, _SHADOW_REACH_M)
+        if isinstance(ground, SlopingGround):
+            slopes = _slopes(ground, shadows, eye)
+            instances = Instances.concatenate([instances, ground_cells(eye[:2])])
+        else:
+            slopes = Slopes(FLAT, no_surface_map(), no_surface_map())
+            fill_polygons(self._surface, ground, fine, _GROUND_REACH_M)
+            fill_polygons(self._shaded, shadows, fine, _SHADOW_REACH_M)
+        faces = rasterize(instances, library, fine, slopes.terrain, canvas=self._canvas)
         roles = library.roles[faces.face_triangle]
         color = _lit_colors(instances, faces.face_instance, roles, faces.face_normal, light)
         image = np.empty((view.height_px, view.width_px, 3), dtype=np.uint8)
@@ -155,19 +184,26 @@ class Renderer:
         shade(
             image,
             self._brightness,
-            CameraRays(global_from_camera, -global_from_camera @ fine.camera_from_global[:3, 3], fine.intrinsic),
+            CameraRays(global_from_camera, eye, fine.intrinsic),
             DrawnFaces(
                 faces.inverse_depth,
                 faces.face,
                 color,
-                roles == int(Role.FACADE),
+                _MATERIALS[roles],
                 faces.face_normal,
                 faces.face_instance,
             ),
             SeenGround(self._surface, self._shaded, _SURFACES * _ground_light(light), _GRAIN, light.shadow),
+            slopes,
             SeenSky(light.zenith, light.horizon, light.glow, light.sun_direction, light.lamps_on, light.haze_m),
         )
         return image
+
+
+def _slopes(ground: SlopingGround, shadows: GroundPolygons, eye_m: FloatArray) -> Slopes:
+    """The ground from above, with the shadows near the camera."""
+    low, high = eye_m[:2] - _SHADOW_REACH_M, eye_m[:2] + _SHADOW_REACH_M
+    return Slopes(ground.terrain, ground.painted, draw_surface_map(shadows, low, high, _SHADOW_PIXELS_PER_M, 0))
 
 
 def _ground_light(light: Light) -> FloatArray:
@@ -206,10 +242,9 @@ _CASTS_NO_SHADOW: Final = tuple(
 )
 
 
-def _shadows(instances: Instances, view: View, light: Light) -> GroundPolygons:
+def _shadows(instances: Instances, eye_m: FloatArray, light: Light) -> GroundPolygons:
     """The shadows that boxes cast on the ground around the camera: footprints swept away from the sun."""
-    eye = -view.camera_from_global[:3, :3].T @ view.camera_from_global[:3, 3]
-    distance = np.linalg.norm(instances.center_m[:, :2] - eye[:2], axis=1)
+    distance = np.linalg.norm(instances.center_m[:, :2] - eye_m[:2], axis=1)
     near = (distance < _SHADOW_REACH_M + 15.0) & ~np.isin(instances.mesh, _CASTS_NO_SHADOW)
     chosen = instances.select(near)
     reach = np.minimum(chosen.size_lwh_m[:, 2], 14.0) / max(np.tan(np.arcsin(light.sun_direction[2])), 0.5)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenes.city.sloping_ground import SurfaceMap
+from scenes.city.terrain import Terrain, height_at
 from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
@@ -37,13 +40,24 @@ class CameraRays(NamedTuple):
     intrinsic: FloatArray
 
 
+class Material(IntEnum):
+    """How a face gets its colours: its own everywhere, a house's wall with windows, or what is painted there."""
+
+    PLAIN = 0
+    WALL = 1
+    GROUND = 2
+
+
+_PLAIN, _HOUSE_WALL, _PAINTED = int(Material.PLAIN), int(Material.WALL), int(Material.GROUND)
+
+
 class DrawnFaces(NamedTuple):
-    """The face buffer, with the colour of each face and whether it is a house's wall."""
+    """The face buffer, with the colour of each face and its `Material`."""
 
     inverse_depth: NDArray[np.float32]
     face: NDArray[np.int32]
     color: FloatArray
-    is_facade: NDArray[np.bool_]
+    material: NDArray[np.uint8]
     normal: FloatArray
     instance: NDArray[np.int64]
 
@@ -56,6 +70,14 @@ class SeenGround(NamedTuple):
     color: FloatArray
     grain: NDArray[np.float32]
     shadow: float
+
+
+class Slopes(NamedTuple):
+    """Ground that is seen as faces: how high it lies, what it is covered with, and where the shadows fall."""
+
+    terrain: Terrain
+    painted: SurfaceMap
+    shadows: SurfaceMap
 
 
 class SeenSky(NamedTuple):
@@ -76,6 +98,7 @@ def shade(
     camera: CameraRays,
     faces: DrawnFaces,
     ground: SeenGround,
+    slopes: Slopes,
     sky: SeenSky,
 ) -> None:
     """Colour every pixel of a BGR image (H, W, 3): a face, or the ground, or the sky.
@@ -85,6 +108,8 @@ def shade(
     since its windows are upright. That differs by about a grey level. `brightness` (2 H, 2 W) is memory to work with.
     """
     _light_ground(brightness, camera, faces.face, ground)
+    if len(slopes.terrain.amplitude_m) > 0:
+        _light_slopes(brightness, camera, faces, ground, slopes)
     turn, intrinsic, eye = camera.global_from_camera, camera.intrinsic, camera.eye_m
     # A ray gains one metre of depth with each unit of its length; one sample right or down changes it by this.
     right_x, right_y, right_z = turn[:, 0] / intrinsic[0, 0]
@@ -100,16 +125,13 @@ def shade(
             my = corner_y + right_y * u + down_y * v
             mz = corner_z + right_z * u + down_z * v
             face = faces.face[2 * row, 2 * column]
-            alike = (
-                faces.face[2 * row, 2 * column + 1] == face
-                and faces.face[2 * row + 1, 2 * column] == face
-                and faces.face[2 * row + 1, 2 * column + 1] == face
-            )
+            alike = _is_alike(faces.face, 2 * row, 2 * column)
             on_ground = face < 0 and mz < _SURELY_FALLING
             in_sky = face < 0 and mz > 0.0 and mz * mz > _SURELY_ABOVE_HILLS**2 * (mx * mx + my * my + mz * mz)
+            on_slope = _is_on_slope(faces, 2 * row, 2 * column)
             red = green = blue = depth = 0.0
-            if alike and on_ground:
-                depth = -eye[2] / mz
+            if on_slope or (alike and on_ground):
+                depth = 1.0 / faces.inverse_depth[2 * row, 2 * column] if on_slope else -eye[2] / mz
                 for sample in range(4):
                     r, c = 2 * row + (sample >> 1), 2 * column + (sample & 1)
                     share, surface = 0.25 * brightness[r, c], ground.surface[r, c]
@@ -118,12 +140,14 @@ def shade(
                     blue += share * ground.color[surface, 2]
             elif alike and in_sky:
                 red, green, blue = _sky_color(sky, mx, my, mz)
-            elif alike and face >= 0 and not faces.is_facade[face]:
+            elif alike and face >= 0 and faces.material[face] == _PLAIN:
                 depth = 1.0 / faces.inverse_depth[2 * row, 2 * column]
                 red, green, blue = faces.color[face, 0], faces.color[face, 1], faces.color[face, 2]
             else:
-                step = 3 if alike and face >= 0 else 1
-                share = 0.5 if alike and face >= 0 else 0.25
+                upright = alike and face >= 0 and faces.material[face] == _HOUSE_WALL
+                step = 3 if upright else 1
+                lift = 0.0
+                share = 0.5 if upright else 0.25
                 for sample in range(0, 4, step):
                     below, right = sample >> 1, sample & 1
                     r, c = 2 * row + below, 2 * column + right
@@ -132,12 +156,15 @@ def shade(
                     dy = my + right_y * u + down_y * v
                     dz = mz + right_z * u + down_z * v
                     face = faces.face[r, c]
-                    if face >= 0:
-                        far = 1.0 / faces.inverse_depth[r, c]
-                        point = (eye[0] + far * dx, eye[1] + far * dy, eye[2] + far * dz)
-                        seen = _face_color(faces, face, point, sky.lamps_on)
-                    elif dz < _LEVEL:
-                        far, surface = -eye[2] / dz, ground.surface[r, c]
+                    painted = face >= 0 and faces.material[face] == _PAINTED
+                    far = 1.0 / faces.inverse_depth[r, c] if face >= 0 else (-eye[2] / dz if dz < _LEVEL else 0.0)
+                    if face >= 0 and not painted:
+                        x, y, z = eye[0] + far * dx, eye[1] + far * dy, eye[2] + far * dz
+                        if sample == 0 or not upright:
+                            lift = height_at(slopes.terrain, x, y)
+                        seen = _face_color(faces, face, (x, y, z - lift), sky.lamps_on)
+                    elif far > 0.0:
+                        surface = ground.surface[r, c]
                         lit = float(brightness[r, c])
                         seen = (
                             lit * ground.color[surface, 0],
@@ -145,7 +172,6 @@ def shade(
                             lit * ground.color[surface, 2],
                         )
                     else:
-                        far = 0.0
                         seen = _sky_color(sky, dx, dy, dz)
                     haze = _haze(far * clearness)
                     red += share * (seen[0] + haze * (sky.horizon[0] - seen[0]))
@@ -155,6 +181,25 @@ def shade(
             image[row, column, 0] = _byte(blue + haze * (sky.horizon[2] - blue))
             image[row, column, 1] = _byte(green + haze * (sky.horizon[1] - green))
             image[row, column, 2] = _byte(red + haze * (sky.horizon[0] - red))
+
+
+@compiled(error_model="numpy", inline="always")
+def _is_alike(face: NDArray[np.int32], row: int, column: int) -> bool:
+    """Whether the four samples from a row and a column on see the same face, or none."""
+    first = face[row, column]
+    return bool(
+        face[row, column + 1] == first and face[row + 1, column] == first and face[row + 1, column + 1] == first
+    )
+
+
+@compiled(error_model="numpy", inline="always")
+def _is_on_slope(faces: DrawnFaces, row: int, column: int) -> bool:
+    """Whether they see sloping ground, whose cells are many faces."""
+    for sample in range(4):
+        face = faces.face[row + (sample >> 1), column + (sample & 1)]
+        if face < 0 or faces.material[face] != _PAINTED:
+            return False
+    return True
 
 
 @compiled(error_model="numpy", inline="always")
@@ -197,12 +242,51 @@ def _light_ground(
                 depth = eye_z / max(-(start_z + place * step_z), np.float32(-_LEVEL))
                 x_m = eye_x + depth * (start_x + place * step_x)
                 y_m = eye_y + depth * (start_y + place * step_y)
-                fine = grain[_tile_place(y_m * np.float32(24.0), x_m * np.float32(24.0))]
-                coarse = grain[_tile_place(y_m * np.float32(2.3), x_m * np.float32(2.3))]
-                rough = (fine - np.float32(1.0)) / (np.float32(1.0) + np.float32(0.0012) * depth * depth)
-                rough += np.float32(0.6) * (coarse - np.float32(1.0))
-                lit = np.float32(1.0) if depth >= np.float32(_GRAIN_REACH_M) else np.float32(1.0) + rough
+                lit = _grain_at(grain, x_m, y_m, depth)
                 brightness[row, column] = lit * shadow if shaded[row, column] else lit
+
+
+@compiled(error_model="numpy", fastmath=True, inline="always")
+def _grain_at(grain: NDArray[np.float32], x_m: np.float32, y_m: np.float32, depth_m: np.float32) -> np.float32:
+    """How bright rough ground is at a place, around 1."""
+    fine = grain[_tile_place(y_m * np.float32(24.0), x_m * np.float32(24.0))]
+    coarse = grain[_tile_place(y_m * np.float32(2.3), x_m * np.float32(2.3))]
+    rough = (fine - np.float32(1.0)) / (np.float32(1.0) + np.float32(0.0012) * depth_m * depth_m)
+    rough += np.float32(0.6) * (coarse - np.float32(1.0))
+    return np.float32(1.0) if depth_m >= np.float32(_GRAIN_REACH_M) else np.float32(1.0) + rough
+
+
+@compiled(error_model="numpy")
+def _light_slopes(
+    brightness: NDArray[np.float32], camera: CameraRays, faces: DrawnFaces, ground: SeenGround, slopes: Slopes
+) -> None:
+    """Write the surface and the brightness of each sample (2 H, 2 W) that sees sloping ground."""
+    turn, intrinsic, eye = camera.global_from_camera, camera.intrinsic, camera.eye_m
+    grain = ground.grain.ravel()
+    rows, columns = ground.surface.shape
+    for row in range(rows):
+        v = (row + 0.5 - intrinsic[1, 2]) / intrinsic[1, 1]
+        for column in range(columns):
+            face = faces.face[row, column]
+            if face < 0 or faces.material[face] != _PAINTED:
+                continue
+            u = (column + 0.5 - intrinsic[0, 2]) / intrinsic[0, 0]
+            depth = 1.0 / faces.inverse_depth[row, column]
+            x_m = eye[0] + depth * (turn[0, 0] * u + turn[0, 1] * v + turn[0, 2])
+            y_m = eye[1] + depth * (turn[1, 0] * u + turn[1, 1] * v + turn[1, 2])
+            ground.surface[row, column] = _mapped(slopes.painted, x_m, y_m, ground.surface[row, column])
+            lit = _grain_at(grain, np.float32(x_m), np.float32(y_m), np.float32(depth))
+            brightness[row, column] = lit * ground.shadow if _mapped(slopes.shadows, x_m, y_m, 0) else lit
+
+
+@compiled(error_model="numpy", inline="always")
+def _mapped(seen: SurfaceMap, x_m: float, y_m: float, beyond: int) -> int:
+    """What a map says of a place, `beyond` outside of it."""
+    x_px, y_px = (x_m - seen.low_m[0]) * seen.pixels_per_m, (y_m - seen.low_m[1]) * seen.pixels_per_m
+    height, width = seen.surface.shape
+    if x_px < 0.0 or y_px < 0.0 or x_px >= width or y_px >= height:
+        return beyond
+    return int(seen.surface[np.uint32(y_px), np.uint32(x_px)])
 
 
 @compiled(error_model="numpy", inline="always")
@@ -218,9 +302,9 @@ def _byte(value: float) -> int:
 
 @compiled(error_model="numpy", inline="always")
 def _face_color(faces: DrawnFaces, face: int, point_m: _Color, lamps_on: bool) -> _Color:
-    """The colour of a face at a point of it."""
+    """The colour of a face at a point of it, of its height above the ground."""
     red, green, blue = faces.color[face, 0], faces.color[face, 1], faces.color[face, 2]
-    if not faces.is_facade[face]:
+    if faces.material[face] != _HOUSE_WALL:
         return red, green, blue
     along = faces.normal[face, 0] * point_m[1] - faces.normal[face, 1] * point_m[0]
     part = _facade(along, point_m[2], faces.instance[face], lamps_on)

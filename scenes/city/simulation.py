@@ -18,6 +18,7 @@ from scenes.city.mix import NATURAL, Mix
 from scenes.city.placement import furnish
 from scenes.city.polyline import Polyline
 from scenes.city.signals import Signals
+from scenes.city.terrain import FLAT, Terrain
 from scenes.city.town import Town
 from scenes.city.town_plan import TownPlan
 from scenes.city.traffic import Driver, Traffic
@@ -31,6 +32,9 @@ _EGO_REAR_AXLE_M: Final = 3.3
 _EGO_FRONT_AXLE_M: Final = 0.75
 """Distances of the ego vehicle's axles from its front; its frame sits on the rear one."""
 
+_WHEELBASE_M: Final = _EGO_REAR_AXLE_M - _EGO_FRONT_AXLE_M
+_TRACK_M: Final = 1.6
+
 _EGO_KINDS: Final = frozenset({"sedan", "hatchback", "suv"})
 _SLUGGISH: Final = {"box_truck": 1.1, "bus": 1.0, "tractor": 0.8, "loader": 0.7}
 _TOP_SPEED_MPS: Final = {"loader": 5.5, "cyclist": 5.5, "tractor": 12.0}
@@ -38,10 +42,17 @@ _TOP_SPEED_MPS: Final = {"loader": 5.5, "cyclist": 5.5, "tractor": 12.0}
 
 @dataclass(frozen=True, eq=False)
 class EgoMotion:
-    """The drive of the ego vehicle: (T, 2) position of the rear axle and (T,) unwrapped yaw at the recorded times."""
+    """The drive of the ego vehicle.
+
+    Attributes:
+        position_m: (T, 2) of the middle of the rear axle at the recorded times.
+        yaw_rad: (T,) unwrapped.
+        terrain: on which its wheels stand.
+    """
 
     position_m: FloatArray
     yaw_rad: FloatArray
+    terrain: Terrain
 
     def pose_at(self, time_s: float) -> FloatArray:
         """(4, 4) `global_from_ego`, `time_s` after the first key frame."""
@@ -50,7 +61,23 @@ class EgoMotion:
         ratio = place - index
         x, y = (1.0 - ratio) * self.position_m[index] + ratio * self.position_m[index + 1]
         yaw = (1.0 - ratio) * self.yaw_rad[index] + ratio * self.yaw_rad[index + 1]
-        return pose_matrix((x, y, 0.0), rotation_from_yaw(yaw)[0].tolist())
+        level = pose_matrix((x, y, 0.0), rotation_from_yaw(yaw)[0].tolist())
+        return level if self.terrain.is_flat else _standing(level, self.terrain)
+
+
+def _standing(level: FloatArray, terrain: Terrain) -> FloatArray:
+    """(4, 4) pose of a vehicle whose frame would be `level` on flat ground."""
+    wheels = np.array([[0.0, 0.0], [_WHEELBASE_M, 0.0], [0.0, 0.5 * _TRACK_M], [0.0, -0.5 * _TRACK_M]])
+    rear, front, left, right = terrain.height_m(wheels @ level[:2, :2].T + level[:2, 3]).tolist()
+    ahead = np.append(level[:2, 0], (front - rear) / _WHEELBASE_M)
+    aside = np.append(level[:2, 1], (left - right) / _TRACK_M)
+    ahead /= np.linalg.norm(ahead)
+    up = np.cross(ahead, aside)
+    up /= np.linalg.norm(up)
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([ahead, np.cross(up, ahead), up], axis=1)
+    pose[:3, 3] = (*level[:2, 3], rear)
+    return pose
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +102,9 @@ class _Vehicle:
     activity: Activity
 
 
-def simulate_drive(town: Town, duration_s: float, rng: np.random.Generator, mix: Mix = NATURAL) -> Drive:
+def simulate_drive(
+    town: Town, duration_s: float, rng: np.random.Generator, mix: Mix = NATURAL, terrain: Terrain = FLAT
+) -> Drive:
     """Simulate one scene.
 
     Args:
@@ -83,6 +112,7 @@ def simulate_drive(town: Town, duration_s: float, rng: np.random.Generator, mix:
         duration_s: time from the first to the last key frame.
         rng: draws everything.
         mix: how often what is met.
+        terrain: of the ground, which traffic does not mind.
     """
     signals = Signals(town.graph.signalled, rng)
     vehicles = _draw_vehicles(town.graph, mix, rng)
@@ -93,7 +123,7 @@ def simulate_drive(town: Town, duration_s: float, rng: np.random.Generator, mix:
     driven, walked = _run(traffic, walkers, times)
 
     ego_index = _pick_ego(town.plan, traffic, vehicles, driven, rng)
-    ego = _ego_motion(traffic.path(ego_index), vehicles[ego_index].driver.front_m + driven[:, ego_index])
+    ego = _ego_motion(traffic.path(ego_index), vehicles[ego_index].driver.front_m + driven[:, ego_index], terrain)
 
     def near(positions_m: FloatArray) -> bool:
         return bool(cdist(ego.position_m[::5], positions_m).min() < _NEAR_M)
@@ -232,7 +262,7 @@ def _pick_ego(
 _EGO_CANDIDATES: Final = 15
 
 
-def _ego_motion(path: Polyline, front_arc_m: FloatArray) -> EgoMotion:
+def _ego_motion(path: Polyline, front_arc_m: FloatArray, terrain: Terrain) -> EgoMotion:
     rear = path.at(front_arc_m - _EGO_REAR_AXLE_M)
     along = path.at(front_arc_m - _EGO_FRONT_AXLE_M) - rear
-    return EgoMotion(rear, np.unwrap(np.arctan2(along[:, 1], along[:, 0])))
+    return EgoMotion(rear, np.unwrap(np.arctan2(along[:, 1], along[:, 0])), terrain)

@@ -36,7 +36,6 @@ _SHARED: Final = (  # what makes queries of points and of memory, and boxes of q
     "ego_pose_memory",
     "cls_branches",
     "reg_branches",
-    "proposed",
 )
 _ALIKE: Final = ("num_classes", "num_query", "pc_range", "embed_dims", "memory", "proposals")  # settings of both heads
 

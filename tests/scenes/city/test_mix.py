@@ -58,6 +58,19 @@ def test_the_natural_mix_has_the_usual_rig(roots: dict[str, Path]) -> None:
     assert heights == {mount.channel: mount.translation_m[2] for mount in CAMERAS}
 
 
+def test_the_balanced_mix_has_flat_and_sloping_ground(roots: dict[str, Path]) -> None:
+    sloping = {
+        mix: {
+            scene.name
+            for scene in read_scenes(root, VERSION, TRAIN_SPLIT)
+            if any(frame.global_from_ego[2, 3] != 0.0 for frame in scene.frames)
+        }
+        for mix, root in roots.items()
+    }
+    assert not sloping["natural"]
+    assert 0 < len(sloping["balanced"]) < 4
+
+
 def test_a_drawn_rig_stays_within_its_spread() -> None:
     spread = BALANCED.rig
     assert spread is not None and NATURAL.rig is None

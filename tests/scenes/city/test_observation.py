@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenes import Boxes3D, Scene
-from scenes.city.lidar import BEAMS, GROUND, NO_HIT, STEPS, cast_sweep
+from scenes.city.lidar import BEAMS, GROUND, NO_HIT, STEPS, GroundBelow, cast_sweep
 from scenes.city.meshes import MESH_INDEX
 from scenes.city.observation import observe, visibility_level
 from scenes.city.rasterizer import Instances
 from scenes.geometry import FloatArray, rotation_from_yaw
 
 HEIGHT_M = 1.84
+GROUND_BELOW = GroundBelow.flat(HEIGHT_M)
 
 
 class _KeepsAll:
@@ -52,7 +53,7 @@ def test_first_hits_are_those_of_brute_force(boxes: list[tuple[float, ...]]) -> 
     height = np.full(len(boxes), 1.7)
     center = np.column_stack([x, y, 0.5 * height - HEIGHT_M])
     size = np.column_stack([length, width, height])
-    sweep = cast_sweep(center, size, yaw, HEIGHT_M, _KeepsAll())  # type: ignore[arg-type]
+    sweep = cast_sweep(center, size, yaw, GROUND_BELOW, _KeepsAll())  # type: ignore[arg-type]
     expected = _brute_force_range(sweep.points_m, center, size, yaw)
     np.testing.assert_allclose(np.linalg.norm(sweep.points_m, axis=1), expected, atol=1e-6)
     on_box = sweep.target >= 0
@@ -81,7 +82,7 @@ def _brute_force_range(points: FloatArray, center: FloatArray, size: FloatArray,
 
 def test_an_empty_street_returns_the_ground_alone() -> None:
     none = np.zeros((0, 3))
-    sweep = cast_sweep(none, none, np.zeros(0), HEIGHT_M, _KeepsAll())  # type: ignore[arg-type]
+    sweep = cast_sweep(none, none, np.zeros(0), GROUND_BELOW, _KeepsAll())  # type: ignore[arg-type]
     assert (sweep.target == GROUND).all()
     np.testing.assert_allclose(sweep.points_m[:, 2], -HEIGHT_M)
     assert 0.4 * BEAMS * STEPS < len(sweep.target) < 0.8 * BEAMS * STEPS
@@ -126,7 +127,7 @@ def test_points_of_a_sweep_lie_on_their_boxes() -> None:
     center = center[np.linalg.norm(center[:, :2], axis=1) > 5.0]
     count = len(center)
     size, yaw = np.tile([4.6, 1.9, 1.6], (count, 1)), rng.uniform(-np.pi, np.pi, count)
-    sweep = cast_sweep(center, size, yaw, HEIGHT_M, rng)
+    sweep = cast_sweep(center, size, yaw, GROUND_BELOW, rng)
     boxes = Boxes3D(
         center, size[:, [1, 0, 2]], rotation_from_yaw(yaw), np.zeros((count, 2)), np.zeros(count), np.ones(count)
     )

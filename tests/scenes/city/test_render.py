@@ -82,6 +82,8 @@ def test_every_box_holds_exactly_the_pixels_of_its_actor(mount: CameraMount, dri
 def test_meshes_fill_the_unit_box_and_face_outwards() -> None:
     library = mesh_library()
     for name, index in MESH_INDEX.items():
+        if name == "ground_cell":  # level, and seen from above alone
+            continue
         triangles = library.triangles[library.starts[index] : library.starts[index + 1]]
         corners = library.vertices[triangles]
         np.testing.assert_allclose(corners.reshape(-1, 3).min(axis=0), -0.5, atol=1e-9, err_msg=name)
