@@ -36,6 +36,13 @@ def main() -> None:
         "mix, in the balanced one up to 0.08 in six scenes of ten",
     )
     parser.add_argument(
+        "--sweeps",
+        type=int,
+        default=0,
+        help="images and lidar sweeps of each sensor between two key frames; 5: twelve a second, as nuScenes' cameras "
+        "(default: none)",
+    )
+    parser.add_argument(
         "--classes",
         type=Path,
         metavar="FILE",
@@ -59,6 +66,7 @@ def main() -> None:
             workers=arguments.workers,
             mix=arguments.mix,
             slope=arguments.slope,
+            sweeps=arguments.sweeps,
             classes=shipped_path(arguments.classes) if arguments.classes else None,
             progress=lambda done: bar.update(task, completed=done),
         )

@@ -16,7 +16,8 @@ import msgspec
 from scenes.city.ground import draw_map_mask
 from scenes.city.mix import MIXES
 from scenes.city.nuscenes_rows import vocabulary_tables
-from scenes.city.recording import SceneJob, record_scene
+from scenes.city.recording import record_scene
+from scenes.city.scene_job import SceneJob
 from scenes.city.town import build_town
 from scenes.errors import InputError
 from scenes.jobs.executors import run_jobs
@@ -30,6 +31,9 @@ VAL_SPLIT: Final = "city_val"
 
 STEEPEST: Final = 0.25
 """The steepest slope that a city may have."""
+
+MOST_SWEEPS: Final = 24
+"""Of each sensor between two key frames: 50 a second."""
 
 _SMALLEST_SIDE_PX: Final = 32
 _LARGEST_SIDE_PX: Final = 4096
@@ -47,6 +51,7 @@ def make_city(
     workers: int | None = None,
     mix: str = "natural",
     slope: float | None = None,
+    sweeps: int = 0,
     classes: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
@@ -67,6 +72,7 @@ def make_city(
         mix: `natural`, or `balanced`: rare classes often, weather, slopes, another rig in every scene; to train on.
         slope: metres of height for a metre of way that the ground of no scene exceeds, 0 for flat; None for that of
             the mix.
+        sweeps: images and lidar sweeps of each sensor between two key frames; the key frames are the same without.
         classes: file of the classes that the data root will have, made of nuScenes' categories; None for its ten.
         progress: called with the number of finished scenes, 0 at the start.
 
@@ -78,12 +84,16 @@ def make_city(
         raise InputError(f"mix {mix}: expected {' or '.join(MIXES)}")
     if slope is not None and not 0 <= slope <= STEEPEST:
         raise InputError(f"slope {slope:g}: must lie between 0, flat ground, and {STEEPEST}")
+    if not 0 <= sweeps <= MOST_SWEEPS:
+        raise InputError(f"{sweeps} sweeps between key frames: must lie between 0 and {MOST_SWEEPS}")
     if classes is not None:
         read_classes(classes)
     width, height = image_size
     count = train_scenes + val_scenes
     with _new_folder(out) as root:
-        jobs = [SceneJob(seed, index, frames, width, height, root, images, mix, slope) for index in range(count)]
+        jobs = [
+            SceneJob(seed, index, frames, width, height, root, images, mix, slope, sweeps) for index in range(count)
+        ]
         tables = [vocabulary_tables(seed, width, height)]
         report = progress or _silent
         report(0)

@@ -88,9 +88,8 @@ def observe(
         mounts: the cameras.
         terrain: of the ground.
     """
-    distance = np.linalg.norm(scenery.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
-    around = scenery.select(distance < _SCENERY_REACH_M)
-    sweep = _sweep(actors, around, global_from_ego, rng, terrain)
+    around = _around(scenery, global_from_ego)
+    sweep = lidar_sweep(actors, around, global_from_ego, rng, terrain)
     lidar_points = np.bincount(sweep.target[sweep.target >= 0], minlength=len(actors))[: len(actors)]
     ranges = np.linalg.norm(actors.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
     mean = np.where(is_vehicle, 2.2, 0.35) * np.exp(-ranges / 45.0)
@@ -99,9 +98,21 @@ def observe(
     return Observation(lidar_points, radar_points, visibility, sweep)
 
 
-def _sweep(
-    actors: Instances, scenery: Instances, global_from_ego: FloatArray, rng: np.random.Generator, terrain: Terrain
+def _around(scenery: Instances, global_from_ego: FloatArray) -> Instances:
+    """What of the scenery is near enough to hide something."""
+    distance = np.linalg.norm(scenery.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
+    return scenery.select(distance < _SCENERY_REACH_M)
+
+
+def lidar_sweep(
+    actors: Instances,
+    scenery: Instances,
+    global_from_ego: FloatArray,
+    rng: np.random.Generator,
+    terrain: Terrain = FLAT,
 ) -> Sweep:
+    """One turn of the lidar, in a frame at the sensor with the ego vehicle's axes; see `observe`."""
+    scenery = _around(scenery, global_from_ego)
     solid = scenery.select(~np.isin(scenery.mesh, _HOLLOW))
     is_tree = solid.mesh == MESH_INDEX["tree"]
     size = solid.size_lwh_m.copy()

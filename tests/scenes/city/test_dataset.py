@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from scenes import (
@@ -23,7 +24,7 @@ from scenes import (
     write_tracks,
 )
 from scenes.city import TRAIN_SPLIT, VAL_SPLIT, VERSION, dataset, make_city
-from scenes.city.recording import SceneJob
+from scenes.city.scene_job import SceneJob
 from scenes.new_rows import Tables
 
 matplotlib.use("Agg")
@@ -124,6 +125,44 @@ def test_same_seed_same_bytes_whatever_the_workers(tmp_path: Path) -> None:
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
+def test_sweeps_lie_between_the_key_frames_and_change_nothing_else(tmp_path: Path) -> None:
+    make_city(tmp_path / "without", seed=1, slope=0.1, **ONE_SCENE)
+    make_city(tmp_path / "with", seed=1, slope=0.1, sweeps=3, **ONE_SCENE)
+    before, after = digests(tmp_path / "without"), digests(tmp_path / "with")
+    tables = {f"{VERSION}/{name}.json" for name in ("sample_data", "ego_pose")}
+    assert {name for name in before if after[name] != before[name]} == tables
+    assert sum(name.startswith("sweeps/") for name in after) == len(after) - len(before) == 7 * 3
+
+    nusc = pytest.importorskip("nuscenes").NuScenes(VERSION, str(tmp_path / "with"), verbose=False)
+    first, second = nusc.sample
+    for channel, token in first["data"].items():
+        chain = [nusc.get("sample_data", token)]
+        while chain[-1]["next"]:
+            chain.append(nusc.get("sample_data", chain[-1]["next"]))
+        assert [row["is_key_frame"] for row in chain] == [True, False, False, False, True]
+        assert [row["sample_token"] for row in chain[1:]] == [second["token"]] * 4
+        gaps_us = np.diff([row["timestamp"] for row in chain])
+        assert gaps_us.min() > 100_000 and np.ptp(gaps_us) <= 1
+        assert all((tmp_path / "with" / row["filename"]).is_file() for row in chain), channel
+
+
+def test_sweeps_of_the_lidar_fit_together(tmp_path: Path) -> None:
+    """Moved to one time by the devkit, with the poses of the tables, the ground of all sweeps is the same ground."""
+    make_city(tmp_path / "city", seed=3, slope=0.1, sweeps=4, **ONE_SCENE)
+    nusc = pytest.importorskip("nuscenes").NuScenes(VERSION, str(tmp_path / "city"), verbose=False)
+    clouds = pytest.importorskip("nuscenes.utils.data_classes").LidarPointCloud
+    together, times = clouds.from_file_multisweep(nusc, nusc.sample[1], "LIDAR_TOP", "LIDAR_TOP", nsweeps=5)
+    assert len(np.unique(times.round(4))) == 5
+    x, y, z, intensity = together.points
+    near = (intensity == 8.0) & (np.hypot(x, y) < 15.0)
+    newest = near & (times[0] == 0.0)
+    tree = cKDTree(np.column_stack([x, y])[newest])
+    away, index = tree.query(np.column_stack([x, y])[near & ~newest])
+    step = np.abs(z[near & ~newest] - z[newest][index])[away < 0.5]
+    assert len(step) > 50
+    assert np.median(step) < 0.02 and step.max() < 0.1
+
+
 def test_another_seed_is_another_city(tmp_path: Path) -> None:
     for seed in (1, 2):
         make_city(tmp_path / str(seed), seed=seed, images=False, **ONE_SCENE)
@@ -150,6 +189,11 @@ def test_tables_do_not_depend_on_images(tmp_path: Path) -> None:
         ({"image_size": (704, 100_000)}, "image size"),
         ({"seed": -1}, "seed"),
         ({"workers": 0}, "workers"),
+        ({"slope": -0.1}, "slope"),
+        ({"slope": 0.3}, "slope 0.3: must lie between 0, flat ground, and 0.25"),
+        ({"slope": float("nan")}, "slope"),
+        ({"sweeps": -1}, "sweeps"),
+        ({"sweeps": 25}, "25 sweeps between key frames"),
     ],
 )
 def test_arguments_out_of_range_are_refused(tmp_path: Path, arguments: dict[str, object], word: str) -> None:
