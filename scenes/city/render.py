@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from scenes.city.shading import (
 )
 from scenes.city.sloping_ground import SlopingGround, draw_surface_map, ground_cells, no_surface_map
 from scenes.city.terrain import FLAT
+from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 
 _GROUND_REACH_M: Final = 140.0
@@ -107,7 +108,15 @@ _MATERIALS: Final = np.array(
     [{Role.FACADE: Material.WALL, Role.GROUND: Material.GROUND}.get(role, Material.PLAIN) for role in Role],
     dtype=np.uint8,
 )
-_HAS_OWN_COLOR: Final = np.array([role in (Role.BODY, Role.LEAVES, Role.FACADE) for role in Role])
+_OF_ROLE, _OWN, _SECOND, _GLASS = range(4)
+_COLOR_SOURCES: Final = np.array(
+    [
+        {Role.BODY: _OWN, Role.LEAVES: _OWN, Role.FACADE: _OWN, Role.SECOND: _SECOND, Role.GLASS: _GLASS}.get(
+            role, _OF_ROLE
+        )
+        for role in Role
+    ]
+)
 _ALWAYS_LIT: Final = (Role.RED, Role.AMBER, Role.GREEN)
 _LIT_AT_DUSK: Final = {
     Role.HEADLIGHT: (255, 250, 224),
@@ -219,22 +228,70 @@ def _lit_colors(
     light: Light,
 ) -> FloatArray:
     """(F, 3) RGB of each face in the light."""
-    albedo = _ROLES[roles]
-    own = np.flatnonzero(_HAS_OWN_COLOR[roles])
-    albedo[own] = instances.color[face_instance[own]]
-    second = np.flatnonzero(roles == int(Role.SECOND))
-    albedo[second] = instances.second_color[face_instance[second]]
-    toward_sun = np.maximum(normals @ light.sun_direction, 0.0)[:, None]
-    from_sky = 0.78 + 0.22 * normals[:, 2:3]
-    color = albedo * (light.ambient * from_sky + light.sun * toward_sun)
-    glass = np.flatnonzero(roles == int(Role.GLASS))
-    mirrored = np.clip(0.25 + 0.5 * normals[glass, 2:3], 0.08, 0.7)
-    color[glass] = (1.0 - mirrored) * color[glass] + mirrored * light.horizon * 0.8
     shining = {role: _ROLE_COLORS[role] for role in _ALWAYS_LIT} | (_LIT_AT_DUSK if light.lamps_on else {})
-    for role, shine in shining.items():
-        color[roles == int(role)] = shine
-    clipped: FloatArray = np.clip(color, 0.0, 255.0, out=color)
-    return clipped
+    shine = np.full((len(Role), 3), np.nan)
+    for role, rgb in shining.items():
+        shine[role] = rgb
+    of_faces = _FaceColors(_ROLES, _COLOR_SOURCES, instances.color, instances.second_color, shine)
+    color = np.empty((len(roles), 3))
+    in_light = _LightOnFaces(light.sun_direction, light.sun, light.ambient, light.horizon)
+    _light_faces(color, roles, face_instance, normals, of_faces, in_light)
+    return color
+
+
+class _FaceColors(NamedTuple):
+    """Where faces have their colours from.
+
+    Attributes:
+        of_role: (roles, 3) RGB.
+        source: (roles,) whether that is taken, or a colour of the instance, `_OWN` or `_SECOND`; `_GLASS` mirrors.
+        own, second: (N, 3) RGB of the instances.
+        shine: (roles, 3) RGB of what shines by itself, NaN for others.
+    """
+
+    of_role: FloatArray
+    source: NDArray[np.int64]
+    own: FloatArray
+    second: FloatArray
+    shine: FloatArray
+
+
+class _LightOnFaces(NamedTuple):
+    """See `Light`."""
+
+    sun_direction: FloatArray
+    sun: FloatArray
+    ambient: FloatArray
+    horizon: FloatArray
+
+
+@compiled(error_model="numpy")
+def _light_faces(
+    color: FloatArray,
+    roles: NDArray[np.int64],
+    face_instance: NDArray[np.int64],
+    normals: FloatArray,
+    faces: _FaceColors,
+    light: _LightOnFaces,
+) -> None:
+    """Write the RGB (F, 3) of each face."""
+    sun_x, sun_y, sun_z = light.sun_direction
+    for face in range(len(roles)):
+        role, up = roles[face], normals[face, 2]
+        source = faces.source[role]
+        toward_sun = max(normals[face, 0] * sun_x + normals[face, 1] * sun_y + up * sun_z, 0.0)
+        from_sky = 0.78 + 0.22 * up
+        mirrored = min(max(0.25 + 0.5 * up, 0.08), 0.7) if source == _GLASS else 0.0
+        for channel in range(3):
+            albedo = faces.of_role[role, channel]
+            if source == _OWN:
+                albedo = faces.own[face_instance[face], channel]
+            elif source == _SECOND:
+                albedo = faces.second[face_instance[face], channel]
+            lit = albedo * (light.ambient[channel] * from_sky + light.sun[channel] * toward_sun)
+            lit = (1.0 - mirrored) * lit + mirrored * light.horizon[channel] * 0.8
+            shine = faces.shine[role, channel]
+            color[face, channel] = min(max(lit if np.isnan(shine) else shine, 0.0), 255.0)
 
 
 _CASTS_NO_SHADOW: Final = tuple(
