@@ -11,7 +11,11 @@ from detection.models.detectors import DynamicDetector
 from detection.registry import MODELS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-PAIRS = {"city": "repdetr3d/city_r18_light", "raydn_r18_r50_704": "raydn/raydn_r18_704_bs2_seq_428q_nui_24e"}
+PAIRS = {
+    "city": "repdetr3d/city_r18_light",
+    "city_proposals": "repdetr3d/city_r18_proposals_light",
+    "raydn_r18_r50_704": "raydn/raydn_r18_704_bs2_seq_428q_nui_24e",
+}
 
 
 def _built(name: str) -> DynamicDetector:

@@ -99,7 +99,9 @@ def test_paths_with_proposals_share_their_queries(build: Build, make_frame: Make
     path = dict(img_roi_head=image_head, head=dict(proposals=proposals))
     frames = [make_frame(t, continues) for t, continues in enumerate(SCRIPT)]
     model = build(easy=dict(path), hard=dict(path), threshold=0.0).eval()
-    assert model.easy.pts_bbox_head.proposed is model.hard.pts_bbox_head.proposed
+    # What is remembered is read with the same branches; proposals are of one frame, and read with its path's own.
+    assert model.easy.pts_bbox_head.cls_branches is model.hard.pts_bbox_head.cls_branches
+    assert model.easy.pts_bbox_head.proposed is not model.hard.pts_bbox_head.proposed
     _assert_same(_detections(model, frames), _detections(_plain(model.easy), frames))
     losses = model.train()([make_frame(0, [False, False], [3, 2])], mode="loss")
     assert {"easy_loss_heat_map", "hard_loss_heat_map"} <= losses.keys()
