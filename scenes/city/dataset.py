@@ -13,7 +13,7 @@ from typing import Final
 import cv2
 import msgspec
 
-from scenes.city.ground import draw_map_mask
+from scenes.city.drawing.ground import draw_map_mask
 from scenes.city.mix import MIXES
 from scenes.city.nuscenes_rows import vocabulary_tables
 from scenes.city.recording import record_scene

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from scenes.city.catalog import KINDS
-from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M, CameraMount, lidar_rotation_wxyz
+from scenes.city.sensors.rig import CAMERAS, LIDAR_TRANSLATION_M, CameraMount, lidar_rotation_wxyz
 from scenes.classes import ATTRIBUTES
 from scenes.new_rows import Row, Tables, attribute_rows, empty_tables, token_of, visibility_rows
 

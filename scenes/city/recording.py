@@ -9,16 +9,16 @@ from typing import Final
 import numpy as np
 
 from scenes.city.catalog import KINDS
+from scenes.city.drawing.light import draw_light
+from scenes.city.layout.terrain import FLAT, Terrain, draw_terrain
+from scenes.city.life.simulation import Drive, simulate_drive
 from scenes.city.mix import MIXES
 from scenes.city.nuscenes_rows import camera_calibrations
-from scenes.city.observation import Observation, actor_instances, observe
-from scenes.city.render import draw_light
-from scenes.city.rig import CAMERAS, CameraMount, draw_rig
 from scenes.city.scene_job import SceneJob, Timetable
 from scenes.city.scene_rows import SceneRows
 from scenes.city.sensor_files import write_images, write_sweeps
-from scenes.city.simulation import Drive, simulate_drive
-from scenes.city.terrain import FLAT, Terrain, draw_terrain
+from scenes.city.sensors.observation import Observation, actor_instances, observe
+from scenes.city.sensors.rig import CAMERAS, CameraMount, draw_rig
 from scenes.city.town import Town, build_town
 from scenes.geometry import FloatArray
 from scenes.new_rows import Tables, empty_tables

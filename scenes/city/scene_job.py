@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from scenes.city.nuscenes_rows import LIDAR_CHANNEL
-from scenes.city.rig import CAMERAS
+from scenes.city.sensors.rig import CAMERAS
 from scenes.city.town import TOWNS
 from scenes.geometry import FloatArray
 from scenes.new_rows import token_of

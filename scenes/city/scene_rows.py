@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from scenes.city.catalog import KINDS, attribute_name
+from scenes.city.layout.terrain import lifted
+from scenes.city.life.simulation import Drive
 from scenes.city.mix import MIXES
 from scenes.city.nuscenes_rows import LIDAR_CHANNEL
-from scenes.city.observation import Observation
-from scenes.city.rig import CAMERAS
 from scenes.city.scene_job import Capture, SceneJob, Timetable
-from scenes.city.simulation import Drive
-from scenes.city.terrain import lifted
+from scenes.city.sensors.observation import Observation
+from scenes.city.sensors.rig import CAMERAS
 from scenes.geometry import FloatArray, pose_heading_rad, rotation_from_yaw
 from scenes.new_rows import Row, link_chain, token_of
 

@@ -8,18 +8,19 @@ from typing import Final
 import cv2
 import numpy as np
 
-from scenes.city.ground import GroundPolygons
-from scenes.city.lidar import GROUND, Sweep
-from scenes.city.meshes import mesh_library
+from scenes.city.drawing.ground import GroundPolygons
+from scenes.city.drawing.light import Light
+from scenes.city.drawing.meshes import mesh_library
+from scenes.city.drawing.rasterizer import Instances, View
+from scenes.city.drawing.render import Renderer
+from scenes.city.drawing.scenery import signal_instances
+from scenes.city.drawing.sloping_ground import SlopingGround, sloping_ground
+from scenes.city.life.simulation import Drive
 from scenes.city.nuscenes_rows import LIDAR_CHANNEL
-from scenes.city.observation import Observation, actor_instances, lidar_sweep
-from scenes.city.rasterizer import Instances, View
-from scenes.city.render import Light, Renderer
-from scenes.city.rig import CameraMount
 from scenes.city.scene_job import SceneJob, Timetable
-from scenes.city.scenery import signal_instances
-from scenes.city.simulation import Drive
-from scenes.city.sloping_ground import SlopingGround, sloping_ground
+from scenes.city.sensors.lidar import GROUND, Sweep
+from scenes.city.sensors.observation import Observation, actor_instances, lidar_sweep
+from scenes.city.sensors.rig import CameraMount
 from scenes.city.town import Town
 from scenes.geometry import invert_pose
 

@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from scenes.city.ground import GroundPolygons, build_ground
-from scenes.city.lane_graph import LaneGraph, build_lane_graph
-from scenes.city.rasterizer import Instances
-from scenes.city.scenery import SignalPosts, build_scenery, build_signal_posts
-from scenes.city.sidewalks import Sidewalks, build_sidewalks
-from scenes.city.town_plan import TownPlan, draw_town_plan
+from scenes.city.drawing.ground import GroundPolygons, build_ground
+from scenes.city.drawing.rasterizer import Instances
+from scenes.city.drawing.scenery import SignalPosts, build_scenery, build_signal_posts
+from scenes.city.layout.lane_graph import LaneGraph, build_lane_graph
+from scenes.city.layout.sidewalks import Sidewalks, build_sidewalks
+from scenes.city.layout.town_plan import TownPlan, draw_town_plan
 
 TOWNS: Final = 4
 """How many towns the scenes of a city are spread over."""

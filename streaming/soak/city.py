@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from detection.data.sample import FrameSample
 from scenes import NUSCENES, Boxes3D, Camera
 from scenes.city.catalog import KINDS
-from scenes.city.rig import CAMERAS
-from scenes.city.simulation import simulate_drive
+from scenes.city.life.simulation import simulate_drive
+from scenes.city.sensors.rig import CAMERAS
 from scenes.city.town import build_town
 from scenes.geometry import FloatArray, rotation_from_yaw
 from streaming.events import RgbImage
@@ -46,7 +46,7 @@ class SoakCity:
     """A drive, step by step, `RATE_HZ` a second.
 
     Attributes:
-        drive: of `scenes.city.simulation`.
+        drive: of `scenes.city.life.simulation`.
         seed: from which the detector's errors are drawn.
     """
 

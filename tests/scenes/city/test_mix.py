@@ -9,7 +9,7 @@ import pytest
 from scenes import DETECTION_CLASSES, InputError, read_scenes
 from scenes.city import TRAIN_SPLIT, VERSION, make_city
 from scenes.city.mix import BALANCED, MIXES, NATURAL
-from scenes.city.rig import CAMERAS, draw_rig
+from scenes.city.sensors.rig import CAMERAS, draw_rig
 
 RARE = ("truck", "construction_vehicle", "bus", "trailer", "motorcycle", "bicycle")
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenes import Boxes3D, Scene
-from scenes.city.lidar import BEAMS, GROUND, NO_HIT, STEPS, GroundBelow, cast_sweep
-from scenes.city.meshes import MESH_INDEX
-from scenes.city.observation import observe, visibility_level
-from scenes.city.rasterizer import Instances
+from scenes.city.drawing.meshes import MESH_INDEX
+from scenes.city.drawing.rasterizer import Instances
+from scenes.city.sensors.lidar import BEAMS, GROUND, NO_HIT, STEPS, GroundBelow, cast_sweep
+from scenes.city.sensors.observation import observe, visibility_level
 from scenes.geometry import FloatArray, rotation_from_yaw
 
 HEIGHT_M = 1.84

@@ -10,13 +10,15 @@ import pytest
 from scenes import read_scenes
 from scenes.boxes import Boxes3D
 from scenes.city import VERSION
-from scenes.city.ground import GroundPolygons, Surface, fill_polygons
-from scenes.city.meshes import MESH_INDEX, mesh_library
-from scenes.city.observation import actor_instances
-from scenes.city.rasterizer import NO_FACE, Instances, View, rasterize
-from scenes.city.render import Renderer, draw_light
-from scenes.city.rig import CAMERAS, CameraMount
-from scenes.city.simulation import Drive, simulate_drive
+from scenes.city.drawing.ground import GroundPolygons, Surface
+from scenes.city.drawing.light import draw_light
+from scenes.city.drawing.meshes import MESH_INDEX, mesh_library
+from scenes.city.drawing.polygon_filling import fill_polygons
+from scenes.city.drawing.rasterizer import NO_FACE, Instances, View, rasterize
+from scenes.city.drawing.render import Renderer
+from scenes.city.life.simulation import Drive, simulate_drive
+from scenes.city.sensors.observation import actor_instances
+from scenes.city.sensors.rig import CAMERAS, CameraMount
 from scenes.city.town import build_town
 from scenes.geometry import FloatArray, invert_pose, rotation_from_yaw
 

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scenes.city.actors import Cast
-from scenes.city.meshes import mesh_library
-from scenes.city.observation import actor_instances
-from scenes.city.rasterizer import Instances, View
-from scenes.city.render import Renderer, _swept, draw_light
-from scenes.city.rig import CAMERAS
-from scenes.city.shading import SAMPLES_A_SIDE
-from scenes.city.simulation import simulate_drive
+from scenes.city.drawing.light import draw_light
+from scenes.city.drawing.meshes import mesh_library
+from scenes.city.drawing.rasterizer import Instances, View
+from scenes.city.drawing.render import Renderer, _swept
+from scenes.city.drawing.shading import SAMPLES_A_SIDE
+from scenes.city.life.actors import Cast
+from scenes.city.life.simulation import simulate_drive
+from scenes.city.sensors.observation import actor_instances
+from scenes.city.sensors.rig import CAMERAS
 from scenes.city.town import build_town
 from scenes.geometry import invert_pose
 

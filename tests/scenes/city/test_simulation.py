@@ -11,7 +11,7 @@ from shapely.geometry import Polygon
 
 from scenes import DETECTION_CLASSES, Boxes3D, Scene
 from scenes.city.catalog import KINDS, Activity
-from scenes.city.simulation import Drive, simulate_drive
+from scenes.city.life.simulation import Drive, simulate_drive
 from scenes.city.town import Town, build_town
 from scenes.geometry import FloatArray, rotation_from_yaw, wrap_angle
 

@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 from scenes import Scene, read_scenes
 from scenes.boxes import Boxes3D
 from scenes.city import VAL_SPLIT, VERSION, make_city
-from scenes.city.ground import GroundPolygons, Surface
-from scenes.city.lidar import GROUND, GroundBelow, cast_sweep
-from scenes.city.meshes import MESH_INDEX, mesh_library
-from scenes.city.observation import actor_instances, observe
-from scenes.city.rasterizer import Instances, View, rasterize
-from scenes.city.render import Renderer, draw_light
-from scenes.city.rig import CAMERAS
-from scenes.city.simulation import Drive, simulate_drive
-from scenes.city.sloping_ground import draw_surface_map, ground_cells, sloping_ground
-from scenes.city.terrain import FLAT, Terrain, draw_terrain, lifted
+from scenes.city.drawing.ground import GroundPolygons, Surface
+from scenes.city.drawing.light import draw_light
+from scenes.city.drawing.meshes import MESH_INDEX, mesh_library
+from scenes.city.drawing.rasterizer import Instances, View, rasterize
+from scenes.city.drawing.render import Renderer
+from scenes.city.drawing.sloping_ground import draw_surface_map, ground_cells, sloping_ground
+from scenes.city.layout.terrain import FLAT, Terrain, draw_terrain, lifted
+from scenes.city.life.simulation import Drive, simulate_drive
+from scenes.city.sensors.lidar import GROUND, GroundBelow, cast_sweep
+from scenes.city.sensors.observation import actor_instances, observe
+from scenes.city.sensors.rig import CAMERAS
 from scenes.city.town import Town, build_town
 from scenes.geometry import FloatArray, invert_pose, rotation_from_yaw, transform_points, yaw_from_rotation
 from tests.scenes.city.test_observation import cars, nobody

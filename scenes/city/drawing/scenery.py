@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from scenes.city.lane_graph import LaneGraph
-from scenes.city.meshes import MESH_INDEX
-from scenes.city.placement import kerbs
-from scenes.city.rasterizer import Instances
-from scenes.city.signals import Node, Signals
-from scenes.city.town_plan import DIRECTIONS, SIDEWALK_WIDTH_M, Block, TownPlan
+from scenes.city.drawing.meshes import MESH_INDEX
+from scenes.city.drawing.rasterizer import Instances
+from scenes.city.layout.kerbs import kerbs
+from scenes.city.layout.lane_graph import LaneGraph
+from scenes.city.layout.signals import Node, Signals
+from scenes.city.layout.town_plan import DIRECTIONS, SIDEWALK_WIDTH_M, Block, TownPlan
 from scenes.geometry import FloatArray
 
 _SETBACK_M: Final = 3.4

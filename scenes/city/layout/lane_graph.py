@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from scenes.city.polyline import Polyline, straight, turn
-from scenes.city.town_plan import (
+from scenes.city.layout.polyline import Polyline, straight, turn
+from scenes.city.layout.town_plan import (
     BIKE_LANE_WIDTH_M,
     CROSSWALK_START_M,
     CROSSWALK_WIDTH_M,

@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes.city.actors import ActorState, Cast
 from scenes.city.catalog import KINDS, MOVING_SPEED_MPS
-from scenes.city.lidar import GroundBelow, Sweep, cast_sweep
-from scenes.city.meshes import MESH_INDEX, mesh_library, mesh_of
-from scenes.city.rasterizer import Instances, View, rasterize
-from scenes.city.rig import CAMERAS, LIDAR_TRANSLATION_M, CameraMount
-from scenes.city.sloping_ground import ground_cells
-from scenes.city.terrain import FLAT, Terrain, lifted
+from scenes.city.drawing.meshes import MESH_INDEX, mesh_library, mesh_of
+from scenes.city.drawing.rasterizer import Instances, View, rasterize
+from scenes.city.drawing.sloping_ground import ground_cells
+from scenes.city.layout.terrain import FLAT, Terrain, lifted
+from scenes.city.life.actors import ActorState, Cast
+from scenes.city.sensors.lidar import GroundBelow, Sweep, cast_sweep
+from scenes.city.sensors.rig import CAMERAS, LIDAR_TRANSLATION_M, CameraMount
 from scenes.geometry import (
     FloatArray,
     invert_pose,

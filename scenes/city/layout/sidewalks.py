@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scenes.city.lane_graph import LaneGraph
-from scenes.city.polyline import Polyline
-from scenes.city.town_plan import TownPlan
+from scenes.city.layout.lane_graph import LaneGraph
+from scenes.city.layout.polyline import Polyline
+from scenes.city.layout.town_plan import TownPlan
 from scenes.geometry import FloatArray
 
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes.city.terrain import FLAT, Terrain, height_at
+from scenes.city.layout.terrain import FLAT, Terrain, height_at
 from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 

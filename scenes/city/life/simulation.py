@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.distance import cdist
 
-from scenes.city.actors import LEAD_S, STEP_S, Actor, Cast, moving_actor, recorded_times
 from scenes.city.catalog import KIND_INDEX, KINDS, Activity, draw_size
-from scenes.city.lane_graph import BIKE_LANE, LaneGraph
+from scenes.city.layout.lane_graph import BIKE_LANE, LaneGraph
+from scenes.city.layout.polyline import Polyline
+from scenes.city.layout.signals import Signals
+from scenes.city.layout.terrain import FLAT, Terrain
+from scenes.city.layout.town_plan import TownPlan
+from scenes.city.life.actors import LEAD_S, STEP_S, Actor, Cast, moving_actor, recorded_times
+from scenes.city.life.placement import furnish
+from scenes.city.life.traffic import Driver, Traffic
+from scenes.city.life.walkers import Walkers
 from scenes.city.mix import NATURAL, Mix
-from scenes.city.placement import furnish
-from scenes.city.polyline import Polyline
-from scenes.city.signals import Signals
-from scenes.city.terrain import FLAT, Terrain
 from scenes.city.town import Town
-from scenes.city.town_plan import TownPlan
-from scenes.city.traffic import Driver, Traffic
-from scenes.city.walkers import Walkers
 from scenes.geometry import FloatArray, pose_matrix, rotation_from_yaw
 
 _WARM_UP_S: Final = 16.0

@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from scenes.city.lane_graph import LaneGraph
-from scenes.city.polyline import Polyline
-from scenes.city.sidewalks import Gate, Sidewalks
-from scenes.city.signals import Signals
-from scenes.city.traffic import Traffic
+from scenes.city.layout.lane_graph import LaneGraph
+from scenes.city.layout.polyline import Polyline
+from scenes.city.layout.sidewalks import Gate, Sidewalks
+from scenes.city.layout.signals import Signals
+from scenes.city.life.traffic import Traffic
 from scenes.geometry import FloatArray
 
 _CROSSING_PROBABILITY: Final = 0.4

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenes.city.catalog import KIND_INDEX, KINDS, Activity, draw_color, draw_size
-from scenes.city.polyline import Polyline
+from scenes.city.layout.polyline import Polyline
 from scenes.geometry import FloatArray
 
 STEP_S: Final = 0.1

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes.city.meshes import MeshLibrary
-from scenes.city.terrain import FLAT, Terrain, height_at, lifted
+from scenes.city.drawing.meshes import MeshLibrary
+from scenes.city.layout.terrain import FLAT, Terrain, height_at, lifted
 from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 

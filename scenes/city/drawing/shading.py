@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes.city.sloping_ground import SurfaceMap
-from scenes.city.terrain import Terrain, height_at
+from scenes.city.drawing.sloping_ground import SurfaceMap
+from scenes.city.layout.terrain import Terrain, height_at
 from scenes.compiled import compiled
 from scenes.geometry import FloatArray
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from scenes.city.polyline import Polyline, rounded_rectangle
+from scenes.city.layout.polyline import Polyline, rounded_rectangle
 from scenes.geometry import FloatArray
 
 LANE_WIDTH_M: Final = 3.5

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes.city.ground import GroundPolygons, Surface
-from scenes.city.meshes import MESH_INDEX
-from scenes.city.rasterizer import Instances
-from scenes.city.terrain import Terrain
+from scenes.city.drawing.ground import GroundPolygons, Surface
+from scenes.city.drawing.meshes import MESH_INDEX
+from scenes.city.drawing.rasterizer import Instances
+from scenes.city.layout.terrain import Terrain
 from scenes.geometry import FloatArray
 
 _NEAR_CELL_M: Final = 4.0

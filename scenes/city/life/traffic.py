@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scenes.city.lane_graph import LEFT, RIGHT, STRAIGHT, LaneGraph
-from scenes.city.polyline import Polyline
-from scenes.city.signals import Signals
+from scenes.city.layout.lane_graph import LEFT, RIGHT, STRAIGHT, LaneGraph
+from scenes.city.layout.polyline import Polyline
+from scenes.city.layout.signals import Signals
 from scenes.geometry import FloatArray
 
 _COMFORTABLE_BRAKING_MPS2: Final = 2.2

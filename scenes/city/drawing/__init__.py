@@ -1,0 +1,1 @@
+"""How a town looks: meshes and the ground, drawn as a camera sees them."""

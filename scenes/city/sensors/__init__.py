@@ -1,0 +1,1 @@
+"""What the sensors of the ego vehicle see of a town."""
