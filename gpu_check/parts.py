@@ -59,6 +59,7 @@ class Part:
 PARTS: Final = (
     Part("machine", "Machine", "gpu_check.machine", 30, 30, True),
     Part("parity", "Parity with the published implementations", "gpu_check.recordings", 100, 40, True),
+    Part("parity-methods", "Parity of RayDN, distillation and DynamicDet", "gpu_check.methods", 80, None, True),
     Part("tests", "Tests marked gpu", "gpu_check.suite", 150, 50, True),
     Part("city", "Detections of the city", "gpu_check.city", 120, 90, True),
     Part("training", "Training", "gpu_check.training", 90, 40, True),

@@ -72,15 +72,18 @@ class Comparison:
         """Whether everything was within its tolerance."""
         return self.worst is None or self.worst.ratio <= 1
 
-    def within(self, name: str, actual: npt.ArrayLike, recorded: npt.ArrayLike, tolerance: npt.ArrayLike) -> None:
+    def within(
+        self, name: str, actual: npt.ArrayLike | Tensor, recorded: npt.ArrayLike, tolerance: npt.ArrayLike
+    ) -> None:
         """Compare numbers.
 
         Args:
             name: of the recorded array.
-            actual, recorded: of the same shape.
+            actual, recorded: of the same shape; a tensor may lie anywhere.
             tolerance: absolute; broadcasts over the arrays.
         """
-        mine, theirs = np.asarray(actual), np.asarray(recorded)
+        mine = array_of(actual) if isinstance(actual, Tensor) else np.asarray(actual)
+        theirs = np.asarray(recorded)
         self.compared.append(name)
         if mine.shape != theirs.shape:
             shapes = f"has shape {mine.shape}, recorded {theirs.shape}"
@@ -96,7 +99,7 @@ class Comparison:
         place = f"[{', '.join(str(int(axis)) for axis in worst)}]" if sizes.ndim else ""
         self.differences.append(Difference(name, place, float(sizes[worst]), float(tolerances[worst])))
 
-    def equal(self, name: str, actual: npt.ArrayLike, recorded: npt.ArrayLike) -> None:
+    def equal(self, name: str, actual: npt.ArrayLike | Tensor, recorded: npt.ArrayLike) -> None:
         """Compare what has no rounding: indices, labels, masks."""
         self.within(name, actual, recorded, 0.0)
 

@@ -124,8 +124,8 @@ def check_distillation_branches(path: Path, workshop: Workshop) -> Comparison:
             _compare_losses(comparison, key, _reweighed(detector, done, key, entry), entry)
             compare_matches(comparison, f"{key} ", detector.student, [done.trace], entry)
             if with_boxes and denoising is not None:
-                comparison.equal(f"{key}_labels", denoising.labels.numpy(), arrays[f"{key}_labels"])
-                comparison.within(f"{key}_bboxes", denoising.boxes.numpy(), arrays[f"{key}_bboxes"], tolerances.BOXES)
+                comparison.equal(f"{key}_labels", denoising.labels, arrays[f"{key}_labels"])
+                comparison.within(f"{key}_bboxes", denoising.boxes, arrays[f"{key}_bboxes"], tolerances.BOXES)
     for key, entry in content.get("pseudo_labels", {}).items():
         _compare_teacher_boxes(comparison, rule, key, entry)
     return comparison
@@ -156,7 +156,7 @@ def _detector(terms: Mapping[str, dict[str, Any]], workshop: Workshop, rule: Met
     for term in detector.terms.values():
         if isinstance(term, BEVReceptiveField):
             _set_adapter_biases(term, rule)
-    detector.train()
+    detector.to(workshop.device).train()
     return detector
 
 
@@ -183,7 +183,7 @@ def _set_adapter_biases(term: BEVReceptiveField, rule: MethodsRule) -> None:
 def _iteration(detector: DistilledDetector, workshop: Workshop, number: int, entry: Mapping[str, Any]) -> _Iteration:
     """The student's iteration over frame `number`."""
     detector.progress = 1 - entry["alpha"]
-    frame = workshop.rule.frame(_SEQUENCE, number)
+    frame = workshop.frame(_SEQUENCE, number)
     with (
         traced(detector.student) as traces,
         recorded(detector.student) as student,
@@ -247,7 +247,7 @@ def _compare_arrays(comparison: Comparison, key: str, done: _Iteration, arrays: 
             values[f"{key}_{owner}_fpn{level}"] = (maps.flatten(0, 1)[:, ::step], tolerances.FEATURES)
         for name, (value, tolerance) in values.items():
             if name in arrays:
-                comparison.within(name, value.detach().numpy(), arrays[name], tolerance)
+                comparison.within(name, value, arrays[name], tolerance)
 
 
 def _compare_teacher_boxes(comparison: Comparison, rule: MethodsRule, key: str, entry: Mapping[str, Any]) -> None:
@@ -255,5 +255,5 @@ def _compare_teacher_boxes(comparison: Comparison, rule: MethodsRule, key: str, 
     logits, codes = rule.teacher_predictions(int(key.removeprefix("batch")))
     for stream, count in enumerate(entry["n"]):
         boxes, labels = best_boxes(logits[:, stream], codes[:, stream], count, published=True)
-        comparison.equal(f"pseudo_labels {key} labels", labels.numpy(), entry["labels"][stream])
-        comparison.within(f"pseudo_labels {key} boxes", boxes.numpy(), entry["boxes"][stream], tolerances.BOXES)
+        comparison.equal(f"pseudo_labels {key} labels", labels, entry["labels"][stream])
+        comparison.within(f"pseudo_labels {key} boxes", boxes, entry["boxes"][stream], tolerances.BOXES)

@@ -96,16 +96,16 @@ def check_distillation_losses(path: Path, workshop: Workshop) -> Comparison:
         rule.load_layer_weights(loss, _TAGS.get(case, case))
         loss.train(not case.endswith("_eval"))
         with patch.object(torch, "rand", _hidden_cells):
-            _compare(comparison, case, loss, loss, rule, recorded, arrays)
+            _compare(comparison, case, loss.to(workshop.device), rule, recorded, arrays)
     for case, settings in _FOCAL_GLOBAL_CASES.items():
         loss = FocalGlobalLoss(**{"student_channels": 16, "teacher_channels": 16, "published": True, **settings})
         rule.load_layer_weights(loss, "fgd", _recorded_name)
-        _compare(comparison, case, loss, loss, rule, recorded, arrays)
+        _compare(comparison, case, loss.to(workshop.device), rule, recorded, arrays)
     bev = _BEVMaps()
     rule.load_layer_weights(bev, "bkl_bev")
     bev.let_layers_sum()
-    _compare(comparison, _BEV_CASE, bev, bev, rule, recorded, arrays)
-    _compare_bev_cells(comparison, rule, arrays)
+    _compare(comparison, _BEV_CASE, bev.to(workshop.device), rule, recorded, arrays)
+    _compare_bev_cells(comparison, rule, arrays, workshop.device)
     checked = {*_CASES, *_FOCAL_GLOBAL_CASES, _BEV_CASE}
     comparison.not_compared += [case for case, entry in recorded.items() if _has_value(entry) and case not in checked]
     return comparison
@@ -135,25 +135,25 @@ class _BEVMaps(nn.Module):
 def _compare(
     comparison: Comparison,
     case: str,
-    loss: Callable[[Tensor, Tensor, TrainingStep], Tensor],
-    layers: nn.Module,
+    loss: nn.Module,
     rule: MethodsRule,
     recorded: Mapping[str, Any],
     arrays: Mapping[str, Array],
 ) -> None:
     """Compare one case."""
     entry = recorded[case]
-    student, teacher = rule.maps(entry["feats"])
+    device = next(loss.parameters(), torch.zeros(0)).device
+    student, teacher = (maps.to(device) for maps in rule.maps(entry["feats"]))
     student.requires_grad_()
-    value = loss(student, teacher, _step(rule))
+    value = loss(student, teacher, _step(rule, device))
     torch.autograd.backward(value)
     comparison.within(case, value.item(), entry["value"], tolerances.MAP_LOSS * abs(entry["value"]))
     wanted = arrays[f"{case}_grad"]
     assert student.grad is not None, "the loss depends on the student"
-    comparison.within(f"{case}_grad", student.grad.numpy(), wanted, tolerances.MAP_GRADIENT * float(abs(wanted).max()))
+    comparison.within(f"{case}_grad", student.grad, wanted, tolerances.MAP_GRADIENT * float(abs(wanted).max()))
     norms: Mapping[str, float] = entry.get("layer_grad_norms", {})
     floor = tolerances.GRADIENT_FLOOR * max(norms.values(), default=0.0)
-    gradients = {_recorded_name(name): parameter.grad for name, parameter in layers.named_parameters()}
+    gradients = {_recorded_name(name): parameter.grad for name, parameter in loss.named_parameters()}
     for name, norm in norms.items():
         gradient = gradients.get(name)
         if gradient is None:
@@ -163,22 +163,25 @@ def _compare(
         comparison.within(f"{case} gradient of {name}", gradient.norm().item(), norm, tolerance)
 
 
-def _compare_bev_cells(comparison: Comparison, rule: MethodsRule, arrays: Mapping[str, Array]) -> None:
+def _compare_bev_cells(
+    comparison: Comparison, rule: MethodsRule, arrays: Mapping[str, Array], device: torch.device
+) -> None:
     """Compare which cells of a map from above are filled, and with what."""
     for kind in ("distinct", "collide"):
-        points_m, features = (torch.from_numpy(array) for array in rule.module.attn_points(kind))
-        bev = summed_bev_map(points_m, features, torch.tensor(_RANGE), _BEV_CELLS)[0]
+        points_m, features = (torch.from_numpy(array).to(device) for array in rule.module.attn_points(kind))
+        bev = summed_bev_map(points_m, features, torch.tensor(_RANGE, device=device), _BEV_CELLS)[0]
         cells, values = (arrays[f"attnmap_sum_{kind}_{name}"] for name in ("cells", "values"))
-        comparison.equal(f"attnmap_sum_{kind}_cells", bev.abs().sum(0).nonzero().numpy(), cells)
-        found = bev[:, cells[:, 0], cells[:, 1]].numpy()
+        comparison.equal(f"attnmap_sum_{kind}_cells", bev.abs().sum(0).nonzero(), cells)
+        found = bev[:, cells[:, 0], cells[:, 1]]
         comparison.within(
             f"attnmap_sum_{kind}_values", found, values, tolerances.EXACT_FLOAT * float(abs(values).max())
         )
 
 
-def _hidden_cells(*shape: int, device: Any = None) -> Tensor:
+def _hidden_cells(*shape: int, device: torch.device | None = None) -> Tensor:
     """What replaces `torch.rand` where cells are hidden."""
-    return torch.from_numpy(np.random.RandomState(_HIDDEN_SEED).uniform(0, 1, shape).astype(np.float32))
+    hidden = np.random.RandomState(_HIDDEN_SEED).uniform(0, 1, shape).astype(np.float32)
+    return torch.from_numpy(hidden).to(device)
 
 
 def _recorded_name(name: str) -> str:
@@ -192,7 +195,7 @@ def _has_value(entry: Any) -> bool:
     return isinstance(entry, dict) and "value" in entry
 
 
-def _step(rule: MethodsRule) -> TrainingStep:
+def _step(rule: MethodsRule, device: torch.device) -> TrainingStep:
     """A frame of six cameras of 64 x 176 pixels with 2D boxes."""
     matrices, empty = torch.eye(4).expand(1, 6, 4, 4), torch.zeros(0)
     cameras = tuple(CameraTargets(torch.from_numpy(boxes), empty, empty, empty) for boxes in rule.module.fgd_boxes())
@@ -208,4 +211,4 @@ def _step(rule: MethodsRule) -> TrainingStep:
         sample_tokens=("",),
         targets=(FrameTargets(torch.zeros(0, 9), empty, cameras),),
     )
-    return TrainingStep(0.0, frame)
+    return TrainingStep(0.0, frame.to(device))

@@ -67,20 +67,26 @@ def check_dynamic_detectors(path: Path, workshop: Workshop) -> Comparison:
     compare_methods(comparison, rule, content, arrays)
     for name in VARIANTS:
         recorded = content[f"forward_{name}-step2"]
-        compare_detector(comparison, rule, name, recorded, arrays)
-        compare_losses(comparison, rule, name, recorded["train"])
+        compare_detector(comparison, rule, name, recorded, arrays, workshop.device)
+        compare_losses(comparison, rule, name, recorded["train"], workshop.device)
     comparison.not_compared = [name for name in arrays if name not in comparison.compared]
     return comparison
 
 
 def compare_detector(
-    comparison: Comparison, rule: MethodsRule, name: str, recorded: Mapping[str, Any], arrays: Mapping[str, Array]
+    comparison: Comparison,
+    rule: MethodsRule,
+    name: str,
+    recorded: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    device: torch.device,
 ) -> None:
     """Compare what the router sees and says of an image, and what either detector finds in it."""
     model = DynamicYolo(VARIANTS[name]).eval()
     load_dynamic_weights(model, rule, name)
-    image = torch.from_numpy(rule.module.dy_image(_IMAGE_PX))
-    with torch.inference_mode():
+    model.to(device)
+    image = torch.from_numpy(rule.module.dy_image(_IMAGE_PX)).to(device)
+    with torch.no_grad():
         maps = model.first_maps(image)
         means = pooled(model.routed_maps(maps))
         comparison.within(f"{name}-step2_router_pooled", means, arrays[f"{name}-step2_router_pooled"], _POOLED)
@@ -99,7 +105,7 @@ def compare_detector(
         # The score is the recorded one up to rounding; just above it the image is hard.
         score = model(image, 0.0).scores
         comparison.within(f"{name} score of the image", score, recorded["score"], _POOLED)
-        above = torch.nextafter(score, torch.ones(1))
+        above = torch.nextafter(score, torch.ones_like(score))
         for path, threshold in (("easy", score), ("hard", above)):
             comparison.equal(f"{name} path {path}", model(image, threshold).easy, [path == "easy"])
 
@@ -119,16 +125,21 @@ class _RecordedMatcher(SimOTAAssigner):
 
 
 def compare_losses(
-    comparison: Comparison, rule: MethodsRule, name: str, iterations: Sequence[Mapping[str, Any]]
+    comparison: Comparison,
+    rule: MethodsRule,
+    name: str,
+    iterations: Sequence[Mapping[str, Any]],
+    device: torch.device,
 ) -> None:
     """Compare what both detectors lose in the recorded images, which normalize by their running statistics."""
     model = DynamicYolo(VARIANTS[name]).eval()
     load_dynamic_weights(model, rule, name)
+    model.to(device)
     criterion = YoloLoss(assigner=AnchorAssigner(matcher=_RecordedMatcher()), reference_batch=1)
     for index, recorded in enumerate(iterations):
-        image = torch.from_numpy(rule.module.dy_image(_IMAGE_PX, index))
-        targets = _recorded_targets(rule, index)
-        with torch.inference_mode():
+        image = torch.from_numpy(rule.module.dy_image(_IMAGE_PX, index)).to(device)
+        targets = _recorded_targets(rule, index).to(device)
+        with torch.no_grad():
             maps = model.first_maps(image)
             for head, logits in (("head1", model.easy_logits(maps)), ("head2", model.hard_logits(image, maps))):
                 of_head = f"{head}_box_obj_cls_total"

@@ -96,13 +96,13 @@ class MethodsRule:
             return torch.from_numpy(make(tuple(shape), calls[source] - 1))
 
         def rand_like(like: Tensor) -> Tensor:
-            return drawn("noise", self.module.dn_noise, like.shape)
+            return drawn("noise", self.module.dn_noise, like.shape).to(like.device)
 
-        def rand(*shape: int, device: Any = None) -> Tensor:
-            return drawn("reset", self.module.ray_reset, shape)
+        def rand(*shape: int, device: torch.device | None = None) -> Tensor:
+            return drawn("reset", self.module.ray_reset, shape).to(device)
 
-        def sample(_: torch.distributions.Beta, shape: Sequence[int]) -> Tensor:
-            return drawn("beta", self.module.ray_beta, shape)
+        def sample(distribution: torch.distributions.Beta, shape: Sequence[int]) -> Tensor:
+            return drawn("beta", self.module.ray_beta, shape).to(distribution.concentration1.device)
 
         with ExitStack() as stack:
             stack.enter_context(patch.object(torch, "rand_like", rand_like))

@@ -55,7 +55,7 @@ class Workshop:
     Attributes:
         configs: folder of the configs.
         rule: gives them their weights.
-        device: on which detectors and frames lie; those of `b_*` and `c_*` may lie elsewhere than on the CPU.
+        device: on which detectors and frames lie.
     """
 
     configs: Path

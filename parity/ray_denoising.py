@@ -13,7 +13,7 @@ from torch import Tensor
 from detection.frames import FrameBatch
 from detection.models.detectors import MultiViewDetector
 from parity import tolerances
-from parity.comparison import Array, Comparison
+from parity.comparison import Array, Comparison, array_of
 from parity.frame_arrays import frame_arrays
 from parity.matches import compare_matches
 from parity.methods_rule import MethodsRule
@@ -55,9 +55,9 @@ def check_ray_denoising(path: Path, workshop: Workshop) -> Comparison:
     """
     content, arrays = read_json(path), read_arrays(path.with_suffix(".npz"))
     methods = MethodsRule(path.parent, workshop.rule)
-    cases = ray_cases(workshop.rule, methods)
+    cases = ray_cases(workshop, methods)
     detector = workshop.recorded(_MODEL).train()
-    frames = [workshop.rule.frame(_SEQUENCE, number) for number in range(2)]
+    frames = [workshop.frame(_SEQUENCE, number) for number in range(2)]
     comparison = Comparison()
     for name, case in cases.items():
         recorded = {key: array for key, array in _of(name, cases, arrays).items() if not _OF_AN_ITERATION.match(key)}
@@ -73,7 +73,7 @@ def check_ray_denoising(path: Path, workshop: Workshop) -> Comparison:
         name = "batch2"
         recorded = {key: array for key, array in _of(name, cases, arrays).items() if _OF_AN_ITERATION.match(key)}
         _compare_iteration(comparison, name, detector, cases[name].frame, content[name], recorded)
-    _compare_without_boxes(comparison, detector, workshop.rule.frame(_SEQUENCE, 0, boxes=False), content)
+    _compare_without_boxes(comparison, detector, workshop.frame(_SEQUENCE, 0, boxes=False), content)
     for name, frame in zip(("eval0", "eval1"), frames, strict=True):
         _compare_inference(comparison, name, detector.eval(), frame, _of(name, cases, arrays))
     return comparison
@@ -98,7 +98,8 @@ def _compare_iteration(
     arrays: Mapping[str, Array],
 ) -> dict[str, Tensor]:
     """Compare one iteration of training; its losses."""
-    ranking = _remembered(detector, arrays["all_cls_scores"][-1])
+    logits = arrays.get("all_cls_scores")
+    ranking = _remembered(detector, None if logits is None else logits[-1])
     with remembered_as_recorded(detector.memory, ranking), traced(detector) as traces:
         losses: dict[str, Tensor] = detector([frame], mode="loss")
     compare_losses(comparison, f"{name} ", losses, recorded, _LOSS)
@@ -120,13 +121,13 @@ def _recorded_cost(detector: MultiViewDetector, trace: FrameTrace) -> Array:
         trace.frame.targets[stream],
         head.match_costs,
     )
-    return cost.detach().numpy()
+    return array_of(cost)
 
 
-def _remembered(detector: MultiViewDetector, logits: Array) -> Array:
-    """Which queries the recorded logits (B, Q, classes) have put into memory."""
+def _remembered(detector: MultiViewDetector, logits: Array | None) -> Array | None:
+    """Which queries the recorded logits (B, Q, classes) have put into memory; None where they were not recorded."""
     assert detector.memory is not None, "RayDN remembers"
-    return recorded_ranking(logits, detector.memory.topk)
+    return None if logits is None else recorded_ranking(logits, detector.memory.topk)
 
 
 def _compare_without_boxes(
@@ -144,7 +145,7 @@ def _compare_inference(
     comparison: Comparison, name: str, detector: MultiViewDetector, frame: FrameBatch, arrays: Mapping[str, Array]
 ) -> None:
     """Compare one frame of inference, with what came before it in memory."""
-    ranking = _remembered(detector, arrays["all_cls_scores_last"])
+    ranking = _remembered(detector, arrays.get("all_cls_scores_last"))
     with torch.no_grad(), remembered_as_recorded(detector.memory, ranking), traced(detector) as traces:
         detector([frame], mode="predict")
     compare_remembered(comparison, f"{name} ranking", traces[0].outputs, ranking)

@@ -22,7 +22,7 @@ from detection.models.heads.query_head import QueryHead
 from parity import tolerances
 from parity.comparison import Array, Comparison
 from parity.methods_rule import MethodsRule
-from parity.rule import Rule
+from parity.models import Workshop
 
 _SEQUENCES: Final = "AB"
 _STANDARD_GROUPS: Final = 10
@@ -52,13 +52,14 @@ class _Construction:
     annotations: Annotations
 
 
-def ray_cases(rule: Rule, methods: MethodsRule) -> dict[str, RayCase]:
+def ray_cases(workshop: Workshop, methods: MethodsRule) -> dict[str, RayCase]:
     """The recorded cases by name."""
+    rule = workshop.rule
     cases = {}
     for name, (frames, truths, ray_groups) in methods.module.ray_cases().items():
         frame = rule.frame(_SEQUENCES[: len(frames)], 0)
         targets = tuple(rule.targets(truth) for truth in truths)
-        cases[name] = RayCase(replace(frame, targets=targets), ray_groups)
+        cases[name] = RayCase(replace(frame, targets=targets).to(workshop.device), ray_groups)
     return cases
 
 
@@ -96,7 +97,7 @@ def compare_ray_queries(
     }
     for array, recorded in arrays.items():
         if array in values:
-            comparison.within(f"{name}_{array}", values[array].numpy(), _comparable(array, recorded), _tolerance(array))
+            comparison.within(f"{name}_{array}", values[array], _comparable(array, recorded), _tolerance(array))
         elif array not in comparison.not_compared:
             comparison.not_compared.append(array)
 

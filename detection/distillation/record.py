@@ -29,7 +29,7 @@ class HeadRecord:
         decoded: (layers, B, Q, C) queries after each decoder layer.
         sampled_points_m: (B, Q, P, 3) for each decoder layer that samples the images at points, where these lie in the
             lidar frame.
-        outputs: of the head.
+        outputs: of the head, with the predictions of every decoder layer, also in inference.
     """
 
     frame: FrameBatch
@@ -72,7 +72,13 @@ def recorded(detector: MultiViewDetector) -> Iterator[list[HeadRecord]]:
         )
         offsets.clear()
 
+    def predict_from_every_layer(
+        _: nn.Module, arguments: tuple[Any, ...], settings: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return arguments, {**settings, "every_layer": True}
+
     with ExitStack() as stack:
+        stack.callback(head.register_forward_pre_hook(predict_from_every_layer, with_kwargs=True).remove)
         stack.callback(head.register_forward_hook(keep_record).remove)
         stack.callback(head.transformer["decoder"].register_forward_hook(keep_decoder).remove)
         for sampling in sampling_layers(head):

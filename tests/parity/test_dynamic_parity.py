@@ -45,7 +45,7 @@ def forward_of_the_smallest(folder: Path, workshop: Workshop, changed_by: float)
     arrays["dy-yolov7-step2_hard_raw1"][0, 1, 2, 3, 4] += changed_by
     comparison = Comparison()
     recorded = content["forward_dy-yolov7-step2"]
-    compare_detector(comparison, MethodsRule(folder, workshop.rule), "dy-yolov7", recorded, arrays)
+    compare_detector(comparison, MethodsRule(folder, workshop.rule), "dy-yolov7", recorded, arrays, workshop.device)
     return comparison
 
 
@@ -69,7 +69,7 @@ def losses_of_the_smallest(folder: Path, workshop: Workshop, changed_by: float) 
     (recorded, *_) = read_json(folder / "dynamicdet.json")["forward_dy-yolov7-step2"]["train"]
     recorded["head2_box_obj_cls_total"][2] += changed_by
     comparison = Comparison()
-    compare_losses(comparison, MethodsRule(folder, workshop.rule), "dy-yolov7", [recorded])
+    compare_losses(comparison, MethodsRule(folder, workshop.rule), "dy-yolov7", [recorded], workshop.device)
     return comparison
 
 

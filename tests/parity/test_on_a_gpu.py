@@ -38,6 +38,35 @@ def test_training_agrees_up_to_its_gradients(check_on_gpu: Callable[..., Report]
     assert len(forward) > 20 and max(difference.ratio for difference in forward) <= 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("raydn_r50.json", 200),
+        ("harmo_distill_r50_r18.json", 80),
+        ("harmo_branches.json", 100),
+    ],
+)
+def test_methods_agree_up_to_their_gradients(name: str, least: int, recordings: Path, workshop: Workshop) -> None:
+    with simulated_gpu(), patch.object(torch.autograd, "backward"):
+        on_gpu = replace(workshop, device=torch.device("cuda:0"))
+        comparison = check_file(recordings / "golden_methods" / name, on_gpu).comparison
+    assert comparison is not None
+    forward = [difference for difference in comparison.differences if " gradient of " not in difference.array]
+    assert len(forward) > least
+    assert max(forward, key=lambda difference: difference.ratio).ratio <= 1
+
+
+@pytest.mark.slow
+def test_dynamic_detectors_agree(recordings: Path, workshop: Workshop) -> None:
+    """Their images, boxes and losses; the arithmetic beside them is of single numbers, and knows no device."""
+    with simulated_gpu(), patch("parity.dynamic_detectors.compare_methods"):
+        on_gpu = replace(workshop, device=torch.device("cuda:0"))
+        report = check_file(recordings / "golden_methods" / "dynamicdet.json", on_gpu)
+    assert report.comparison is not None and report.agrees, str(report)
+    assert len(report.comparison.compared) > 40
+
+
 def test_another_precision_differs_in_every_frame(check_on_gpu: Callable[..., Report]) -> None:
     comparison = check_on_gpu("b_petrv1_seqA.npz", "bfloat16").comparison
     assert comparison is not None and not comparison.agrees

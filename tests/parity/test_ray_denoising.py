@@ -35,7 +35,7 @@ def test_changed_queries_are_found(
     prefix = "corner_"
     with np.load(recordings / "golden_methods" / "raydn_r50.npz") as file:
         arrays = {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
-    case = ray_cases(workshop.rule, methods)["corner"]
+    case = ray_cases(workshop, methods)["corner"]
     good, bad = Comparison(), Comparison()
     compare_ray_queries(good, "corner", case, head, methods, arrays)
     assert good.agrees, str(good.worst)

@@ -57,6 +57,17 @@ def test_terms_copy_nothing_to_a_gpu(
         assert all(loss.isfinite().item() for loss in losses.values())
 
 
+def test_a_teacher_is_seen_through_every_layer(build: Build, make_frame: MakeFrame) -> None:
+    """Though a detector that only finds boxes decodes its last layer alone."""
+    model = build(TERMS, {}, {})
+    frame = make_frame(0, num_boxes=(3, 1))
+    with torch.no_grad(), recorded(model.teacher) as records:
+        model.teacher([frame], mode="predict")
+    (record,) = records
+    assert len(record.decoded) > 1
+    assert len(record.outputs.predictions.logits) == len(record.outputs.predictions.codes) == len(record.decoded)
+
+
 @pytest.mark.parametrize(
     ("terms", "student", "teacher"),
     [
