@@ -108,7 +108,8 @@ def shade(
     since its windows are upright. That differs by about a grey level. `brightness` (2 H, 2 W) is memory to work with.
     """
     _light_ground(brightness, camera, faces.face, ground)
-    if len(slopes.terrain.amplitude_m) > 0:
+    has_slopes = len(slopes.terrain.amplitude_m) > 0
+    if has_slopes:
         _light_slopes(brightness, camera, faces, ground, slopes)
     turn, intrinsic, eye = camera.global_from_camera, camera.intrinsic, camera.eye_m
     # A ray gains one metre of depth with each unit of its length; one sample right or down changes it by this.
@@ -125,10 +126,14 @@ def shade(
             my = corner_y + right_y * u + down_y * v
             mz = corner_z + right_z * u + down_z * v
             face = faces.face[2 * row, 2 * column]
-            alike = _is_alike(faces.face, 2 * row, 2 * column)
+            alike = (
+                faces.face[2 * row, 2 * column + 1] == face
+                and faces.face[2 * row + 1, 2 * column] == face
+                and faces.face[2 * row + 1, 2 * column + 1] == face
+            )
             on_ground = face < 0 and mz < _SURELY_FALLING
             in_sky = face < 0 and mz > 0.0 and mz * mz > _SURELY_ABOVE_HILLS**2 * (mx * mx + my * my + mz * mz)
-            on_slope = _is_on_slope(faces, 2 * row, 2 * column)
+            on_slope = has_slopes and _is_on_slope(faces, 2 * row, 2 * column)
             red = green = blue = depth = 0.0
             if on_slope or (alike and on_ground):
                 depth = 1.0 / faces.inverse_depth[2 * row, 2 * column] if on_slope else -eye[2] / mz
@@ -156,14 +161,15 @@ def shade(
                     dy = my + right_y * u + down_y * v
                     dz = mz + right_z * u + down_z * v
                     face = faces.face[r, c]
-                    painted = face >= 0 and faces.material[face] == _PAINTED
-                    far = 1.0 / faces.inverse_depth[r, c] if face >= 0 else (-eye[2] / dz if dz < _LEVEL else 0.0)
+                    painted = has_slopes and face >= 0 and faces.material[face] == _PAINTED
                     if face >= 0 and not painted:
+                        far = 1.0 / faces.inverse_depth[r, c]
                         x, y, z = eye[0] + far * dx, eye[1] + far * dy, eye[2] + far * dz
-                        if sample == 0 or not upright:
+                        if has_slopes and (sample == 0 or not upright):
                             lift = height_at(slopes.terrain, x, y)
                         seen = _face_color(faces, face, (x, y, z - lift), sky.lamps_on)
-                    elif far > 0.0:
+                    elif painted or dz < _LEVEL:
+                        far = 1.0 / faces.inverse_depth[r, c] if painted else -eye[2] / dz
                         surface = ground.surface[r, c]
                         lit = float(brightness[r, c])
                         seen = (
@@ -172,6 +178,7 @@ def shade(
                             lit * ground.color[surface, 2],
                         )
                     else:
+                        far = 0.0
                         seen = _sky_color(sky, dx, dy, dz)
                     haze = _haze(far * clearness)
                     red += share * (seen[0] + haze * (sky.horizon[0] - seen[0]))
@@ -184,17 +191,8 @@ def shade(
 
 
 @compiled(error_model="numpy", inline="always")
-def _is_alike(face: NDArray[np.int32], row: int, column: int) -> bool:
-    """Whether the four samples from a row and a column on see the same face, or none."""
-    first = face[row, column]
-    return bool(
-        face[row, column + 1] == first and face[row + 1, column] == first and face[row + 1, column + 1] == first
-    )
-
-
-@compiled(error_model="numpy", inline="always")
 def _is_on_slope(faces: DrawnFaces, row: int, column: int) -> bool:
-    """Whether they see sloping ground, whose cells are many faces."""
+    """Whether the four samples from a row and a column on see sloping ground, whose cells are many faces."""
     for sample in range(4):
         face = faces.face[row + (sample >> 1), column + (sample & 1)]
         if face < 0 or faces.material[face] != _PAINTED:
