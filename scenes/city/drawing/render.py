@@ -31,7 +31,7 @@ from scenes.geometry import FloatArray
 _GROUND_REACH_M: Final = 140.0
 _SHADOW_REACH_M: Final = 60.0
 _SHADOW_PIXELS_PER_M: Final = 16.0
-
+_NO_SLOPES: Final = Slopes(FLAT, no_surface_map(), no_surface_map())
 
 _MATERIALS: Final = np.array(
     [{Role.FACADE: Material.WALL, Role.GROUND: Material.GROUND}.get(role, Material.PLAIN) for role in Role],
@@ -84,7 +84,7 @@ class Renderer:
             slopes = _slopes(ground, shadows, eye)
             instances = Instances.concatenate([instances, ground_cells(eye[:2])])
         else:
-            slopes = Slopes(FLAT, no_surface_map(), no_surface_map())
+            slopes = _NO_SLOPES
             fill_polygons(self._surface, ground, fine, _GROUND_REACH_M)
             fill_polygons(self._shaded, shadows, fine, _SHADOW_REACH_M)
         faces = rasterize(instances, library, fine, slopes.terrain, canvas=self._canvas)

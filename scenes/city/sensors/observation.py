@@ -89,7 +89,7 @@ def observe(
         terrain: of the ground.
     """
     around = _around(scenery, global_from_ego)
-    sweep = lidar_sweep(actors, around, global_from_ego, rng, terrain)
+    sweep = _sweep(actors, around, global_from_ego, rng, terrain)
     lidar_points = np.bincount(sweep.target[sweep.target >= 0], minlength=len(actors))[: len(actors)]
     ranges = np.linalg.norm(actors.center_m[:, :2] - global_from_ego[:2, 3], axis=1)
     mean = np.where(is_vehicle, 2.2, 0.35) * np.exp(-ranges / 45.0)
@@ -112,7 +112,13 @@ def lidar_sweep(
     terrain: Terrain = FLAT,
 ) -> Sweep:
     """One turn of the lidar, in a frame at the sensor with the ego vehicle's axes; see `observe`."""
-    scenery = _around(scenery, global_from_ego)
+    return _sweep(actors, _around(scenery, global_from_ego), global_from_ego, rng, terrain)
+
+
+def _sweep(
+    actors: Instances, scenery: Instances, global_from_ego: FloatArray, rng: np.random.Generator, terrain: Terrain
+) -> Sweep:
+    """The same among scenery that is near."""
     solid = scenery.select(~np.isin(scenery.mesh, _HOLLOW))
     is_tree = solid.mesh == MESH_INDEX["tree"]
     size = solid.size_lwh_m.copy()

@@ -180,14 +180,14 @@ def test_returns_of_the_ground_lie_on_it(seed: int, heading: float) -> None:
     np.testing.assert_allclose(points[:, 2], terrain.height_m(points[:, :2]), atol=2e-3)
 
 
-def _frames(root: Path) -> list[Scene]:
+def _scenes(root: Path) -> list[Scene]:
     return read_scenes(root, VERSION, VAL_SPLIT)
 
 
 def test_a_sloping_city_is_the_flat_one_lifted(roots: dict[float, Path]) -> None:
     """The same drives; what is annotated in both is at the same place of the map, and boxes keep their headings."""
     heights, tilts = [], []
-    for flat, sloping in zip(_frames(roots[0.0]), _frames(roots[STEEP]), strict=True):
+    for flat, sloping in zip(_scenes(roots[0.0]), _scenes(roots[STEEP]), strict=True):
         for before, after in zip(flat.frames, sloping.frames, strict=True):
             assert before.token == after.token
             assert before.annotations is not None and after.annotations is not None
@@ -207,7 +207,7 @@ def test_a_sloping_city_is_the_flat_one_lifted(roots: dict[float, Path]) -> None
 
 def test_lidar_returns_of_annotated_boxes_are_inside(roots: dict[float, Path]) -> None:
     """The files' points, by the calibration and the pose of the tables, against the boxes and their counts."""
-    (scene, *_) = _frames(roots[STEEP])
+    (scene, *_) = _scenes(roots[STEEP])
     frame = scene.frames[0]
     assert frame.annotations is not None
     (path,) = (roots[STEEP] / "samples" / "LIDAR_TOP").glob(f"*__{frame.timestamp_us}.pcd.bin")
