@@ -1,8 +1,8 @@
-"""Dataclasses of tensors on their way to a device."""
+"""Dataclasses of tensors: on their way to a device, and several of them as one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -27,6 +27,13 @@ def on_device(tensor: Tensor, device: torch.device) -> Tensor:
 def pinned(record: _Record) -> _Record:
     """A copy of a record whose tensor fields lie in pinned memory."""
     return _of_each_tensor(record, Tensor.pin_memory)
+
+
+def joined(records: Sequence[_Record]) -> _Record:
+    """One record with the rows of several, at least one, whose fields are all tensors."""
+    columns = (torch.cat([getattr(record, field.name) for record in records]) for field in fields(records[0]))
+    whole: _Record = type(records[0])(*columns)
+    return whole
 
 
 def _of_each_tensor(record: _Record, changed: Callable[[Tensor], Tensor]) -> _Record:

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from detection.image_batch import ImageTargets
 from detection.models.box_overlap import corners_from_center_size
-from detection.models.matching.sim_ota import SimOTAAssigner
+from detection.models.matching.sim_ota import Candidates, SimOTAAssigner
 from detection.models.routing.router import pooled
 from detection.models.yolo import VARIANTS, DynamicYolo, YoloLoss
 from detection.models.yolo.assignment import AnchorAssigner
@@ -117,11 +117,11 @@ class _RecordedMatcher(SimOTAAssigner):
     17 and more, which the second and third recorded image have. The same cost without this is the base class's.
     """
 
-    def _cost(self, scores: Tensor, overlaps: Tensor, labels: Tensor) -> Tensor:
-        wanted = one_hot(labels, scores.shape[1]).float().expand(*overlaps.shape, -1)
-        logits = scores.sqrt().logit()[:, None].expand_as(wanted)
+    def _cost(self, image: Candidates) -> Tensor:
+        wanted = one_hot(image.labels, image.scores.shape[1]).float().expand(*image.overlaps.shape, -1)
+        logits = image.scores.sqrt().logit()[:, None].expand_as(wanted)
         entropy = binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(-1)
-        return self.class_weight * entropy - self.iou_weight * (overlaps + 1e-8).log()
+        return self.class_weight * entropy - self.iou_weight * (image.overlaps + 1e-8).log()
 
 
 def compare_losses(

@@ -22,6 +22,7 @@ from detection.models.box_overlap import (
 from detection.models.layers.precision import full_precision
 from detection.models.losses.positives import mean_positives
 from detection.models.matching.sim_ota import Assignment, SimOTAAssigner
+from detection.records import joined
 from detection.registry import MODELS
 
 _PRIOR_SCORE = 0.01  # of an untrained class score and objectness
@@ -61,12 +62,6 @@ class CellPredictions:
     objectness_logits: Tensor
     boxes: Tensor
     centers: Tensor
-
-    def image(self, index: int) -> "CellPredictions":
-        """The predictions for one image."""
-        return CellPredictions(
-            self.class_logits[index], self.objectness_logits[index], self.boxes[index], self.centers[index]
-        )
 
     def boxes_px(self, cells: Cells) -> Tensor:
         """(..., P, 4) left, top, right, bottom."""
@@ -181,45 +176,46 @@ class YOLOXHead(nn.Module):
         """The weighted losses: sums over all images, divided by the number of assigned cells over all processes."""
         assert frame.targets is not None, "training needs annotated frames"
         cameras = [camera for targets in frame.targets for camera in targets.cameras]
-        images = [predictions.image(index) for index in range(len(cameras))]
-        assignments = [self._assign(image, cells, camera) for image, camera in zip(images, cameras, strict=True)]
-        sums = [
-            _loss_sums(image, cells, camera, assignment)
-            for image, camera, assignment in zip(images, cameras, assignments, strict=True)
-        ]
-        count = mean_positives(sum(len(each.cells) for each in assignments), cells.corners_px.device)
-        return {
-            name: weight * torch.stack([part[name] for part in sums]).sum() / count
-            for name, weight in self.weights.items()
-        }
+        assignment = self._assign(predictions, cells, cameras)
+        sums = _loss_sums(predictions, cells, joined(cameras), assignment)
+        count = mean_positives(len(assignment.cells), cells.corners_px.device)
+        return {name: weight * sums[name] / count for name, weight in self.weights.items()}
 
-    def _assign(self, image: CellPredictions, cells: Cells, camera: CameraTargets) -> Assignment:
-        scores = image.class_logits.detach().sigmoid() * image.objectness_logits.detach().sigmoid()[:, None]
-        return self.assigner.assign(scores, image.boxes_px(cells).detach(), cells.centers_px, cells.strides_px, camera)
+    def _assign(self, predictions: CellPredictions, cells: Cells, cameras: Sequence[CameraTargets]) -> Assignment:
+        scores = predictions.class_logits.sigmoid() * predictions.objectness_logits.sigmoid()[..., None]
+        return self.assigner.assign(
+            scores.detach(), predictions.boxes_px(cells).detach(), cells.centers_px, cells.strides_px, cameras
+        )
 
 
 def _loss_sums(
-    image: CellPredictions, cells: Cells, camera: CameraTargets, assignment: Assignment
+    predictions: CellPredictions, cells: Cells, targets: CameraTargets, assignment: Assignment
 ) -> dict[str, Tensor]:
-    """Unweighted loss sums of one image."""
-    chosen, true_boxes_px = assignment.cells, camera.boxes_px[assignment.boxes]
-    rows = torch.arange(len(chosen), device=chosen.device)
-    quality = torch.zeros_like(image.class_logits[chosen])
-    quality[rows, camera.labels[assignment.boxes]] = assignment.overlaps
-    occupied = torch.zeros_like(image.objectness_logits)
+    """Unweighted loss sums over all images.
+
+    Args:
+        predictions: for N images.
+        cells: of their maps.
+        targets: the boxes of all images.
+        assignment: of these boxes.
+    """
+    chosen, true_boxes_px = (assignment.images, assignment.cells), targets.boxes_px[assignment.boxes]
+    rows = torch.arange(len(assignment.cells), device=assignment.cells.device)
+    quality = torch.zeros_like(predictions.class_logits[chosen])
+    quality[rows, targets.labels[assignment.boxes]] = assignment.overlaps
+    occupied = torch.zeros_like(predictions.objectness_logits)
     occupied[chosen] = 1
-    corners, stride = cells.corners_px[chosen], cells.strides_px[chosen, None]
+    corners, stride = cells.corners_px[assignment.cells], cells.strides_px[assignment.cells, None]
     true = center_size_from_corners(true_boxes_px)
     true_offsets = torch.cat([(true[:, :2] - corners) / stride, (true[:, 2:] / stride).log()], dim=-1)
-    overlaps = intersection_over_union(image.boxes_px(cells)[chosen], true_boxes_px)
+    true_centers = (targets.centers_px[assignment.boxes] - corners) / stride
+    overlaps = intersection_over_union(predictions.boxes_px(cells)[chosen], true_boxes_px)
     return {
-        "enc_loss_cls": binary_cross_entropy_with_logits(image.class_logits[chosen], quality, reduction="sum"),
+        "enc_loss_cls": binary_cross_entropy_with_logits(predictions.class_logits[chosen], quality, reduction="sum"),
         "enc_loss_iou": (1 - overlaps**2).sum(),
-        "enc_loss_obj": binary_cross_entropy_with_logits(image.objectness_logits, occupied, reduction="sum"),
-        "enc_loss_centers2d": l1_loss(
-            image.centers[chosen], (camera.centers_px[assignment.boxes] - corners) / stride, reduction="sum"
-        ),
-        "enc_loss_bbox": l1_loss(image.boxes[chosen], true_offsets, reduction="sum"),
+        "enc_loss_obj": binary_cross_entropy_with_logits(predictions.objectness_logits, occupied, reduction="sum"),
+        "enc_loss_centers2d": l1_loss(predictions.centers[chosen], true_centers, reduction="sum"),
+        "enc_loss_bbox": l1_loss(predictions.boxes[chosen], true_offsets, reduction="sum"),
     }
 
 

@@ -8,7 +8,6 @@ Sources: Wang et al., YOLOv7, 2022; Ge et al., YOLOX, 2021 (SimOTA).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -21,7 +20,7 @@ from detection.models.box_overlap import (
     intersection_over_union,
 )
 from detection.models.layers.filled import filled
-from detection.models.matching.sim_ota import SimOTAAssigner
+from detection.models.matching.sim_ota import Candidates, SimOTAAssigner
 from detection.models.yolo.layers import AnchorGrid
 
 _REACH = 0.5  # cells: how far from a cell's edge a centre still has the neighbour behind that edge
@@ -34,7 +33,7 @@ class AnchorAssignment:
 
     Attributes:
         images: (K,) int64, of the batch.
-        anchors: (K,) int64, in the order of an `AnchorGrid`; rising level by level.
+        anchors: (K,) int64, in the order of an `AnchorGrid`.
         targets: (K,) int64 index of the object.
     """
 
@@ -58,32 +57,64 @@ def candidates(grid: AnchorGrid, targets: ImageTargets, largest_ratio: float) ->
         largest_ratio: of the sides of box and anchor.
     """
     boxes_px = center_size_from_corners(targets.boxes_px)
-    found, first = [], 0
-    for (anchors, rows, columns), count in zip(grid.shapes, grid.counts, strict=True):
-        one_of_each = torch.arange(anchors, device=boxes_px.device) * rows * columns + first
-        extent = filled(boxes_px, columns, rows)
-        places = boxes_px[:, :2] / grid.strides_px[first]
-        ratios = boxes_px[:, 2:] / grid.sizes_px[one_of_each][:, None]
-        alike = torch.maximum(ratios, 1 / ratios).amax(-1) < largest_ratio
-        step, anchor, target = (_reachable(places, extent)[:, None] & alike).nonzero().unbind(1)
-        # Half a cell towards the neighbour ends in it, as the centre is that near.
-        steps = torch.stack([filled(boxes_px, *one) for one in _STEPS])
-        cells = (places[target] + _REACH * steps[step]).long()
-        column, row = torch.minimum(cells.clamp(min=0), (extent - 1).long()).unbind(1)
-        flat = first + (anchor * rows + row) * columns + column
-        found.append(AnchorAssignment(targets.image_index[target], flat, target))
-        first += count
-    return AnchorAssignment(
-        *(torch.cat([getattr(part, name) for part in found]) for name in ("images", "anchors", "targets"))
-    )
+    levels = _Levels.of(grid, boxes_px)
+    places = boxes_px[:, :2] / levels.strides_px
+    ratios = boxes_px[:, 2:] / levels.sizes_px[:, :, None]
+    alike = torch.maximum(ratios, 1 / ratios).amax(-1) < largest_ratio
+    # One wait for all levels.
+    level, step, anchor, target = (_reachable(places, levels.extents)[:, :, None] & alike[:, None]).nonzero().unbind(1)
+    # Half a cell towards the neighbour ends in it, as the centre is that near.
+    steps = torch.stack([filled(boxes_px, *one) for one in _STEPS])
+    cells = (places[level, target] + _REACH * steps[step]).long()
+    column, row = torch.minimum(cells.clamp(min=0), levels.extents[level].long() - 1).unbind(1)
+    columns, rows = levels.extents[level].long().unbind(1)
+    flat = levels.firsts[level] + (anchor * rows + row) * columns + column
+    return AnchorAssignment(targets.image_index[target], flat, target)
 
 
-def _reachable(places: Tensor, extent: Tensor) -> Tensor:
-    """(steps, N) bool: whether a centre at `places` (N, 2), in cells, is so near to the cell of each step."""
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """The L levels of a grid.
+
+    Attributes:
+        strides_px: (L, 1, 1).
+        extents: (L, 2) columns and rows, float32.
+        sizes_px: (L, anchors, 2) width and height.
+        firsts: (L,) int64, the first anchor of each.
+    """
+
+    strides_px: Tensor
+    extents: Tensor
+    sizes_px: Tensor
+    firsts: Tensor
+
+    @classmethod
+    def of(cls, grid: AnchorGrid, like: Tensor) -> _Levels:
+        """Those of a grid.
+
+        Args:
+            grid: whose levels have equally many anchors. like: a float32 tensor.
+        """
+        firsts = grid.firsts
+        one_of_each = [
+            first + rows * columns * torch.arange(anchors, device=like.device)
+            for first, (anchors, rows, columns) in zip(firsts, grid.shapes, strict=True)
+        ]
+        return cls(
+            torch.stack([grid.strides_px[first] for first in firsts])[:, None],
+            torch.stack([filled(like, columns, rows) for _, rows, columns in grid.shapes]),
+            grid.sizes_px[torch.stack(one_of_each)],
+            filled(one_of_each[0], *firsts),
+        )
+
+
+def _reachable(places: Tensor, extents: Tensor) -> Tensor:
+    """(L, steps, N) bool: whether a centre at `places` (L, N, 2), in cells, is so near to the cell of each step."""
+    to_end = extents[:, None] - places
     to_low = (places % 1 < _REACH) & (places > 1)
-    to_high = ((extent - places) % 1 < _REACH) & (extent - places > 1)
-    own = torch.ones_like(to_low[:, 0])
-    return torch.stack((own, to_low[:, 0], to_low[:, 1], to_high[:, 0], to_high[:, 1]))
+    to_high = (to_end % 1 < _REACH) & (to_end > 1)
+    own = torch.ones_like(to_low[..., 0])
+    return torch.stack((own, to_low[..., 0], to_low[..., 1], to_high[..., 0], to_high[..., 1]), dim=1)
 
 
 @dataclass(frozen=True)
@@ -106,29 +137,33 @@ class AnchorAssigner:
             grid: of the anchors. logits: (B, N, 5 + classes). targets: the annotated objects.
         """
         pairs = candidates(grid, targets, self.largest_ratio)
-        chosen: list[AnchorAssignment] = []
-        for image in range(len(logits)):
-            own = pairs.select((pairs.images == image).nonzero().flatten())
-            objects = (targets.image_index == image).nonzero().flatten()
-            if len(own.anchors):
-                chosen.append(self._chosen(grid, logits[image], own, targets, objects))
-        return _joined(chosen, pairs)
-
-    def _chosen(
-        self, grid: AnchorGrid, logits: Tensor, pairs: AnchorAssignment, targets: ImageTargets, objects: Tensor
-    ) -> AnchorAssignment:
-        predicted = logits[pairs.anchors].nan_to_num()  # the loss then says so
-        boxes = corners_from_center_size(grid.select(pairs.anchors).boxes(predicted[:, :4]))
-        overlaps = intersection_over_union(boxes[:, None], targets.boxes_px[objects])
-        scores = predicted[:, 5:].sigmoid() * predicted[:, 4:5].sigmoid()
-        rows, columns = self.matcher.cheapest(scores, overlaps, targets.labels[objects]).nonzero().unbind(1)
-        taken = pairs.select(rows)
-        return AnchorAssignment(taken.images, taken.anchors, objects[columns])
+        pairs = pairs.select(pairs.images.argsort(stable=True))
+        objects = targets.image_index.argsort(stable=True)
+        cells, boxes, _ = self.matcher.cheapest(_by_image(grid, logits, pairs, targets, objects))
+        taken = pairs.select(cells)
+        return AnchorAssignment(taken.images, taken.anchors, objects[boxes])
 
 
-def _joined(parts: Sequence[AnchorAssignment], like: AnchorAssignment) -> AnchorAssignment:
-    if not parts:
-        return like.select(like.images[:0])
-    return AnchorAssignment(
-        *(torch.cat([getattr(part, name) for part in parts]) for name in ("images", "anchors", "targets"))
+def _by_image(
+    grid: AnchorGrid, logits: Tensor, pairs: AnchorAssignment, targets: ImageTargets, objects: Tensor
+) -> list[Candidates]:
+    """The anchors of each image that may learn one of its objects, with one wait for how many these are.
+
+    Args:
+        grid: of the anchors. logits: (B, N, 5 + classes). targets: the annotated objects.
+        pairs, objects: both image by image.
+    """
+    images = torch.arange(len(logits), device=logits.device)
+    sizes = torch.stack([(images[:, None] == each).sum(1) for each in (pairs.images, targets.image_index)]).tolist()
+    predicted = logits[pairs.images, pairs.anchors].nan_to_num()  # the loss then says so
+    boxes = corners_from_center_size(grid.select(pairs.anchors).boxes(predicted[:, :4]))
+    scores = predicted[:, 5:].sigmoid() * predicted[:, 4:5].sigmoid()
+    of_images = zip(
+        *(torch.split(each, sizes[of]) for each, of in ((boxes, 0), (scores, 0), (objects, 1))), strict=True
     )
+    return [
+        Candidates(
+            of_image, intersection_over_union(found[:, None], targets.boxes_px[annotated]), targets.labels[annotated]
+        )
+        for found, of_image, annotated in of_images
+    ]

@@ -137,6 +137,11 @@ class AnchorGrid:
         """How many of the anchors each level has."""
         return [anchors * rows * columns for anchors, rows, columns in self.shapes]
 
+    @property
+    def firsts(self) -> list[int]:
+        """The first anchor of each level."""
+        return [sum(self.counts[:level]) for level in range(len(self.shapes))]
+
     def select(self, which: Tensor) -> AnchorGrid:
         """Those anchors that an index array picks; their levels are forgotten."""
         return AnchorGrid((), self.cells[which], self.strides_px[which], self.sizes_px[which])

@@ -18,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from detection.image_batch import ImageTargets
 from detection.models.box_overlap import complete_iou, corners_from_center_size
+from detection.models.layers.filled import filled
 from detection.models.yolo.assignment import AnchorAssigner, AnchorAssignment
 from detection.models.yolo.layers import AnchorGrid, AnchorPrediction, flattened
 from detection.registry import MODELS
@@ -69,35 +70,43 @@ class YoloLoss:
             logits: of each level, as the head gives them.
             targets: the annotated objects of the batch, maybe none.
         """
-        found = self._of_images(prediction.grid(logits), flattened(logits), targets)
-        return {name: self._reference_batch * value for name, value in found.items()}
+        found = self._of_groups(prediction.grid(logits), flattened(logits)[None], targets)
+        return {name: self._reference_batch * value.squeeze(0) for name, value in found.items()}
 
     def losses_by_image(self, prediction: AnchorPrediction, logits: Sequence[Tensor], targets: ImageTargets) -> Tensor:
         """(B,) the whole loss of each image alone, with B = 1 of the formula."""
-        grid, flat = prediction.grid(logits), flattened(logits)
-        alone = [self._of_images(grid, flat[image, None], _of_image(targets, image)) for image in range(len(flat))]
-        return torch.stack([torch.stack(list(losses.values())).sum() for losses in alone])
+        found = self._of_groups(prediction.grid(logits), flattened(logits)[:, None], targets)
+        return torch.stack(list(found.values())).sum(0)
 
-    def _of_images(self, grid: AnchorGrid, logits: Tensor, targets: ImageTargets) -> dict[str, Tensor]:
-        pairs = self._assigner.assign(grid, logits, targets)
-        predicted = logits[pairs.images, pairs.anchors]
+    def _of_groups(self, grid: AnchorGrid, logits: Tensor, targets: ImageTargets) -> dict[str, Tensor]:
+        """(G,) of each loss, with means over the images of each group.
+
+        Args:
+            grid: of the anchors. logits: (G, images a group, N, 5 + classes). targets: of all images.
+        """
+        groups, size = logits.shape[:2]
+        flat = logits.flatten(0, 1)
+        pairs = self._assigner.assign(grid, flat, targets)
+        predicted = flat[pairs.images, pairs.anchors]
         overlaps = _overlaps(grid, predicted, pairs, targets)
         wanted_class = one_hot(targets.labels[pairs.targets], logits.shape[-1] - 5).to(predicted)
-        wanted_object = torch.zeros_like(logits[..., 4])
+        wanted_object = torch.zeros_like(flat[..., 4])
         wanted_object[pairs.images, pairs.anchors] = overlaps.detach().clamp(min=0.0)
-        objects = binary_cross_entropy_with_logits(logits[..., 4], wanted_object, reduction="none")
-        classes = binary_cross_entropy_with_logits(predicted[:, 5:], wanted_class, reduction="none")
-        total = {name: logits.new_zeros(()) for name in self._weights}
-        first = 0
-        for count, balance in zip(grid.counts, _BALANCE[len(grid.counts)], strict=True):
-            total["loss_object"] += balance * objects[:, first : first + count].mean()
-            here = ((pairs.anchors >= first) & (pairs.anchors < first + count)).nonzero().flatten()
-            if len(here):
-                total["loss_box"] += (1.0 - overlaps[here]).mean()
-                if classes.shape[1] > 1:  # the one class there is needs no probability
-                    total["loss_class"] += classes[here].mean()
-            first += count
-        return {name: self._weights[name] * value for name, value in total.items()}
+        objects = binary_cross_entropy_with_logits(flat[..., 4], wanted_object, reduction="none")
+        classes = binary_cross_entropy_with_logits(predicted[:, 5:], wanted_class, reduction="none").mean(1)
+        by_level = torch.split(objects.view(groups, size, -1), grid.counts, dim=-1)
+        places = pairs.images // size, _levels(grid, pairs.anchors)
+        shape = (groups, len(grid.shapes))
+        balanced = [
+            balance * level.mean((1, 2)) for level, balance in zip(by_level, _BALANCE[len(by_level)], strict=True)
+        ]
+        found = {
+            "loss_box": _means(1.0 - overlaps, places, shape).sum(1),
+            "loss_object": torch.stack(balanced).sum(0),
+            # The one class there is needs no probability.
+            "loss_class": _means(classes, places, shape).sum(1) * (wanted_class.shape[1] > 1),
+        }
+        return {name: self._weights[name] * value for name, value in found.items()}
 
 
 def _overlaps(grid: AnchorGrid, predicted: Tensor, pairs: AnchorAssignment, targets: ImageTargets) -> Tensor:
@@ -106,7 +115,14 @@ def _overlaps(grid: AnchorGrid, predicted: Tensor, pairs: AnchorAssignment, targ
     return complete_iou(boxes, targets.boxes_px[pairs.targets])
 
 
-def _of_image(targets: ImageTargets, image: int) -> ImageTargets:
-    """The objects of one image, as a batch of it alone."""
-    own = targets.image_index == image
-    return ImageTargets(torch.zeros_like(targets.image_index[own]), targets.boxes_px[own], targets.labels[own])
+def _levels(grid: AnchorGrid, anchors: Tensor) -> Tensor:
+    """(K,) int64 level of anchors (K,)."""
+    return (anchors[:, None] >= filled(anchors, *grid.firsts)).sum(1) - 1
+
+
+def _means(values: Tensor, places: tuple[Tensor, Tensor], shape: tuple[int, int]) -> Tensor:
+    """The mean of the values (K,) at each place (K,), (K,) of a table; 0 where there are none."""
+    total, number = (
+        values.new_zeros(shape).index_put(places, each, accumulate=True) for each in (values, torch.ones_like(values))
+    )
+    return total / number.clamp(min=1)

@@ -178,7 +178,7 @@ def _place() -> str:
     frame = sys._getframe(2)
     while frame is not None:
         path = frame.f_code.co_filename
-        if path.startswith(_ROOT) and path != __file__:
+        if path.startswith(_ROOT) and path != __file__ and "site-packages" not in path:
             return f"{path.removeprefix(_ROOT + '/')}:{frame.f_lineno} ({frame.f_code.co_name})"
         frame = frame.f_back  # type: ignore[assignment]
     return "?"

@@ -125,6 +125,21 @@ def test_targets_lie_at_the_projected_centres(frame: FrameBatch) -> None:
     assert sorted(peaks.tolist()) == sorted(expected.tolist())
 
 
+def test_streams_side_by_side_have_the_targets_of_each_alone(make_frame: MakeFrame) -> None:
+    alone = [
+        _annotated(make_frame(0), BOXES, LABELS, seen=torch.tensor([True, False, True])),
+        _annotated(make_frame(0), BOXES[:0], LABELS[:0]),
+        _annotated(make_frame(0), BOXES[1:], LABELS[1:]),
+    ]
+    together = replace(make_frame(0, [True] * 3), targets=tuple(frame.targets[0] for frame in alone if frame.targets))
+    found = perspective_targets(together, 4, (16, 24), 2)
+    expected = [perspective_targets(frame, 4, (16, 24), 2) for frame in alone]
+    assert found.heat_map.tolist() == torch.cat([each.heat_map for each in expected]).tolist()
+    assert found.images.tolist() == [2 * i + image for i, each in enumerate(expected) for image in each.images.tolist()]
+    for name in ("cells", "boxes", "labels"):
+        assert getattr(found, name).tolist() == torch.cat([getattr(each, name) for each in expected]).tolist()
+
+
 def test_what_is_hidden_is_neither_right_nor_wrong(make_frame: MakeFrame) -> None:
     frame = _annotated(make_frame(0), BOXES, LABELS, seen=torch.tensor([True, False, True]))
     targets = perspective_targets(frame, 4, (16, 24), 2)

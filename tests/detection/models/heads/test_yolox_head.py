@@ -71,9 +71,9 @@ def test_perfect_predictions_cost_nothing(
     predictions = CellPredictions(
         logits, objectness, boxes.expand(2, -1, -1), ((center - corners) / stride).expand(2, -1, -1)
     )
-    monkeypatch.setattr(
-        head, "_assign", lambda *_: Assignment(chosen, torch.zeros(2, dtype=torch.int64), torch.ones(2))
-    )
+    images = torch.tensor([0, 0, 1, 1])  # each with its one box
+    assignment = Assignment(images, chosen.repeat(2), images, torch.ones(4))
+    monkeypatch.setattr(head, "_assign", lambda *_: assignment)
     for name, loss in head.losses(predictions, cells, frame).items():
         assert loss.item() == pytest.approx(0, abs=1e-4), name
 
@@ -85,7 +85,8 @@ def test_losses_by_hand(head: YOLOXHead, make_frame: MakeFrame, monkeypatch: pyt
         torch.zeros(2, 120, 10), torch.zeros(2, 120), torch.zeros(2, 120, 4), torch.zeros(2, 120, 2)
     )
     cell = torch.tensor([96 + 8])  # row 1, column 2 of the coarse level: corner 32, 16, stride 16
-    assignment = Assignment(cell, torch.tensor([0]), torch.tensor([0.16]))
+    images = torch.tensor([0, 1])
+    assignment = Assignment(images, cell.repeat(2), images, torch.tensor([0.16, 0.16]))
     monkeypatch.setattr(head, "_assign", lambda *_: assignment)
     losses = head.losses(zeros, cells, frame)
     log2, stretch = 0.6931472, torch.tensor(40 / 16).log().item()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from detection.frames import CameraTargets
-from detection.models.matching.sim_ota import SimOTAAssigner
+from detection.models.matching.sim_ota import Assignment, SimOTAAssigner
 
 
 def _grid(stride: int, rows: int, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -24,6 +24,13 @@ def _targets(count: int) -> CameraTargets:
     low = torch.rand(count, 2) * 40
     boxes = torch.cat([low, low + 4 + torch.rand(count, 2) * 30], dim=1)
     return CameraTargets(boxes, torch.randint(3, (count,)), low, torch.ones(count))
+
+
+def _assigned(
+    scores: torch.Tensor, boxes: torch.Tensor, centers: torch.Tensor, strides: torch.Tensor, targets: CameraTargets
+) -> Assignment:
+    """Of one image alone."""
+    return SimOTAAssigner().assign(scores[None], boxes[None], centers, strides, [targets])
 
 
 def _iou(box: list[float], other: list[float]) -> float:
@@ -70,15 +77,22 @@ def _assigned_by_loops(
     return result
 
 
+def _predicted(targets: CameraTargets, cells: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores, and boxes not far from annotated ones."""
+    number = max(len(targets.labels), 1)
+    true = targets.boxes_px if len(targets.labels) else torch.tensor([[10.0, 10.0, 30.0, 30.0]])
+    near = true[torch.randint(number, (cells,))] + torch.randn(cells, 4) * 2
+    boxes = torch.cat([near[:, :2], near[:, :2] + 1 + (near[:, 2:] - near[:, :2]).clamp(min=0)], dim=1)
+    return torch.rand(cells, 3) * 0.9 + 0.05, boxes
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_assignment_equals_loops(seed: int) -> None:
     torch.manual_seed(seed)
     centers, strides = _cells()
     targets = _targets(4)
-    near = targets.boxes_px[torch.randint(4, (len(centers),))] + torch.randn(len(centers), 4) * 2
-    boxes = torch.cat([near[:, :2], near[:, :2] + 1 + (near[:, 2:] - near[:, :2]).clamp(min=0)], dim=1)
-    scores = torch.rand(len(centers), 3) * 0.9 + 0.05
-    assignment = SimOTAAssigner().assign(scores, boxes, centers, strides, targets)
+    scores, boxes = _predicted(targets, len(centers))
+    assignment = _assigned(scores, boxes, centers, strides, targets)
     expected = _assigned_by_loops(scores, boxes, centers, strides, targets)
     assert dict(zip(assignment.cells.tolist(), assignment.boxes.tolist(), strict=True)) == {
         cell: box for cell, (box, _) in expected.items()
@@ -87,11 +101,31 @@ def test_assignment_equals_loops(seed: int) -> None:
     assert len(assignment.cells.unique()) == len(assignment.cells)
 
 
+@pytest.mark.parametrize("counts", [(3, 0, 5), (0, 0), (1,), (0, 2, 1)])
+def test_images_side_by_side_are_assigned_as_each_alone(counts: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    centers, strides = _cells()
+    targets = [_targets(count) for count in counts]
+    scores, boxes = (
+        torch.stack(each) for each in zip(*(_predicted(image, len(centers)) for image in targets), strict=True)
+    )
+    together = SimOTAAssigner().assign(scores, boxes, centers, strides, targets)
+    first = 0
+    for image, (count, alone) in enumerate(zip(counts, targets, strict=True)):
+        expected = _assigned(scores[image], boxes[image], centers, strides, alone)
+        of_image = together.images == image
+        assert together.cells[of_image].tolist() == expected.cells.tolist()
+        assert (together.boxes[of_image] - first).tolist() == expected.boxes.tolist()
+        assert together.overlaps[of_image].tolist() == expected.overlaps.tolist()
+        first += count
+    assert together.images.tolist() == sorted(together.images.tolist())
+
+
 def test_two_boxes_on_one_cell_share_it_out() -> None:
     centers, strides = torch.tensor([[8.0, 8.0]]), torch.tensor([16.0])
     same = torch.tensor([[2.0, 2.0, 14.0, 14.0]])
     targets = CameraTargets(same.repeat(2, 1), torch.tensor([0, 1]), same[:, :2].repeat(2, 1), torch.ones(2))
-    assignment = SimOTAAssigner().assign(torch.tensor([[0.1, 0.8]]), same, centers, strides, targets)
+    assignment = _assigned(torch.tensor([[0.1, 0.8]]), same, centers, strides, targets)
     assert assignment.cells.tolist() == [0] and assignment.boxes.tolist() == [1]
 
 
@@ -101,7 +135,7 @@ def test_nothing_to_assign(box: list[float] | None) -> None:
     boxes = torch.tensor([box] if box else []).reshape(-1, 4)
     targets = CameraTargets(boxes, torch.zeros(len(boxes), dtype=torch.int64), boxes[:, :2], boxes[:, 0])
     predicted = torch.cat([centers - 4, centers + 4], dim=1)
-    assignment = SimOTAAssigner().assign(torch.rand(len(centers), 3), predicted, centers, strides, targets)
+    assignment = _assigned(torch.rand(len(centers), 3), predicted, centers, strides, targets)
     assert assignment.cells.shape == assignment.boxes.shape == assignment.overlaps.shape == (0,)
 
 
@@ -109,5 +143,5 @@ def test_numbers_that_are_none_stop_nothing() -> None:
     centers, strides = _cells()
     targets = _targets(2)
     nowhere = torch.full((len(centers), 4), float("nan"))
-    assignment = SimOTAAssigner().assign(torch.rand(len(centers), 3), nowhere, centers, strides, targets)
+    assignment = _assigned(torch.rand(len(centers), 3), nowhere, centers, strides, targets)
     assert len(assignment.cells)
