@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from detection.frames import FrameBatch
 from detection.models.detectors import MultiViewDetector
 from detection.models.heads import FocalHead, PETRHead
-from detection.models.heads.query_head import QueryTokens
+from detection.models.heads.query_head import QueryTokens, predict_from_every_layer
 from detection.models.matching.hungarian_2d import Predictions2D
 from detection.models.memory import MemoryRows
 from detection.models.predictions import HeadOutputs
@@ -68,7 +68,7 @@ def traced(detector: MultiViewDetector) -> Iterator[list[FrameTrace]]:
             FrameTrace(
                 frame=frame,
                 features=tuple(features),
-                outputs=with_every_layer(outputs, on_the_way.pop("decoded")),
+                outputs=outputs,
                 queries=on_the_way["queries"],
                 blocked=on_the_way.pop("blocked"),
                 num_carried=memory.num_propagated if memory else 0,
@@ -82,11 +82,6 @@ def traced(detector: MultiViewDetector) -> Iterator[list[FrameTrace]]:
             )
         )
 
-    def with_every_layer(outputs: HeadOutputs, decoded: Tensor) -> HeadOutputs:
-        if len(outputs.predictions.logits) == len(decoded):
-            return outputs
-        return replace(outputs, predictions=head.predictions(decoded, on_the_way["queries"].reference_points))
-
     make_queries = head.query_tokens
 
     def keep_queries(points: Tensor, content: Tensor | None = None) -> QueryTokens:
@@ -96,6 +91,7 @@ def traced(detector: MultiViewDetector) -> Iterator[list[FrameTrace]]:
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(head, "query_tokens", keep_queries))
+        stack.callback(predict_from_every_layer(head).remove)
         stack.callback(head.register_forward_hook(keep_trace).remove)
         for name, module, kept in _inner_parts(detector):
 
@@ -109,7 +105,6 @@ def traced(detector: MultiViewDetector) -> Iterator[list[FrameTrace]]:
 def _inner_parts(detector: MultiViewDetector) -> Iterator[tuple[str, nn.Module, int | None]]:
     """Name, module, and which of its arguments is kept (None: its output)."""
     yield "blocked", detector.pts_bbox_head.transformer["decoder"], -1
-    yield "decoded", detector.pts_bbox_head.transformer["decoder"], None
     if isinstance(detector.img_roi_head, FocalHead):
         yield "image_predictions", detector.img_roi_head, None
     if isinstance(detector.pts_bbox_head, PETRHead):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from detection.frames import FrameBatch
 from detection.models.detectors import MultiViewDetector
 from detection.models.heads import PETRHead
-from detection.models.heads.query_head import QueryHead
+from detection.models.heads.query_head import QueryHead, predict_from_every_layer
 from detection.models.layers.deformable_aggregation import DeformableAggregation
 from detection.models.predictions import HeadOutputs
 from scenes import InputError
@@ -72,13 +72,8 @@ def recorded(detector: MultiViewDetector) -> Iterator[list[HeadRecord]]:
         )
         offsets.clear()
 
-    def predict_from_every_layer(
-        _: nn.Module, arguments: tuple[Any, ...], settings: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return arguments, {**settings, "every_layer": True}
-
     with ExitStack() as stack:
-        stack.callback(head.register_forward_pre_hook(predict_from_every_layer, with_kwargs=True).remove)
+        stack.callback(predict_from_every_layer(head).remove)
         stack.callback(head.register_forward_hook(keep_record).remove)
         stack.callback(head.transformer["decoder"].register_forward_hook(keep_decoder).remove)
         for sampling in sampling_layers(head):

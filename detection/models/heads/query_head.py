@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from detection.frames import FrameBatch
 from detection.models.box_coder import Candidates
@@ -304,6 +305,17 @@ class QueryHead(nn.Module):
         codes = predictions.codes[-1]
         scores = predictions.logits[-1].amax(dim=-1).sigmoid()
         return query_ids, self.memory.push(scores, decoded, codes[..., :3], codes[..., -2:], query_ids)
+
+
+def predict_from_every_layer(head: QueryHead) -> RemovableHandle:
+    """Let a head predict boxes from every decoder layer, whatever it is asked for, until the handle is removed."""
+
+    def ask(
+        _: nn.Module, arguments: tuple[Any, ...], settings: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return arguments, {**settings, "every_layer": True}
+
+    return head.register_forward_pre_hook(ask, with_kwargs=True)
 
 
 def _motion(velocities_mps: Tensor, ages_s: Tensor, poses: Tensor) -> Tensor:
