@@ -8,7 +8,7 @@ ARGOVERSE2 = ["pyarrow<26"]
 ROSBAG = ["rosbags>=0.11,<0.12"]
 PY123D = ["py123d>=0.7,<0.8"]
 RERUN = ["rerun-sdk>=0.23,<0.24", *ARGOVERSE2]
-DETECTION = ["torch>=2.4", "safetensors>=0.4", "pycocotools>=2.0.6"]
+DETECTION = ["torch>=2.6", "safetensors>=0.4", "pycocotools>=2.0.6"]
 MMDET3D = ["six", "terminaltables", "trimesh"]  # what mmdet3d imports; itself it comes by `make test-mmdet3d`
 ONNX = ["onnx>=1.17", "onnxscript>=0.3", "onnxruntime>=1.20"]
 LIVE = ["mcap>=1.2", "websockets>=13", *ROSBAG]

@@ -8,7 +8,7 @@ Source: Wang et al., StreamPETR, 2023, section 3.2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 
 import torch
@@ -52,7 +52,10 @@ class MemoryRows:
         points = self.reference_points_m.double().unsqueeze(-1)
         points = (transform[..., :3, :3] @ points).squeeze(-1) + transform[..., :3, 3]
         poses = transform @ self.poses.double()
-        return replace(self, reference_points_m=points.to(dtype), poses=poses.to(dtype))
+        # Written out: `dataclasses.replace` has no place in a graph before torch 2.8.
+        return MemoryRows(
+            self.embeddings, points.to(dtype), self.velocities_mps, self.timestamps_s, poses.to(dtype), self.query_ids
+        )
 
     def where(self, condition: Tensor, other: MemoryRows) -> MemoryRows:
         """These rows for streams where `condition` (B,) holds, those of `other` for the rest."""

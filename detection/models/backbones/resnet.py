@@ -159,7 +159,7 @@ class ResNet(Backbone):
         for index, name in enumerate(self._stage_names):
             if added:
                 features = sum_resized([*added[index], features])
-            for block in self.get_submodule(name).children():
+            for block in getattr(self, name).children():
                 features = self._run(block, features)
             if index in self.out_indices:
                 outputs.append(features)

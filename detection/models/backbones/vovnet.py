@@ -112,7 +112,7 @@ class VoVNet(Backbone):
         features = self.stem(images)
         outputs = []
         for index, name in enumerate(self._stage_names):
-            for block in self.get_submodule(name).children():
+            for block in getattr(self, name).children():
                 features = self._run(block, features)
             if index in self.out_indices:
                 outputs.append(features)

@@ -40,5 +40,5 @@ def test_kernels_compile_for_gpus(name: str, maps: str, capability: int) -> None
     numbers = kernel.arg_names[kernel.arg_names.index("height") : -2]
     types = dict.fromkeys(kernel.arg_names, "*fp32") | dict.fromkeys(numbers, "i32") | {"maps": maps}
     blocks = {"group_block": 8, "channel_block": 32}
-    source = ASTSource(fn=kernel, signature=types | dict.fromkeys(blocks, "constexpr"), constexprs=blocks)
+    source = ASTSource(kernel, types | dict.fromkeys(blocks, "constexpr"), blocks)
     assert compile_kernel(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
