@@ -33,6 +33,8 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
             raise InputError(f"{name} is {value!r}, expected a finite number, not negative")
         return float(value)
     if type(value) is hint:
+        if hint is int and value < 0:
+            raise InputError(f"{name} is {value!r}, expected a number that is not negative")
         return value
     raise InputError(f"{name} is {value!r}, expected {hint.__name__}")
 

@@ -143,7 +143,8 @@ def _of_drive(
     tracker, last_us = Tracker(config), None
     for frame in scene.frames:
         before = _tracks(tracker.state())
-        predict(before, table, max(frame.timestamp_us - (last_us or frame.timestamp_us), 0) * 1e-6)
+        elapsed_us = 0 if last_us is None else max(frame.timestamp_us - last_us, 0)
+        predict(before, table, elapsed_us * 1e-6)
         last_us = frame.timestamp_us
         assigned = tracker.assign(boxes[frame.token], frame.timestamp_us, frame.global_from_ego)
         # Numbers ascend in both.

@@ -112,20 +112,22 @@ def followed_online(
     return _of_columns(columns)
 
 
-def named_already(drive: Drive) -> Histories:
-    """The tracks that somebody has found: boxes of one `track_id` and one class."""
+def named_already(drive: Drive) -> tuple[Histories, Calibration]:
+    """The tracks that somebody has found, boxes of one `track_id` and class; and what these tell of the detector."""
     # Who found them has settled what is a duplicate.
     config = replace(drive.config, suppress_duplicates=False)
     columns: list[tuple[IndexArray, IndexArray, IndexArray, FloatArray]] = []
     numbers: dict[tuple[str, int], int] = {}
+    errors = drive.calibration.box_errors
     for index, boxes in enumerate(drive.boxes):
         measured = measure(boxes, config, drive.table, drive.calibration, drive.sensor_xy_m[index])
         identities = measured.boxes.track_id
         found = [] if identities is None else identities.tolist()
         names = zip(found, measured.boxes.label.tolist(), strict=True)
         number = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
+        errors = errors.with_reports(measured.speed_mps, measured.probability)
         columns.append((number, np.full(len(number), index), measured.source, measured.log_odds))
-    return _of_columns(columns)
+    return _of_columns(columns), replace(drive.calibration, box_errors=errors)
 
 
 def _of_columns(columns: Sequence[tuple[IndexArray, IndexArray, IndexArray, FloatArray]]) -> Histories:

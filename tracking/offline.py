@@ -73,7 +73,8 @@ def track_offline(
     histories, paths = lives
     score = _whole_track_score(histories, paths, drive)
     alive = _cut(histories, paths, drive)
-    alive &= (score >= config.least_reported_score)[paths.spans.track_of_cell]
+    confirmed = np.diff(histories.start) >= drive.table.confirm_hits[paths.label]
+    alive &= (confirmed & (score >= config.least_reported_score))[paths.spans.track_of_cell]
     del histories, lives  # a tenth of the memory that long drives take, and the frames need theirs now
     return list(_frames(paths, score, drive, alive))
 
@@ -109,11 +110,11 @@ def _whole_lives(
 ) -> tuple[Histories, Paths] | None:
     """The linked tracks of a drive and their smoothed paths; None where there is no track."""
     if any(frame.track_id is not None for frame in drive.boxes):
-        histories = named_already(drive)
+        histories, calibration = named_already(drive)
     else:
         tracker = Tracker(drive.config, drive.calibration)
-        histories = followed_online(tracker, drive, timestamps_us, global_from_ego)
-        drive = replace(drive, calibration=tracker.calibration)
+        histories, calibration = followed_online(tracker, drive, timestamps_us, global_from_ego), tracker.calibration
+    drive = replace(drive, calibration=calibration)
     if not len(histories.track):
         return None
     # The paths of the fragments are let go before those of the tracks are there: they are what long drives take.

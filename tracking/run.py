@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +14,7 @@ from scenes import Boxes3D, Frame, InputError, Results, Scene, shared_taxonomy
 from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.geometry import FloatArray
 from scenes.jobs.executors import Executor, Workers, run_jobs
+from scenes.result_format import MAX_BOXES_PER_SAMPLE
 from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras
 from tracking.class_table import ClassTable
@@ -20,6 +23,8 @@ from tracking.fusion import LEAST_SHARE, Probabilities, fused
 from tracking.offline import hindsight_probability, track_offline
 from tracking.persistence import learn_from_drives
 from tracking.tracker import Tracker
+
+_logger = logging.getLogger(__name__)
 
 _SMALLEST_PARALLEL_RUN = 650
 """Frames below which starting processes costs more than it saves: a second, where a frame takes 3 ms."""
@@ -59,11 +64,12 @@ def track_results(
         camera_evidence: boxes of a 2D detector in the cameras of `scenes`, which keep tracks alive; None for none.
 
     Returns:
-        Tracks of every frame; `track_id` counts from 1 and is unique over all scenes. The result does not depend on
-        `workers`.
+        Tracks of every frame, the best `MAX_BOXES_PER_SAMPLE` of them; `track_id` counts from 1 and is unique over all
+        scenes. The result does not depend on `workers`.
 
     Raises:
-        InputError: detections, scenes and settings have different classes.
+        InputError: detections, scenes and settings have different classes; or `offline`, and tracks have two boxes in
+            one frame.
     """
     taxonomy = shared_taxonomy(detections, scenes)
     config = config or TrackerConfig.of(taxonomy)
@@ -71,18 +77,24 @@ def track_results(
         raise InputError(
             f"tracker settings for the classes of {config.taxonomy}, for detections with those of {taxonomy}"
         )
+    if offline:
+        check_identities(detections, scenes)
     drives = [drive_of_scene(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
     if offline and calibration is None:
         calibration = calibrate(detections, scenes, config)
     tracked: dict[str, Boxes3D] = {}
-    offset = 0
+    offset = surplus = 0
     track = partial(track_drive, config=config, calibration=calibration, offline=offline)
     outputs_of_drives = run_jobs(track, [(drive,) for drive in drives], _useful_workers(workers, drives))
     for drive, outputs in zip(drives, outputs_of_drives, strict=True):
         numbers = [track_numbers(boxes) for boxes in outputs]
         for token, boxes, number in zip(drive.tokens, outputs, numbers, strict=True):
-            tracked[token] = boxes.replace(track_id=(number + offset).astype(np.str_))
+            best = np.sort(np.argsort(-boxes.score, kind="stable")[:MAX_BOXES_PER_SAMPLE])
+            tracked[token] = boxes.replace(track_id=(number + offset).astype(np.str_)).select(best)
+            surplus += len(boxes) - len(best)
         offset += max((int(number.max()) for number in numbers if len(number)), default=0)
+    if surplus:
+        _logger.warning("%d boxes left out: beyond the %d best of their sample", surplus, MAX_BOXES_PER_SAMPLE)
     return replace(detections, boxes=tracked)
 
 
@@ -106,6 +118,8 @@ def track_several(
     Returns, Raises: as `track_results`.
     """
     config = config or TrackerConfig.of(shared_taxonomy(files[0], scenes))
+    for number, results in enumerate(files, 1):
+        check_identities(results, scenes, f"file {number}: ")
     calibrations = calibrations or [calibrate(results, scenes, config) for results in files]
     # What the least scores in the settings are asked of is the detectors' boxes, not those made of them.
     unbounded = {name: replace(own, min_score=0.0, birth_score=0.0) for name, own in config.classes.items()}
@@ -128,6 +142,27 @@ def track_several(
         calibration=Calibration(Probabilities.unknown()),
         camera_evidence=camera_evidence,
     )
+
+
+def check_identities(tracks: Results, scenes: Sequence[Scene], where: str = "") -> None:
+    """Check that no track has two boxes in a frame, where boxes have identities.
+
+    Args:
+        tracks: boxes of frames of `scenes`. where: what the message begins with.
+
+    Raises:
+        InputError: one has, with sample and identity.
+    """
+    for scene in scenes:
+        for token in scene.sample_tokens:
+            boxes = tracks.boxes.get(token)
+            if boxes is None or boxes.track_id is None:
+                continue
+            named = Counter(zip(boxes.track_id.tolist(), boxes.label.tolist(), strict=True))
+            for (identity, label), count in named.items():
+                if count > 1:
+                    name = scene.taxonomy.names[label]
+                    raise InputError(f"{where}sample '{token}': tracking_id '{identity}' names {count} boxes of {name}")
 
 
 def _judged_drive(drive: Drive, config: TrackerConfig) -> list[FloatArray]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scenes.geometry import FloatArray
 from tracking.association import IndexArray
@@ -187,6 +188,8 @@ class _Pass:
 
     def _correct(self, frame: int, tracks: IndexArray) -> None:
         """Correct predicted tracks by their boxes, those that have one."""
+        self._start(frame, tracks[self._as_measured(frame, tracks)])
+        tracks = tracks[~self._as_measured(frame, tracks)]
         cells = self.spans.cells(tracks, frame)
         seen = np.flatnonzero(self._box[cells] >= 0)
         if not len(seen):
@@ -204,6 +207,7 @@ class _Pass:
 
     def _look_back(self, frame: int, tracks: IndexArray) -> None:
         """Correct filtered states by the smoothed ones of the next frame."""
+        tracks = tracks[~self._as_measured(frame, tracks)]
         if not len(tracks):
             return
         elapsed_s = self._elapsed_s(frame + 1)
@@ -221,6 +225,12 @@ class _Pass:
         cells = self.spans.cells(tracks, frame)
         gain = self._body_var[cells] / (self._body_var[cells] + BODY_DRIFT_VAR_PER_S * elapsed_s)
         self.body[cells] += gain * (self.body[cells + 1] - self.body[cells])
+
+    def _as_measured(self, frame: int, tracks: IndexArray) -> NDArray[np.bool_]:
+        """Which tracks have a box in a frame that is left as it is."""
+        boxed = self._box[self.spans.cells(tracks, frame)] >= 0
+        left: NDArray[np.bool_] = boxed & ~self._table.filtered[self.label[tracks]]
+        return left
 
     def _by_model(self, tracks: IndexArray) -> Iterator[tuple[MotionModel, IndexArray]]:
         for model, indices in rows_by_model(self._table, self.label[tracks]):

@@ -257,12 +257,13 @@ class Tracker:
         if self._started and elapsed_us <= 0:
             how = "repeats" if elapsed_us == 0 else f"runs backwards by {-elapsed_us * 1e-6:.3f} s"
             _logger.warning("time %s at %d us: the frame is tracked as if no time had passed", how, timestamp_us)
-            # Keep how long each track was unseen, on the new clock.
-            self._tracks.seen_us += elapsed_us
-            self._tracks.born_us += elapsed_us
-            self._tracks.supported_us += elapsed_us
-            self._tracks.box_us += elapsed_us
-            self._frames_us += elapsed_us
+            # Keep how long each track was unseen, on the new clock; a microsecond keeps the two frames apart.
+            moved_us = elapsed_us - 1
+            self._tracks.seen_us += moved_us
+            self._tracks.born_us += moved_us
+            self._tracks.supported_us += moved_us
+            self._tracks.box_us += moved_us
+            self._frames_us += moved_us
         if elapsed_us * 1e-6 > _LONGEST_GAP_S:
             _logger.warning("a gap of %.1f s before %d us: all tracks end", elapsed_us * 1e-6, timestamp_us)
             self._tracks = Tracks.none()

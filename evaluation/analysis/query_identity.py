@@ -4,7 +4,7 @@ Of each class as many of the best-scored boxes count as there are annotations, m
 frames in which an annotated object is found, with none between in which it is, are a step of it. In a step its query is
     kept       the same;
     swapped    one that was at another annotated object of its class before;
-    newborn    one that was at no annotated object of its class, in the very next frame;
+    newborn    one that was at no other annotated object of its class, in the very next frame;
     broken     the same after a gap: it was missed between.
 
 These are switches of the simplest tracker of all, which takes the query for the track.

@@ -24,7 +24,6 @@ from evaluation.analysis.error_kinds import Kind
 from evaluation.analysis.hota import identity_metrics
 from evaluation.analysis.matched_class import MatchedClass, match_class
 from evaluation.analysis.worst_tracks import worst_tracks
-from evaluation.engine.configuration import KEY_FRAME_PERIOD_S
 from evaluation.engine.matching import NONE
 from evaluation.engine.tracked_scenes import TrackedScenes, prepare_tracks, tracked_class
 from evaluation.evaluation import Evaluation
@@ -87,7 +86,7 @@ def _analyse_class(
             **identity_metrics(class_.annotated, class_.predicted, *tracks, threshold),
             "samota": samota(curves),
         },
-        "birth_latency_s": _birth_latency_s(matched),
+        "birth_latency_s": _birth_latency_s(matched, tracked),
         "breakdown": breakdown(tracked, matched),
         "errors": _count_by_kind(matched),
         "oracles": _oracles(tracked, counter, curves, executor),
@@ -121,7 +120,7 @@ def _count_by_kind(matched: MatchedClass) -> dict[str, int]:
     return {kind.name.lower(): int((kinds == kind).sum()) for kind in Kind}
 
 
-def _birth_latency_s(matched: MatchedClass) -> dict[str, float]:
+def _birth_latency_s(matched: MatchedClass, tracked: TrackedScenes) -> dict[str, float]:
     """How long annotated tracks wait for their first match, and the share of those that wait in vain."""
     annotated = matched.class_.annotated
     keys = np.stack([matched.annotated_scene, annotated.track])
@@ -130,7 +129,8 @@ def _birth_latency_s(matched: MatchedClass) -> dict[str, float]:
     first_match = np.full(len(first), np.iinfo(np.int64).max)
     np.minimum.at(first_match, track.reshape(-1)[found], matched.annotated_frame[found])
     is_found = np.bincount(track.reshape(-1)[found], minlength=len(first)) > 0
-    waited_s = KEY_FRAME_PERIOD_S * (first_match - matched.annotated_frame[first])[is_found]
+    time_us = np.array([frame.timestamp_us for frame in tracked.frames], dtype=np.int64)
+    waited_s = 1e-6 * (time_us[first_match[is_found]] - time_us[matched.annotated_frame[first][is_found]])
     return {
         "median": float(np.median(waited_s)) if len(waited_s) else np.nan,
         "90%": float(np.quantile(waited_s, 0.9)) if len(waited_s) else np.nan,

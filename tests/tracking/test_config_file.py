@@ -66,6 +66,8 @@ def test_wrong_settings_are_named(given: dict, message: str) -> None:
         (lambda: TrackerConfig(assignment="hungarian"), "assignment is 'hungarian', expected one of optimal, greedy"),
         (lambda: TrackerConfig(gate_sigmas=-1.0), "gate_sigmas is -1.0, expected a finite number, not negative"),
         (lambda: TrackerConfig(max_tracks=10.5), "max_tracks is 10.5, expected int"),
+        (lambda: TrackerConfig(max_tracks=-1), "max_tracks is -1, expected a number that is not negative"),
+        (lambda: ClassConfig(confirm_hits=-3), "confirm_hits is -3, expected a number that is not negative"),
         (lambda: TrackerConfig(use_identity=1), "use_identity is 1, expected bool"),
         (lambda: TrackerConfig(noise={"along_m": 1.0}), "noise is {'along_m': 1.0}, expected MeasurementNoise"),
         (lambda: TrackerConfig(classes={"car": {"gate_m": 1.0}}), "classes is {'car': {'gate_m': 1.0}}, expected a"),

@@ -1,6 +1,7 @@
 """Normalised innovations and errors, of worlds that move and are seen exactly as the filter assumes, and of others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,15 @@ def test_without_annotations_there_are_innovations_alone(world: World) -> None:
     assert len(found["NIS"].squared) > 1000 and found["NIS"].mean == pytest.approx(1.0, abs=0.12)
     assert [len(found[kind].squared) for kind in KINDS] == [len(found["NIS"].squared), 0, 0]
     assert np.isnan(found["NEES place"].mean) and np.isnan(found["NEES place"].bounds).all()
+
+
+def test_it_does_not_matter_when_a_drive_begins(world: World) -> None:
+    results, (scene,) = world()
+    later = replace(
+        scene, frames=tuple(replace(frame, timestamp_us=frame.timestamp_us + 10**15) for frame in scene.frames)
+    )
+    first, second = (consistency(results, [one], CONFIG)["car"]["NIS"].squared for one in (scene, later))
+    np.testing.assert_allclose(first, second, rtol=1e-6)
 
 
 def test_classes_are_kept_apart(world: World) -> None:

@@ -91,6 +91,44 @@ def test_tracks_are_kept_together_and_linked(boxes_at) -> None:
     assert [boxes.track_id.tolist() for boxes in track(named)] == [["1", "2"]] * 10
 
 
+def test_named_tracks_do_not_depend_on_what_is_smoothed_at_once(boxes_at, monkeypatch) -> None:
+    """Whether velocities count is told by all boxes of the drive, of which only one track reports a movement."""
+    rng = np.random.default_rng(1)
+    frames = [
+        boxes_at(
+            rng.normal([[10.0, 0.0], [2.5 * index, 30.0]], 0.3),
+            velocity_mps=[[0.3, 0.0], [5.0, 0.0]],
+            score=np.full(2, 0.9),
+            track_id=np.array(["a", "b"]),
+        )
+        for index in range(12)
+    ]
+    whole = track(frames)
+    monkeypatch.setattr(offline, "_CELLS_AT_ONCE", 1)
+    for together, apart in zip(whole, track(frames), strict=True):
+        np.testing.assert_allclose(together.center_m, apart.center_m, atol=1e-9)
+
+
+def test_a_track_needs_as_many_boxes_as_online(boxes_at) -> None:
+    frames = [boxes_at([(0.0, 5.0)] if 3 <= index < 5 else []) for index in range(8)]
+    assert sum(map(len, track(frames))) >= 2
+    confirmed = tracker_config_from_dict({"every_class": {"confirm_hits": 3}})
+    assert sum(map(len, track(frames, confirmed))) == 0
+
+
+def test_boxes_that_are_left_unfiltered_online_are_so_with_hindsight(boxes_at) -> None:
+    """Between them tracks are smooth."""
+    places = [(10.0 + away, 5.0) for away in (0.0, 1.2, -1.2, 1.2, -1.2, 1.2)]
+    frames = [boxes_at([place], score=np.full(1, 0.95)) for place in places]
+    frames.insert(3, boxes_at([]))
+    unfiltered = tracker_config_from_dict({"every_class": {"motion": "last_box"}})
+    outputs = track(frames, unfiltered)
+    for index in (0, 1, 2, 4, 5, 6):
+        np.testing.assert_allclose(outputs[index].center_m, frames[index].center_m, atol=1e-6)
+    assert 8.8 < outputs[3].center_m[0, 0] < 11.2
+    assert abs(track(frames)[1].center_m[0, 0] - 11.2) > 0.1
+
+
 def test_no_boxes_no_tracks() -> None:
     assert [len(boxes) for boxes in track([Boxes3D.empty()] * 3)] == [0, 0, 0]
     assert track([]) == []

@@ -1,5 +1,6 @@
 """Whole files: scenes apart, identities unique; `tests/tools/test_published_numbers.py` has the promised numbers."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from evaluation.tracking import tracking_metrics
-from scenes import Boxes3D, Results, Scene, read_detections, read_scenes, select_samples
+from scenes import LABEL_OF_CLASS, Boxes3D, InputError, Results, Scene, read_detections, read_scenes, select_samples
 from scenes.city.simulated_detector import simulate_detections
-from tracking import TrackerConfig, track_results, tracker_config_from_dict
+from scenes.result_format import MAX_BOXES_PER_SAMPLE
+from tracking import TrackerConfig, track_results, track_several, tracker_config_from_dict
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,35 @@ def test_scene_of_one_frame_and_empty_frames(city_scenes) -> None:
     nothing = Results({token: Boxes3D.empty() for token in scene.sample_tokens})
     tracks = track_results(nothing, [scene])
     assert [len(boxes) for boxes in tracks.boxes.values()] == [0] * len(scene.frames)
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_no_more_tracks_are_reported_than_a_file_may_hold(offline: bool, boxes_at, city_scenes, known, caplog) -> None:
+    """600 cars, as several detectors together may find them."""
+    scene = replace(city_scenes[0], frames=city_scenes[0].frames[:8])
+    x, y = np.meshgrid(np.arange(30) * 12.0, np.arange(20) * 12.0)
+    here_m = scene.frames[0].global_from_ego[:2, 3] + np.column_stack([x.ravel(), y.ravel()])
+    detections = Results(dict.fromkeys(scene.sample_tokens, boxes_at(here_m)))
+    with caplog.at_level(logging.WARNING):
+        tracks = track_results(detections, [scene], TrackerConfig(max_tracks=2000), offline=offline, calibration=known)
+    counts = [len(boxes) for boxes in tracks.boxes.values()]
+    assert max(counts) == MAX_BOXES_PER_SAMPLE
+    assert "beyond the 500 best of their sample" in caplog.text
+
+
+def test_two_boxes_of_one_track_in_a_frame_are_refused_with_hindsight(boxes_at, city_scenes) -> None:
+    scene = city_scenes[0]
+    place_m = scene.frames[0].global_from_ego[:2, 3]
+    named = boxes_at([place_m, place_m + 20.0], track_id=np.array(["7", "7"]))
+    tracks = Results(dict.fromkeys(scene.sample_tokens, named))
+    message = f"sample '{scene.sample_tokens[0]}': tracking_id '7' names 2 boxes of car"
+    with pytest.raises(InputError, match=f"^{message}$"):
+        track_results(tracks, [scene], offline=True)
+    sound = Results({token: named.select(np.array([0])) for token in scene.sample_tokens})
+    with pytest.raises(InputError, match=f"^file 2: {message}$"):
+        track_several([sound, tracks], [scene])
+    both = named.replace(label=np.array([LABEL_OF_CLASS["car"], LABEL_OF_CLASS["truck"]]))
+    track_results(Results(dict.fromkeys(scene.sample_tokens, both)), [scene], offline=True)
 
 
 def test_a_class_that_is_not_configured_is_left_out(city_scenes) -> None:

@@ -227,6 +227,16 @@ def test_odd_time_is_named_and_survived(gap_us: int, message: str, boxes_at, cap
     assert after.track_id.tolist() == output.track_id.tolist()
 
 
+@pytest.mark.parametrize("elapsed_us", [0, -KEY_FRAME_US])
+def test_a_track_that_is_missed_while_time_stands_still_is_not_reported_for_ever(elapsed_us: int, boxes_at) -> None:
+    tracker = Tracker()
+    for index in range(4):
+        tracker.step(boxes_at([(0.0, 5.0)]), START_US + index * KEY_FRAME_US, EGO)
+    now_us = START_US + 3 * KEY_FRAME_US
+    reported = [len(tracker.step(boxes_at([]), now_us + index * elapsed_us, EGO)) for index in range(30)]
+    assert sum(reported) <= 2 and not any(reported[2:])
+
+
 def test_ordinary_time_is_not_named(boxes_at, caplog) -> None:
     """From the first frame on, at any time that there is, up to a gap of ten seconds, down to a microsecond."""
     for start_us in (START_US, 2**53 - 10_000_001):
@@ -359,7 +369,8 @@ def test_odd_time_leaves_how_long_a_track_was_unseen(gap_us: int, boxes_at) -> N
     tracker.step(Boxes3D.empty(), now_us, EGO)
     after = remembered(tracker)
     for name in ("seen_us", "born_us", "supported_us"):
-        assert now_us - after[name][0] == before["now_us"] - before[name][0], name
+        # A microsecond keeps the frames apart.
+        assert now_us - after[name][0] == before["now_us"] - before[name][0] + 1, name
     for name in ("observed_s", "missed_s", "hits", "mean"):
         assert after[name] == before[name]
 

@@ -1,5 +1,7 @@
 """The analysis adds up to the official numbers, and names what was done to the tracks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,8 +69,15 @@ def test_mending_nothing_gives_amota_and_mending_something_never_less(analysed) 
         assert min(oracles.values()) == oracles["none"]
 
 
-def test_latency_of_birth_agrees_with_tid(analysed) -> None:
-    evaluation, analysis = analysed
+def test_latency_of_birth_agrees_with_tid(shared) -> None:
+    """Where every step between key frames takes the half second that the official number takes it for."""
+    scenes = [
+        replace(scene, frames=tuple(replace(frame, timestamp_us=500_000 * t) for t, frame in enumerate(scene.frames)))
+        for scene in read_scenes(shared / "nuscenes_mini_val", "v1.0-mini", "mini_val")
+    ]
+    tracks = read_tracks(shared / "expected" / "cc3dt" / "tracks_polymot.json")
+    evaluation = tracking_metrics(tracks, scenes)
+    analysis = analyse_tracks(tracks, scenes, evaluation)
     for name, latency in analysis["birth_latency_s"].items():
         assert latency["mean"] == pytest.approx(evaluation.summary["label_metrics"]["tid"][name])
 
@@ -91,22 +100,29 @@ def ahead(distance_m: float) -> np.ndarray:
     return pose_matrix([distance_m, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0])
 
 
-def two_cars_and_a_truck(n_frames: int = N_FRAMES) -> Scene:
+def two_cars_and_a_truck(n_frames: int = N_FRAMES, step_us: int = 500_000) -> Scene:
     """Cars 0 m and 10 m ahead of where the ego begins, a truck at 20 m, all at rest."""
     annotated = Boxes3D.concatenate([boxes(["a", "b"], [0, 10], "car"), boxes(["t"], [20], "truck")])
     ones = np.ones(3, dtype=np.int64)
     annotations = Annotations(annotated, ones, ones, 4 * ones, Boxes3D.empty())
     frames = tuple(
-        Frame(f"s{index}", 1_000_000 + 500_000 * index, EGO @ ahead(STEP_M * index), np.eye(4), (), annotations)
+        Frame(f"s{index}", 1_000_000 + step_us * index, EGO @ ahead(STEP_M * index), np.eye(4), (), annotations)
         for index in range(n_frames)
     )
     return Scene("token", "scene", "", "", frames)
 
 
-def analysis_of(frames: list[list[Boxes3D]]) -> dict:
-    scene = two_cars_and_a_truck()
+def analysis_of(frames: list[list[Boxes3D]], step_us: int = 500_000) -> dict:
+    scene = two_cars_and_a_truck(step_us=step_us)
     results = Results({frame.token: Boxes3D.concatenate(b) for frame, b in zip(scene.frames, frames, strict=True)})
     return analyse_tracks(results, [scene], tracking_metrics(results, [scene]))
+
+
+@pytest.mark.parametrize("step_us", [500_000, 100_000])
+def test_latency_of_birth_goes_by_the_times_of_frames(step_us: int) -> None:
+    late = [boxes(["1", "2"][: 1 + (index > 3)], [0, 10][: 1 + (index > 3)], "car") for index in range(N_FRAMES)]
+    latency = analysis_of([[one] for one in late], step_us)["birth_latency_s"]["car"]
+    assert latency["mean"] == pytest.approx((0 + 4) / 2 * step_us * 1e-6) and latency["never"] == 0.0
 
 
 @pytest.mark.parametrize(
