@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -148,8 +148,8 @@ class LocalProcesses(Executor):
             while True:
                 while len(running) < self.workers and (ticket := tickets.take()) is not None:
                     # A pool for each process: with a killed one ends no more than what it was doing.
-                    pool = idle.pop() if idle else stack.enter_context(make_pool())
-                    running[pool.submit(_answer_in_worker, ticket.number, ticket.job)] = (pool, ticket)
+                    future, pool = _begun(ticket, idle, lambda: stack.enter_context(make_pool()))
+                    running[future] = (pool, ticket)
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -166,6 +166,19 @@ class LocalProcesses(Executor):
                         idle.append(pool)
                         outcome = Outcome(ticket.number, error=error, node=socket.gethostname())
                     yield unless_unusable(outcome)
+
+
+def _begun(
+    ticket: Ticket, idle: list[ProcessPoolExecutor], make_pool: Callable[[], ProcessPoolExecutor]
+) -> tuple[Future[Outcome[Any]], ProcessPoolExecutor]:
+    """Begin a job in an idle pool, or a new one: its future, and that pool."""
+    while idle:
+        pool = idle.pop()
+        # A worker can be killed while it has nothing to do, which costs no job a try.
+        with suppress(BrokenProcessPool):
+            return pool.submit(_answer_in_worker, ticket.number, ticket.job), pool
+    pool = make_pool()
+    return pool.submit(_answer_in_worker, ticket.number, ticket.job), pool
 
 
 def _is_of_the_script(function: Callable[..., object]) -> bool:

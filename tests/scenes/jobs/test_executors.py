@@ -4,14 +4,18 @@ import itertools
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scenes import InputError
 from scenes.jobs.executors import RETRIES, Executor, InProcess, LocalProcesses, SetupError, run_jobs
+from scenes.jobs.processes import worker_pool
 
 
 def _squared(number: int) -> int:
@@ -38,6 +42,10 @@ def _killed_if_odd(folder: Path, number: int) -> int:
             tries.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+def _process(_: int) -> int:
+    return os.getpid()
 
 
 def _begin_counting() -> Iterator[int]:
@@ -98,3 +106,23 @@ def test_a_job_that_kills_its_workers_fails_and_the_others_do_not(tmp_path: Path
     assert [outcomes[number].result for number in range(4)] == [0, None, 2, None]
     assert isinstance(outcomes[1].error, ChildProcessError)
     assert len((tmp_path / "1").read_text()) == RETRIES + 1
+
+
+def test_a_worker_that_is_killed_while_it_is_idle_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pools: list[ProcessPoolExecutor] = []
+
+    @contextmanager
+    def kept_pool(*arguments: Any, **how: Any) -> Iterator[ProcessPoolExecutor]:
+        with worker_pool(*arguments, **how) as pool:
+            pools.append(pool)
+            yield pool
+
+    monkeypatch.setattr("scenes.jobs.executors.worker_pool", kept_pool)
+    outcomes = LocalProcesses(1).outcomes(_process, [(n,) for n in range(3)])
+    first = next(outcomes)
+    os.kill(first.value(), signal.SIGKILL)
+    with pytest.raises(BrokenProcessPool):  # the pool has noticed
+        pools[0].submit(os.getpid).result()
+    second, third = outcomes
+    assert [second.number, third.number] == [1, 2]
+    assert second.value() == third.value() != first.value() and len(pools) == 2
