@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from detection.data.dataset import FrameRequest, TemporalFrameDataset
+from detection.data.dataset import FrameRequest, TemporalFrameDataset, path_below
 from detection.data.loading import build_loader
 from detection.running.detector import Detector
 from detection.running.trained import setting
@@ -76,12 +76,14 @@ def detect_shards(
     if not isinstance(dataset, TemporalFrameDataset):
         raise InputError("--shards: of a detector for scenes; single images have none")
     names, tables = _scene_names(config, dataset)
+    data_set = setting(config, "val_dataloader")["dataset"]
+    infos = path_below(Path(data_set["dataroot"]), Path(data_set["ann_file"]))
     shards = begin_shards(
         folder,
         "detections",
         names,
         settings={"config": config.to_dict(), "how": {key: str(value) for key, value in sorted(how.items())}},
-        inputs={"checkpoint": _digest(checkpoint), "tables": tables},
+        inputs={"checkpoint": _digest(checkpoint), "infos": file_digest(infos), "tables": tables},
         resume=resume,
     )
     jobs = zip(names, ((frames.tolist(),) for frames in dataset.sequences), strict=True)

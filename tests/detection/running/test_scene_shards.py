@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+from detection.data.infos import read_infos, write_infos
 from detection.data.loading import build_loader
 from detection.running.detector import detect
 from detection.running.scene_shards import detect_shards
@@ -53,6 +55,21 @@ def test_only_missing_scenes_are_detected_in(tiny_config: TinyConfig, checkpoint
     assert seen == [len(whole) - 1, len(whole)] and contents(shards) == whole
     with pytest.raises(InputError, match=r"another run \(settings.how.device differs: 'cpu' there, 'meta' here\)"):
         detect_shards(tiny_config(), checkpoint, tmp_path / "run", InProcess(), device="meta", resume=True)
+
+
+def test_shards_of_another_info_file_are_refused(
+    tiny_config: TinyConfig, tiny_city: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    config, copy = tiny_config(), tmp_path / "infos.pkl"
+    shutil.copy(tiny_city / config.val_dataloader.dataset.ann_file, copy)
+    config.val_dataloader.dataset.ann_file = str(copy)
+    detect_shards(config, checkpoint, tmp_path / "run", InProcess(), device="cpu")
+    infos, metadata = read_infos(copy)
+    for camera in infos[0]["cams"].values():
+        camera["cam_intrinsic"] = 1.5 * camera["cam_intrinsic"]
+    write_infos(copy, infos, metadata)
+    with pytest.raises(InputError, match=r"another run \(inputs\.infos differs"):
+        detect_shards(config, checkpoint, tmp_path / "run", InProcess(), device="cpu", resume=True)
 
 
 def test_a_broken_checkpoint_is_named_once(tiny_config: TinyConfig, tmp_path: Path) -> None:
