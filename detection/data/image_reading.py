@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,16 +103,51 @@ def read_reduced_image(path: Path, where: str | None = None, at_least: tuple[int
 def _decoded(content: bytes, at_least: tuple[int, int] | None) -> ReadImage:
     # Pillow warns of damage that it passes over, and of large images before it refuses larger ones: an image is read
     # or it is refused, with one limit.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(BytesIO(content)) as image:
-            if image.width * image.height > LARGEST_IMAGE_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} pixels are too many")
-            divisor, size_px = 1, None
-            if at_least is not None and isinstance(image, JpegImageFile):
-                divisor, size_px = _reduced(image, at_least)
-            ImageOps.exif_transpose(image, in_place=True)
-            return ReadImage(_rgb(image), divisor, size_px or image.size)
+    with _without_warnings(), Image.open(BytesIO(content)) as image:
+        if image.width * image.height > LARGEST_IMAGE_PIXELS:
+            raise ValueError(f"{image.width}x{image.height} pixels are too many")
+        divisor, size_px = 1, None
+        if at_least is not None and isinstance(image, JpegImageFile):
+            divisor, size_px = _reduced(image, at_least)
+        ImageOps.exif_transpose(image, in_place=True)
+        return ReadImage(_rgb(image), divisor, size_px or image.size)
+
+
+class _OfReadingThread:
+    """Takes the place of a module's name in a filter of warnings: matches all of them in a thread that reads."""
+
+    def match(self, _: str) -> bool:
+        return getattr(_thread, "is_reading", False)
+
+
+_thread = threading.local()
+_filter_lock: Final = threading.Lock()
+_FILTER: Final = ("ignore", None, Warning, _OfReadingThread(), 0)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """This thread's warnings are not seen; those of others are, as the filters of the process say.
+
+    `warnings.catch_warnings` is of no use here: it is the whole process that it concerns, and of two threads that leave
+    it in the order in which they came, the second puts back the filters of the first for good. This filter stays.
+    """
+    filters: Any = warnings.filters
+    if filters[:1] != [_FILTER]:
+        _put_first(filters)
+    _thread.is_reading = True
+    try:
+        yield
+    finally:
+        _thread.is_reading = False
+
+
+def _put_first(filters: list[Any]) -> None:
+    """Put our filter before those that the program has put there since, or back if it has taken it away."""
+    with _filter_lock:
+        with suppress(ValueError):
+            filters.remove(_FILTER)
+        filters.insert(0, _FILTER)
 
 
 def _reduced(image: JpegImageFile, at_least: tuple[int, int]) -> tuple[int, tuple[int, int]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -13,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from detection.data import image_reading
 from detection.data.image_reading import read_image, read_reduced_image
 from scenes import InputError
 
@@ -136,3 +140,59 @@ def test_other_files_are_read_whole(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "image.png")
     read = read_reduced_image(tmp_path / "image.png", at_least=(2, 2))
     assert read.divisor == 1 and np.array_equal(read.pixels, PIXELS)
+
+
+@pytest.fixture
+def large_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of so many pixels that Pillow warns of it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", PIXELS.shape[0] * PIXELS.shape[1] - 1)
+    Image.fromarray(PIXELS).save(tmp_path / "large.png")
+    return tmp_path / "large.png"
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_pillow_warns_of_in_reading_is_not_seen(large_image: Path) -> None:
+    np.testing.assert_array_equal(read_image(large_image), PIXELS)
+    warnings.simplefilter("error")  # once more in front of all others
+    np.testing.assert_array_equal(read_image(large_image), PIXELS)
+    count = len(warnings.filters)
+    read_image(large_image)
+    assert len(warnings.filters) == count
+
+
+def test_what_the_caller_is_warned_of_is_seen(large_image: Path) -> None:
+    read_image(large_image)
+    with pytest.warns(Image.DecompressionBombWarning):
+        Image.open(large_image).close()
+    with pytest.warns(UserWarning, match="of the caller"):
+        warnings.warn("of the caller", stacklevel=1)
+
+
+def test_reading_in_threads_leaves_warnings_as_they_are(large_image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second thread begins before the first one ends, and ends after it; between them somebody else warns."""
+    first_reads, second_reads, first_is_done = threading.Event(), threading.Event(), threading.Event()
+    convert = image_reading._rgb
+
+    def first(image: Image.Image) -> image_reading.RgbImage:
+        first_reads.set()
+        assert second_reads.wait(60)
+        return convert(image)
+
+    def second(image: Image.Image) -> image_reading.RgbImage:
+        second_reads.set()
+        assert first_is_done.wait(60)
+        return convert(image)
+
+    turns = iter((first, second))
+    monkeypatch.setattr(image_reading, "_rgb", lambda image: next(turns)(image))
+    with pytest.warns(UserWarning) as seen, ThreadPoolExecutor(2) as pool:
+        one = pool.submit(read_image, large_image)
+        assert first_reads.wait(60)
+        other = pool.submit(read_image, large_image)
+        assert second_reads.wait(60)
+        warnings.warn("while both read", stacklevel=1)
+        one.result()
+        first_is_done.set()
+        other.result()
+        warnings.warn("after both", stacklevel=1)
+    assert [str(warning.message) for warning in seen] == ["while both read", "after both"]
