@@ -79,7 +79,8 @@ class ImageFiles:
         self.path = path
         inside = [path] if path.is_file() else _visible_files(path)
         self._files = [file for file in inside if file.suffix.lower() in IMAGE_SUFFIXES]
-        self._others = [f"{file}: left out, its name is no image's" for file in inside if file not in self._files]
+        others = (file for file in inside if file.suffix.lower() not in IMAGE_SUFFIXES)
+        self._others = [f"{file}: left out, its name is no image's" for file in others]
         self.problems = list(self._others)
         if not self._files:
             raise InputError(f"{path}: holds no image ({len(inside)} other files; {_known_suffixes()})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import cv2
 import imageio_ffmpeg
@@ -71,6 +71,19 @@ def test_folder_with_other_files(folder: Path) -> None:
         assert text == f"{folder / 'notes.txt'}: left out, its name is no image's"
         assert broken.startswith(f"{folder / 'broken.jpg'}: cannot be read")
         assert no_image == f"{folder / 'text.png'}: cannot be read (not an image)"
+
+
+def test_a_folder_is_listed_without_comparing_all_files_with_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(40):
+        (tmp_path / f"{index}.jpg").touch()
+    compared: list[Path] = []
+    equal = Path.__eq__
+    monkeypatch.setattr(PurePath, "__eq__", lambda own, other: compared.append(own) or equal(own, other))
+    source = ImageFiles(tmp_path)
+    monkeypatch.undo()
+    assert source.expected == 40 and len(compared) <= 40
 
 
 def test_nothing_to_look_at(tmp_path: Path) -> None:
