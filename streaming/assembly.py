@@ -87,7 +87,7 @@ class Assembler:
             yield from self.finish()
             self._begin(event)
             return
-        if self._open is not None and event.arrival_us - self._open.began_us >= self._wait_us:
+        if self._open is not None and self._has_waited(self._open, event):
             yield from self._close(self._open.began_us + self._wait_us)
         if isinstance(event, Tick):
             return
@@ -128,6 +128,12 @@ class Assembler:
         if who not in self._clocks:
             self._clocks[who] = StreamClock(who, self._journal)
         return self._clocks[who]
+
+    def _has_waited(self, opened: _Open, event: Shot | Tick) -> bool:
+        """Whether a step has waited long enough when an event comes."""
+        # The images of a key frame are there at one time, and one whole also where none is waited for.
+        least_us = self._wait_us if opened.key is None else max(self._wait_us, 1)
+        return event.arrival_us - opened.began_us >= least_us
 
     def _is_late(self, shot: Shot, time_us: int) -> bool:
         """Whether an image comes after newer ones of its camera, or belongs to a step that is closed."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from scenes import NO_QUERY, Taxonomy
 from streaming.output import TrackedStep
-from streaming.sinks.files import check_writable
+from streaming.sinks.files import check_writable, cut_unfinished_line
 
 
 class JsonLinesSink:
@@ -20,7 +20,7 @@ class JsonLinesSink:
     Args:
         path: the file; `-` for stdout.
         taxonomy: the classes of the boxes.
-        append: go on in the file of an earlier run.
+        append: go on in the file of an earlier run, behind its last whole line.
 
     Raises:
         OSError: it cannot be written.
@@ -29,7 +29,7 @@ class JsonLinesSink:
     def __init__(self, path: Path, taxonomy: Taxonomy, append: bool = False) -> None:
         self._path = path
         self._taxonomy = taxonomy
-        self._mode = "ab" if append else "wb"
+        self._append = append
         self._file: IO[bytes] | None = None
         if str(path) == "-":
             self._file = sys.stdout.buffer
@@ -38,7 +38,9 @@ class JsonLinesSink:
 
     def publish(self, step: TrackedStep) -> None:
         if self._file is None:
-            self._file = cast(IO[bytes], self._path.open(self._mode))
+            if self._append:
+                cut_unfinished_line(self._path)
+            self._file = cast(IO[bytes], self._path.open("ab" if self._append else "wb"))
         self._file.write(msgspec.json.encode(json_record(step, self._taxonomy)) + b"\n")
         self._file.flush()
 

@@ -84,8 +84,8 @@ class CameraSource:
 
     def _check_that_one_lives(self) -> None:
         for camera in self.cameras:
-            stream = self.capture(camera.address)
-            alive = stream.isOpened() and stream.read()[0]
+            stream = _Stream(self.capture, camera.address)
+            alive = stream.read() is not None
             stream.release()
             if alive:
                 return
@@ -109,24 +109,57 @@ class CameraSource:
         """Read a camera until the run stops."""
         died = False
         while not stopped.is_set():
-            stream = self.capture(camera.address)
-            while not stopped.is_set() and stream.isOpened():
-                is_read, image = stream.read()
-                if not is_read:
-                    break
+            stream = _Stream(self.capture, camera.address)
+            while not stopped.is_set() and (image := stream.read()) is not None:
                 if died:
                     self.journal.note(camera.name, "delivers again")
                 died = False
                 taken.put(self._shot(camera, image, clock.now_us()))
             stream.release()
             if not died and not stopped.is_set():
-                text = f"{camera.address} gives no image; it is opened again every {_RETRY_S:g} s"
+                text = f"{camera.address} gives no image{stream.complaint}; it is opened again every {_RETRY_S:g} s"
                 self.journal.fault("camera dead", camera.name, text)
             died = True
             stopped.wait(_RETRY_S)
 
     def _shot(self, camera: LiveCamera, image: Any, time_us: int) -> Shot:
         return Shot(camera.at(time_us), time_us, lambda: _pixels(image, camera))
+
+
+class _Stream:
+    """A capture that gives no image instead of raising an error.
+
+    Args:
+        capture, address: see `CameraSource`.
+
+    Attributes:
+        complaint: what it raised first, in brackets; empty where it raised nothing.
+    """
+
+    def __init__(self, capture: Callable[[str], Any], address: str) -> None:
+        self.complaint = ""
+        self._stream = self._tried(lambda: capture(address))
+
+    def read(self) -> Any:
+        """The next image, (H, W, 3) uint8 BGR; None where there is none."""
+        return self._tried(self._read)
+
+    def release(self) -> None:
+        if self._stream is not None:
+            self._tried(self._stream.release)
+
+    def _read(self) -> Any:
+        if self._stream is None or not self._stream.isOpened():
+            return None
+        is_read, image = self._stream.read()
+        return image if is_read else None
+
+    def _tried(self, do: Callable[[], Any]) -> Any:
+        try:
+            return do()
+        except Exception as error:  # what drivers and decoders raise is their own
+            self.complaint = self.complaint or f" ({' '.join(str(error).split()) or type(error).__name__})"
+            return None
 
 
 class _Clock:

@@ -207,6 +207,23 @@ def test_key_frames_keep_their_time_and_token() -> None:
     assert not faults
 
 
+def test_key_frames_are_whole_where_nothing_is_waited_for() -> None:
+    """Their images are there at one time; those that are not are not waited for."""
+    moments = [Moment(f"sample-{index}", START_US + index * 500_000, np.eye(4)) for index in range(3)]
+    shots = [
+        Shot(camera(name, moment.timestamp_us), moment.timestamp_us, nothing, moment)
+        for moment in moments
+        for name in NAMES
+    ]
+    steps, faults = assembled(shots, wait_s=0.0)
+    assert [sorted(step.shots) for step in steps] == [sorted(NAMES)] * 3
+    assert not faults
+    shots[5] = replace(shots[5], arrival_us=shots[5].arrival_us + 1)
+    steps, faults = assembled(shots, wait_s=0.0)
+    assert [step.missing for step in steps] == [(), ("RIGHT",), ()]
+    assert faults == {"missing image": 1, "late image": 1}
+
+
 def test_a_scene_begins() -> None:
     assembler = Assembler(Journal())
     first, second = (Start(name, tuple(map(camera, NAMES))) for name in ("one", "two"))

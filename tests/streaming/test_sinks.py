@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,6 +68,33 @@ def test_json_lines(tmp_path: Path) -> None:
     again.publish(tracked(["3"]))
     again.close()
     assert len(path.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("half", [b"", b'{"scene_token":"drive","sam', b"x" * 10_000])
+@pytest.mark.parametrize("lines", [0, 2])
+def test_json_lines_go_on_behind_the_last_whole_one(tmp_path: Path, lines: int, half: bytes) -> None:
+    path = tmp_path / "tracks.jsonl"
+    whole = b'{"scene_token":"earlier"}\n' * lines
+    path.write_bytes(whole + half)
+    sink = JsonLinesSink(path, NUSCENES, append=True)
+    assert path.read_bytes() == whole + half  # nothing is touched before the first step
+    for index in range(2):
+        sink.publish(tracked(["1"], index))
+    sink.close()
+    scenes = [json.loads(line)["scene_token"] for line in path.read_text().splitlines()]
+    assert scenes == ["earlier"] * lines + ["drive"] * 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_json_lines_go_on_in_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    sink = JsonLinesSink(tmp_path / "pipe", NUSCENES, append=True)
+    sink.publish(tracked(["1"]))
+    sink.close()
+    content = os.read(reader, 10_000)
+    os.close(reader)
+    assert json.loads(content)["scene_token"] == "drive"
 
 
 def test_an_mcap_file_that_foxglove_knows(tmp_path: Path) -> None:

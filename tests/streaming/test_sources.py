@@ -153,6 +153,46 @@ def test_a_camera_dies_and_comes_back(rig: Path, capture: type[Capture], monkeyp
     assert steps[0].shots["front"].read()[3, 3].tolist() == list(COLORS["front"])
 
 
+class Raising(Capture):
+    """Of the front camera the first and the third cannot be opened, the second breaks after an image."""
+
+    opened: ClassVar[dict[str, int]]
+    lives: ClassVar[dict[str, list[int]]] = {"front": [10**6], "rear": [10**6]}
+    released: ClassVar[list[int]]
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self._number = self.opened[address] if address == "front" else 0
+        if self._number in (1, 3):
+            raise cv2.error("no such device")
+
+    def read(self) -> tuple[bool, Any]:
+        if self._number == 2 and self._left < 10**6:
+            raise cv2.error("broken\nstream")
+        return super().read()
+
+    def release(self) -> None:
+        self.released.append(self._number)
+        if self._number == 2:
+            raise cv2.error("nothing to release")
+
+
+def test_a_camera_whose_capture_raises_is_opened_again(rig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streaming.sources.cameras._RETRY_S", 0.01)
+    Raising.opened, Raising.released = {}, []
+    journal, stopped = Journal(), threading.Event()
+    source, shots = CameraSource.open(rig, journal, Raising), 0
+    for event in source.events(stopped):
+        shots += isinstance(event, Shot)
+        if "front: delivers again" in journal.lines or shots > 2000:
+            stopped.set()
+    assert list(journal.lines) == [
+        "front: front gives no image (broken stream); it is opened again every 0.01 s",
+        "front: delivers again",
+    ]
+    assert journal.counts == {"camera dead": 1} and Raising.released[:2] == [0, 2]
+
+
 def test_cameras_that_are_dead_from_the_start(rig: Path, capture: type[Capture]) -> None:
     capture.lives = {"front": [0], "rear": [0]}
     with pytest.raises(InputError, match=r"rig.yaml: no camera gives an image: front \(front\), rear \(rear\)"):
