@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from scenes import InputError
@@ -99,7 +99,8 @@ def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
         if path.suffix == ".pth":
             torch.save(dict(weights), temporary)
         else:  # modules under several names share memory, which the format does not know: each name gets its copy
-            save_file({name: value.contiguous().clone() for name, value in weights.items()}, temporary)
+            # As bytes: a file that safetensors makes itself can be read by its owner alone.
+            temporary.write_bytes(save({name: value.contiguous().clone() for name, value in weights.items()}))
 
 
 def in_half_precision(weights: Mapping[str, Tensor], path: Path | str) -> dict[str, Tensor]:

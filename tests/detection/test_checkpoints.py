@@ -65,6 +65,9 @@ def test_written_weights_are_read_back(tmp_path: Path, suffix: str) -> None:
         name: value.tolist() for name, value in shared.items()
     }
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    assert path.stat().st_mode == ordinary.stat().st_mode
 
 
 def test_weights_in_half_precision_load_like_others(tmp_path: Path) -> None:
