@@ -91,6 +91,9 @@ class Argoverse2Source:
                 raise InputError(f"{path}: missing; expected a folder of Argoverse 2 logs")
         return names
 
+    def files(self, name: str) -> list[Path]:
+        return [self.path / name]
+
     def read(self, name: str) -> Drive:
         return _LogReader(self.path / name).drive()
 

@@ -1,14 +1,15 @@
 """Converts a folder of drives into a data root: drive by drive, so that large sets resume and memory stays flat.
 
 The root grows in a hidden folder beside its place and takes it when all is done. Each drive's rows lie in a folder of
-their own until then; a drive that is there is not read again.
+their own until then; a drive that is there is not read again, unless the source's files of it have changed since.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -18,7 +19,8 @@ import msgspec
 import numpy as np
 
 from scenes.conversion.drive import Source
-from scenes.conversion.drive_tables import TABLES, VOCABULARY, Counts, Naming, write_drive
+from scenes.conversion.drive_tables import TABLES, VOCABULARY, Counts, Naming, drive_of_file, write_drive
+from scenes.conversion.stamps import stamp_of
 from scenes.errors import InputError, shown
 from scenes.files import write_atomically
 from scenes.jobs.executors import Workers, run_jobs
@@ -35,6 +37,7 @@ FASTEST_HZ: Final = 100.0
 _PARTS: Final = ".parts"
 _JOB: Final = ".job.json"
 _SUMMARY: Final = "summary.json"
+_STAMP: Final = "stamp.txt"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def convert(
 ) -> Converted:
     """Write the drives of a source as a data root with the tables `<out>/<source.version>`.
 
-    A run that was stopped, or ended at a broken file, goes on where it was when it is called the same way again.
+    A run that was stopped, or ended at a broken file, goes on where it was when it is called the same way again. Drives
+    whose files have changed since they were read (see `Source.files`) are read again.
 
     Args:
         source: see `Source`.
@@ -92,7 +96,7 @@ def convert(
     _check_splits(all_splits, names, source.path)
     work = out.parent / f".{out.name}.conversion"
     _begin(work, {"source": str(source.path.resolve()), "format": repr(source), "hz": key_frames_hz, "link": link})
-    finished = [name for name in names if (work / _PARTS / name).is_dir()]
+    finished = _take_over(work, source, names)
     report = progress or _silent
     report(len(finished), len(names))
     jobs = [(_Job(source, name, work, key_frames_hz, link),) for name in names if name not in finished]
@@ -136,9 +140,41 @@ def _begin(work: Path, job: Mapping[str, Any]) -> None:
     write_atomically(path, content)
 
 
+def _take_over(work: Path, source: Source, names: Sequence[str]) -> list[str]:
+    """The drives that are done and whose files are as they were then; whatever there is of others is removed."""
+    parts = work / _PARTS
+    kept = {name for name in names if _is_current(parts / name / _STAMP, source, name)}
+    for part in parts.glob("*"):
+        if part.name not in kept:
+            shutil.rmtree(part)
+    for kind in ("samples", "sweeps"):
+        for channel in (work / kind).glob("*"):
+            _remove_files(channel, kept)
+            _remove_if_empty(channel)
+        _remove_if_empty(work / kind)
+    return [name for name in names if name in kept]
+
+
+def _is_current(stamp: Path, source: Source, name: str) -> bool:
+    return stamp.is_file() and stamp.read_text() == stamp_of(source.files(name))
+
+
+def _remove_files(channel: Path, kept: Collection[str]) -> None:
+    """Remove the files of all drives but some: when a drive is read again, it may have fewer."""
+    for path in channel.iterdir():
+        if drive_of_file(path.name, channel.name) not in kept:
+            path.unlink()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def _convert_drive(job: _Job) -> None:
     """Write a drive's files and its part of the tables."""
     where = f"{job.source.path}: {job.drive}"
+    stamp = stamp_of(job.source.files(job.drive))  # before they are read: they may change meanwhile
     naming = Naming(job.source.version, job.source.format, job.source.categories, job.source.taxonomy)
     # Absurd numbers are refused by name; that they overflow on the way there tells nobody anything.
     with np.errstate(all="ignore"):
@@ -151,6 +187,7 @@ def _convert_drive(job: _Job) -> None:
     for name, rows in tables.items():
         (temporary / f"{name}.json").write_bytes(msgspec.json.encode(rows))
     (temporary / _SUMMARY).write_bytes(msgspec.json.encode(counts))
+    (temporary / _STAMP).write_text(stamp)
     temporary.rename(part)
 
 

@@ -177,8 +177,14 @@ class DdadSource:
             raise InputError(f"{self.path}: no folder with a scene_*.json in it")
         return names
 
+    def files(self, name: str) -> list[Path]:
+        return [self._root(name)]
+
     def read(self, name: str) -> Drive:
-        return _SceneReader(self.path if _scene_files(self.path) else self.path / name, name).drive()
+        return _SceneReader(self._root(name), name).drive()
+
+    def _root(self, name: str) -> Path:
+        return self.path if _scene_files(self.path) else self.path / name
 
 
 def _scene_files(folder: Path) -> list[Path]:

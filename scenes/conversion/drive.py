@@ -150,6 +150,12 @@ class Source(Protocol):
             InputError: there is none, or the folder is not of the format.
         """
 
+    def files(self, name: str) -> list[Path]:
+        """The files that a drive is read from, and folders of which every file counts; some may be missing.
+
+        A conversion that goes on takes over a drive as it is as long as the sizes and times of these stay.
+        """
+
     def read(self, name: str) -> Drive:
         """A drive.
 

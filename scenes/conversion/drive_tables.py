@@ -30,7 +30,7 @@ from scenes.conversion.drive import (
     are_orientations,
     category_of_type,
 )
-from scenes.conversion.key_frames import check_times, choose_key_frames, recordings_of_key_frames
+from scenes.conversion.key_frames import check_times, choose_key_frames, nearest_indices, recordings_of_key_frames
 from scenes.conversion.points_in_boxes import count_points
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray
@@ -217,7 +217,7 @@ class _DriveWriter:
             key_frame_of = recordings_of_key_frames(times_us, key_us)
             tables["sensor"].append(self._sensor_row(sensor))
             tables["calibrated_sensor"].append(self._calibration_row(sensor))
-            nearest = np.abs(times_us[:, None] - key_us).argmin(axis=1) if len(times_us) else np.zeros(0, np.int64)
+            nearest = nearest_indices(key_us, times_us)
             rows = []
             for recording in sensor.recordings:
                 _check_numbers(recording.global_from_ego, f"{self._where}: {sensor.channel}: the pose of the vehicle")
@@ -392,6 +392,11 @@ class _DriveWriter:
         types = [source for source, category in self._naming.categories.items() if category == name]
         description = f"{self._naming.format}: {', '.join(types)}" if types else ""
         return {"token": token_of(self._naming.version, "category", name), "name": name, "description": description}
+
+
+def drive_of_file(name: str, channel: str) -> str:
+    """The drive whose file it is; `name` in the folder of its channel."""
+    return name.rpartition(f"__{channel}__")[0]
 
 
 def _identities(boxes: Boxes3D) -> list[str]:

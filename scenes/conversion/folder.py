@@ -161,9 +161,14 @@ class FolderSource:
             )
         return names
 
+    def files(self, name: str) -> list[Path]:
+        return [self._root(name)]
+
     def read(self, name: str) -> Drive:
-        root = self.path if (self.path / CALIBRATION).is_file() else self.path / name
-        return _RecordingReader(root, name, self.categories, self.taxonomy.attributes).drive()
+        return _RecordingReader(self._root(name), name, self.categories, self.taxonomy.attributes).drive()
+
+    def _root(self, name: str) -> Path:
+        return self.path if (self.path / CALIBRATION).is_file() else self.path / name
 
 
 class _RecordingReader:

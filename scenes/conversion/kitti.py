@@ -96,6 +96,10 @@ class KittiSource:
                     raise InputError(f"{path}: missing, while other files of sequence {name} are there")
         return names
 
+    def files(self, name: str) -> list[Path]:
+        texts = [self.path / folder / f"{name}.txt" for folder in ("calib", "oxts", "label_02")]
+        return texts + [self.path / folder / name for folder in (*_CAMERAS, "velodyne")]
+
     def read(self, name: str) -> Drive:
         return _SequenceReader(self.path, name).drive()
 

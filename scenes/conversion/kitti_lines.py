@@ -25,7 +25,7 @@ from scenes.conversion.found_boxes import (
     probability_of_logit,
     type_of_class,
 )
-from scenes.conversion.kitti import CATEGORIES, center_from_bottom, rotation_from_ry
+from scenes.conversion.kitti import CATEGORIES, REGION_TYPE, center_from_bottom, rotation_from_ry
 from scenes.conversion.source_frames import SourceFrames
 from scenes.conversion.text_files import Line, read_text
 from scenes.errors import InputError, unknown_name
@@ -40,7 +40,7 @@ ScoreUnit = Literal["logit", "probability"]
 
 _TYPE_OF_CODE: Final = {"1": "Pedestrian", "2": "Car", "3": "Cyclist"}
 _TYPE_OF_NAME: Final = {"car": "Car", "truck": "Truck", "pedestrian": "Pedestrian", "bicycle": "Cyclist"}
-_UNLABELLED: Final = ("Tram", "Misc", "DontCare")
+_UNLABELLED: Final = ("Tram", "Misc", REGION_TYPE)
 _COMMA_FIELDS: Final = 15
 _SPACE_FIELDS: Final = 17
 _SCORE_CAP: Final = 1e-9
@@ -102,6 +102,9 @@ def _add(
     type_ = _TYPE_OF_CODE.get(kind, kind) if with_commas else kind
     if type_ not in CATEGORIES and type_ not in _UNLABELLED:
         raise InputError(f"{line.where}, type: {unknown_name(kind, [*CATEGORIES, *_UNLABELLED])}")
+    if type_ == REGION_TYPE:  # of which the numbers of a box are all -1
+        left_out[f"boxes of type {type_}"] += 1
+        return
     first = 7 if with_commas else 9
     height, width, length, *location = line.numbers(first, ("h", "w", "l", "x", "y", "z"))
     if min(height, width, length) <= 0:

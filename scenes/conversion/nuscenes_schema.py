@@ -30,6 +30,7 @@ from scenes.conversion.drive import (
 from scenes.conversion.drive_tables import POINTS_WITHOUT_CLOUD
 from scenes.conversion.folder import CATEGORIES as CATEGORY_OF_CLASS
 from scenes.conversion.point_files import read_point_file
+from scenes.conversion.stamps import stamp_of
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray, pose_matrix
 from scenes.table_rows import Quaternion, Vector
@@ -191,13 +192,26 @@ class NuscenesSchemaSource:
                 places[row.name] = (folder, row.token)
         return places
 
+    def files(self, name: str) -> list[Path]:
+        """The tables of the scene; which files belong to it only reading them would tell."""
+        return _table_files(self._places[name][0])
+
     def read(self, name: str) -> Drive:
         folder, token = self._places[name]
         return _tables(folder, self.taxonomy).drive(token)
 
 
-@lru_cache(maxsize=2)
+def _table_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.json"))
+
+
 def _tables(folder: Path, taxonomy: Taxonomy) -> _Tables:
+    """The tables of a folder as they are now."""
+    return _tables_of_stamp(folder, taxonomy, stamp_of(_table_files(folder)))
+
+
+@lru_cache(maxsize=2)
+def _tables_of_stamp(folder: Path, taxonomy: Taxonomy, _: str) -> _Tables:
     """The tables of a folder: many scenes share them, and each is converted on its own."""
     return _Tables(folder, taxonomy)
 

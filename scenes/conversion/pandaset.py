@@ -126,8 +126,14 @@ class PandasetSource:
             raise InputError(f"{self.path}: no sequence in it; one holds lidar, camera and annotations")
         return names
 
+    def files(self, name: str) -> list[Path]:
+        return [self._root(name)]
+
     def read(self, name: str) -> Drive:
-        return _SequenceReader(self.path if (self.path / "lidar").is_dir() else self.path / name, name).drive()
+        return _SequenceReader(self._root(name), name).drive()
+
+    def _root(self, name: str) -> Path:
+        return self.path if (self.path / "lidar").is_dir() else self.path / name
 
 
 class _SequenceReader:

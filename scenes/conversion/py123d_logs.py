@@ -113,6 +113,10 @@ class Py123dSource:
                 found[log.name] = log
         return found
 
+    def files(self, name: str) -> list[Path]:
+        """The log; images that lie elsewhere do not count."""
+        return [self._logs[name]]
+
     def read(self, name: str) -> Drive:
         return _LogReader(self._logs[name]).drive()
 

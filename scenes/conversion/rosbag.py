@@ -1,7 +1,7 @@
 """Reads ROS bags, of ROS 1 and ROS 2, in MCAP too: images with their camera_info, point clouds, tf, odometry.
 
 What is there is found by the messages' types. The ego frame is `base_link`, or what takes its place; its poses come
-from tf, or else from odometry; without both the rig stands still. Needs the extra `rosbag` (rosbags).
+from tf, or else from one topic of odometry; without both the rig stands still. Needs the extra `rosbag` (rosbags).
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ _TF_1: Final = "tf/msg/tfMessage"
 _ODOMETRY: Final = "nav_msgs/msg/Odometry"
 _EGO_FRAMES: Final = ("base_link", "base_footprint", "ego_vehicle", "vehicle")
 _ODOMETRY_ROOT: Final = "odometry of the ego frame"
+_NEARLY_AS_MANY: Final = 0.9
+"""Topics of one rate do not begin and end with the bag at the same message."""
+_RECTIFIED: Final = ("rect", "rectified")
 _MODELS: Final[Mapping[str, DistortionModel]] = {
     "": "pinhole",
     "plumb_bob": "pinhole",
@@ -70,6 +73,9 @@ class RosbagSource:
         inside = [path for path in sorted(self.path.glob("*")) if path.suffix in (".bag", ".mcap", ".db3")]
         inside += [path.parent for path in sorted(self.path.glob("*/metadata.yaml"))]
         return {path.stem: path for path in inside}
+
+    def files(self, name: str) -> list[Path]:
+        return [self._bags[name]]
 
     def read(self, name: str) -> Drive:
         return BagReader(self._bags[name], name).drive()
@@ -118,11 +124,12 @@ class BagReader:
         self._name = name
         self._tree = TransformTree(path)
         self._infos: dict[str, _CameraInfo] = {}
-        self._odometry: list[tuple[int, str, FloatArray]] = []
+        self._odometry: defaultdict[str, list[tuple[int, str, Any]]] = defaultdict(list)
         self._recorded: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
         self._type_of_topic: dict[str, str] = {}
         self._read()
         self._ego_frame = self._find_ego_frame()
+        self._poses_of = self._add_odometry() if self._odometry and not self._tree.moves(self._ego_frame) else ""
         self._root = self._tree.root(self._ego_frame) if self._tree.moves(self._ego_frame) else self._ego_frame
 
     def drive(self) -> Drive:
@@ -132,7 +139,8 @@ class BagReader:
         if not sensors:
             raise InputError(f"{self._path}: no images with a camera_info, and no point clouds")
         times_us = [recording.timestamp_us for recording in sensors[0].recordings]
-        return Drive(self._name, sensors, [DriveFrame(time, str(time)) for time in times_us], "ROS bag")
+        chosen = f", poses of {self._poses_of}" if self._poses_of and len(self._odometry) > 1 else ""
+        return Drive(self._name, sensors, [DriveFrame(time, str(time)) for time in times_us], f"ROS bag{chosen}")
 
     def cameras(self) -> list[BagCamera]:
         """The cameras that have images."""
@@ -178,7 +186,9 @@ class BagReader:
                     for transform in reader.deserialize(raw, kind).transforms:
                         self._add(transform, static)
                 elif kind == _ODOMETRY:
-                    self._add_odometry(reader.deserialize(raw, kind))
+                    message = reader.deserialize(raw, kind)
+                    recorded = (_time_us(message.header), _frame(message.child_frame_id), message.pose.pose)
+                    self._odometry[topic].append(recorded)
 
     def _add(self, transform: Any, static: bool) -> None:
         place, turn = transform.transform.translation, transform.transform.rotation
@@ -190,10 +200,33 @@ class BagReader:
             self._pose(place, turn, f"tf of {transform.child_frame_id}"),
         )
 
-    def _add_odometry(self, message: Any) -> None:
-        pose = message.pose.pose
-        matrix = self._pose(pose.position, pose.orientation, "odometry")
-        self._odometry.append((_time_us(message.header), _frame(message.child_frame_id), matrix))
+    def _add_odometry(self) -> str:
+        """Give the ego frame the poses of one topic of odometry, and return its name."""
+        top = self._tree.root(self._ego_frame)
+        topic = self._odometry_topic(top)
+        for time_us, frame, pose in self._odometry[topic]:
+            root_from_frame = self._pose(pose.position, pose.orientation, topic)
+            frame_from_top = self._tree.pose(frame or self._ego_frame, top, None, topic)
+            self._tree.add(_ODOMETRY_ROOT, top, time_us, root_from_frame @ frame_from_top)
+        return topic
+
+    def _odometry_topic(self, top: str) -> str:
+        """The topic of odometry that says where the ego frame is; each topic's poses are in a frame of its own.
+
+        It is the one with the most messages, the first by name of those with nearly as many: fixes of a GPS, as
+        robot_localization writes them beside its own poses, come more seldom and have no heading.
+
+        Args:
+            top: the end of the ego frame's way upwards; topics of frames that do not hang there come last.
+        """
+        hanging = {
+            topic: len(poses)
+            for topic, poses in self._odometry.items()
+            if self._tree.root(poses[0][1] or self._ego_frame) == top
+        }
+        counts = hanging or {topic: len(poses) for topic, poses in self._odometry.items()}
+        most = max(counts.values())
+        return min(topic for topic, count in counts.items() if count >= _NEARLY_AS_MANY * most)
 
     def _pose(self, place: Any, turn: Any, what: str) -> FloatArray:
         quaternion = (turn.w, turn.x, turn.y, turn.z)
@@ -231,12 +264,6 @@ class BagReader:
             found = self._tree.root(frames[0])
             if found == frames[0]:
                 raise InputError(f"{self._path}: tf: nothing says where {found!r} is mounted")
-        if self._odometry and not self._tree.moves(found):
-            top = self._tree.root(found)
-            for time_us, frame, pose in self._odometry:
-                self._tree.add(
-                    _ODOMETRY_ROOT, top, time_us, pose @ self._tree.pose(frame or found, top, None, "odometry")
-                )
         return found
 
     def _image_topics(self) -> dict[str, str]:
@@ -264,7 +291,7 @@ class BagReader:
         return recordings
 
     def _bag_camera(self, topic: str, info: _CameraInfo) -> BagCamera:
-        is_rectified = "rect" in topic.rsplit("/", 2)[-1] or "rect" in topic.rsplit("/", 2)[-2]
+        is_rectified = _is_rectified(topic)
         lens = info.lens
         return BagCamera(
             topic,
@@ -319,6 +346,12 @@ def _time_us(header: Any) -> int:
 def _frame(name: str) -> str:
     """ROS 1 may begin names of frames with a slash."""
     return name.lstrip("/")
+
+
+def _is_rectified(topic: str) -> bool:
+    """Whether a topic's name says so: `image_rect`, `image_rect_color/compressed`, `rectified/image`."""
+    words = {word for part in topic.split("/")[-2:] for word in part.split("_")}
+    return not words.isdisjoint(_RECTIFIED)
 
 
 def _channel(topic: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
 import re
 import shutil
@@ -20,6 +21,7 @@ import pytest
 from scenes import InputError
 from scenes.conversion.data_root import convert
 from scenes.conversion.formats import open_source
+from scenes.conversion.stamps import stamp_of
 
 Change = Callable[[Path], object]
 
@@ -499,6 +501,83 @@ def test_a_run_that_ended_goes_on(write_source, tmp_path: Path, monkeypatch) -> 
     for path in sorted((tmp_path / "again").rglob("*.json")):
         assert path.read_bytes() == (tmp_path / "root" / path.relative_to(tmp_path / "again")).read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"source", "root", "again"}
+
+
+def _files_below(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_a_drive_that_has_changed_is_read_again(write_source, tmp_path: Path, monkeypatch) -> None:
+    recording, source = write_source("folder"), tmp_path / "recordings"
+    for name in ("a", "b", "c"):
+        shutil.copytree(recording, source / name)
+    images = {name: sorted((source / name / "front").iterdir()) for name in ("b", "c")}
+    good = images["c"][2].read_bytes()
+    images["c"][2].write_bytes(good[:-20])
+    with pytest.raises(InputError, match=r"cut off \(2 of 3 drives are done"):
+        convert(open_source("folder", source), tmp_path / "root", link=False)
+    images["c"][2].write_bytes(good)
+    for name in ("b", "c"):  # c ended behind this one
+        images[name][0].unlink()
+    text("b/calibration.yaml", '"fx": 500', '"fx": 600')(source)
+    read: list[str] = []
+    folder = type(open_source("folder", source))
+    once = folder.read
+    monkeypatch.setattr(folder, "read", lambda self, name: read.append(name) or once(self, name))
+    convert(open_source("folder", source), tmp_path / "root", link=False)
+    assert read == ["b", "c"]
+    convert(open_source("folder", source), tmp_path / "again", link=False)
+    assert _files_below(tmp_path / "root") == _files_below(tmp_path / "again")
+
+
+def test_of_a_drive_that_is_gone_nothing_stays(write_source, tmp_path: Path) -> None:
+    recording, source = write_source("folder"), tmp_path / "recordings"
+    for name in ("a", "b"):
+        shutil.copytree(recording, source / name)
+    (source / "b" / "boxes.csv").write_text("broken")
+    with pytest.raises(InputError, match="1 of 2 drives are done"):
+        convert(open_source("folder", source), tmp_path / "root")
+    shutil.rmtree(source / "b")
+    (source / "a").rename(source / "c")
+    convert(open_source("folder", source), tmp_path / "root")
+    convert(open_source("folder", source), tmp_path / "again")
+    assert _files_below(tmp_path / "root") == _files_below(tmp_path / "again")
+
+
+@pytest.mark.parametrize("format_", ["argoverse2", "ddad", "folder", "kitti", "nuscenes-schema", "pandaset"])
+def test_every_file_of_a_drive_counts(format_: str, write_source, tmp_path: Path) -> None:
+    source = open_source(format_, write_source(format_))
+    (name,) = source.drives()
+    stamp = stamp_of(source.files(name))
+    convert(source, tmp_path / "root")
+    assert stamp_of(source.files(name)) == stamp
+    for path in sorted(path for path in source.path.rglob("*") if path.is_file()):
+        if format_ == "nuscenes-schema" and path.suffix != ".json":
+            continue  # only the tables could tell whose it is
+        os.utime(path, ns=(0, 0))
+        before, stamp = stamp, stamp_of(source.files(name))
+        assert stamp != before, path
+
+
+def test_files_of_another_drive_do_not_count(write_source) -> None:
+    source = open_source("kitti", write_source("kitti"))
+    stamp = stamp_of(source.files("0001"))
+    _two_sequences(source.path)
+    assert stamp_of(source.files("0001")) == stamp
+
+
+def test_tables_that_have_changed_are_read_again(write_source, tmp_path: Path) -> None:
+    source = write_source("nuscenes-schema")
+    convert(open_source("nuscenes-schema", source), tmp_path / "first")
+    changed_json("annotation/log.json", lambda rows: rows[0].update(location="osaka"))(source)
+    changed_json("annotation/instance.json", lambda rows: rows[1].update(category_token="c0"))(source)
+    assert convert(open_source("nuscenes-schema", source), tmp_path / "second").boxes == 10
+    categories, instances = (
+        json.loads((tmp_path / "second" / "v1.0-converted" / f"{name}.json").read_text())
+        for name in ("category", "instance")
+    )
+    names = {row["token"]: row["name"] for row in categories}
+    assert [names[row["category_token"]] for row in instances] == ["vehicle.car"] * 2
 
 
 def test_a_run_with_other_options_begins_anew(write_source, tmp_path: Path) -> None:

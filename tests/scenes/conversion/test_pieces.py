@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -16,12 +19,14 @@ from scipy.spatial.transform import Rotation
 from scenes import Boxes3D, InputError
 from scenes.conversion.clock import time_in_exif, time_in_name, timestamp_us
 from scenes.conversion.contents import check_end_of_image, path_below
-from scenes.conversion.key_frames import check_times, choose_key_frames, recordings_of_key_frames
+from scenes.conversion.drive_tables import drive_of_file
+from scenes.conversion.key_frames import check_times, choose_key_frames, nearest_indices, recordings_of_key_frames
 from scenes.conversion.lens import Lens
 from scenes.conversion.point_files import read_point_file
 from scenes.conversion.points_in_boxes import count_points
 from scenes.conversion.pose_track import PoseTrack
 from scenes.conversion.safe_pickle import frame_columns, read_pickle
+from scenes.conversion.stamps import stamp_of
 from scenes.conversion.video_frames import VideoFrames
 from scenes.geometry import pose_matrix
 
@@ -57,6 +62,75 @@ def test_recordings_and_key_frames_belong_together(recorded: list[int], keys: li
         gap = abs(recorded[recording] - keys[key])
         assert gap == min(abs(np.array(recorded) - keys[key])) == min(abs(np.array(keys) - recorded[recording]))
         assert gap <= 500_000
+
+
+few_times = st.lists(st.integers(0, 30), max_size=12)  # so few that many lie in the middle of two
+
+
+@given(few_times.map(sorted).map(dict.fromkeys).map(list).filter(len), few_times)
+def test_nearest_of_two_as_near_is_the_earlier(found: list[int], wanted: list[int]) -> None:
+    expected = [min(range(len(found)), key=lambda index: abs(found[index] - time)) for time in wanted]
+    assert nearest_indices(np.array(found), np.array(wanted, dtype=np.int64)).tolist() == expected
+
+
+LONG_DRIVE = """
+import sys
+from pathlib import Path
+import numpy as np
+from scenes import NUSCENES
+from scenes.conversion.contents import Absent
+from scenes.conversion.drive import Drive, DriveFrame, Recording, Sensor
+from scenes.conversion.drive_tables import Naming, write_drive
+
+def peak_kb():
+    return int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])
+
+times_us = [1_600_000_000_000_000 + 100_000 * index for index in range(4000)]
+recordings = [Recording(time, np.eye(4), Absent(".jpg")) for time in times_us]
+camera = Sensor("CAM", "camera", np.eye(4), recordings, np.eye(3), (10, 10))
+drive = Drive("long", [camera], [DriveFrame(time, str(time)) for time in times_us])
+before = peak_kb()
+tables, _ = write_drive(drive, Naming("v", "f", {}, NUSCENES), "here", Path(sys.argv[1]), None, True)
+tokens = {row["timestamp"]: row["token"] for row in tables["sample"]}
+assert all(row["sample_token"] == tokens[row["timestamp"]] for row in tables["sample_data"])
+print(peak_kb() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its peak")
+def test_a_long_drive_is_written_in_memory_that_grows_as_it_does(tmp_path: Path) -> None:
+    """In a process of its own, whose peak is not that of other tests."""
+    found = subprocess.run([sys.executable, "-c", LONG_DRIVE, tmp_path], check=True, capture_output=True, text=True)
+    assert 1024 * int(found.stdout) < 8 * 4000**2  # bytes of a number for each recording and key frame
+
+
+@pytest.mark.parametrize("drive", ["a", "a__F", "F", "__F__"])
+def test_files_tell_their_drive(drive: str) -> None:
+    assert drive_of_file(f"{drive}__F__1600000000.pcd.bin", "F") == drive
+
+
+def test_a_stamp_tells_of_every_change(tmp_path: Path) -> None:
+    folder = tmp_path / "drive"
+    (folder / "images").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "images" / "round").symlink_to(folder)
+    paths = [folder, tmp_path / "single"]
+    stamps = [stamp_of(paths)]
+    for name in ("drive/images/1.png", "drive/2.png", "elsewhere/3.png", "single"):
+        (tmp_path / name).write_text("first")
+        stamps.append(stamp_of(paths))
+        (tmp_path / name).write_text("longer")
+        stamps.append(stamp_of(paths))
+        os.utime(tmp_path / name, ns=(0, 1))
+        stamps.append(stamp_of(paths))
+    (folder / "2.png").rename(folder / "4.png")
+    stamps.append(stamp_of(paths))
+    (folder / "4.png").unlink()
+    stamps.append(stamp_of(paths))
+    assert len(set(stamps)) == len(stamps)
+    (tmp_path / "other_way").symlink_to(tmp_path)
+    assert stamp_of([tmp_path / "other_way" / path.name for path in paths]) == stamps[-1]
 
 
 @pytest.mark.parametrize(

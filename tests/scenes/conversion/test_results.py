@@ -114,6 +114,21 @@ def test_both_formats_of_detections_are_read(converted, tmp_path: Path) -> None:
     assert box.size_wlh_m[0].tolist() == [1.8, 4.4, 1.6]
 
 
+def test_regions_without_a_box_are_left_out(converted, tmp_path: Path) -> None:
+    frames = converted("kitti")
+    lines = (
+        "1,DontCare,10,20,30,40,-1,-1,-1,-1,-1000,-1000,-1000,-10,-10",
+        "1 DontCare -1 -1 -10 10 20 30 40 -1 -1 -1 -1000 -1000 -1000 -10 -1",
+    )
+    (tmp_path / "0001.txt").write_text("\n".join(lines))
+    found = read_kitti_lines([tmp_path], frames, "probability")
+    assert found.notes == ("2 boxes of type DontCare left out",)
+    assert not any(len(boxes) for boxes in found.results.boxes.values())
+    (tmp_path / "0001.txt").write_text(lines[1].replace("DontCare", "Tram"))
+    with pytest.raises(InputError, match=r"0001\.txt:1: a box of height, width, length -1"):
+        read_kitti_lines([tmp_path], frames, "probability")
+
+
 @given(st.floats(-20, 20))
 def test_ry_turns_about_the_camera_s_y(ry: float) -> None:
     w, x, y, z = rotation_from_ry(ry)

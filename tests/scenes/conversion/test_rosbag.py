@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from scipy.spatial.transform import Rotation
 from scenes import InputError, read_scenes
 from scenes.conversion.data_root import convert
 from scenes.conversion.formats import open_source
+from scenes.conversion.rosbag import BagReader
+from scenes.conversion.stamps import stamp_of
 from scenes.conversion.transform_tree import TransformTree
 from scenes.geometry import invert_pose, pose_matrix
 
@@ -105,18 +108,31 @@ def _cloud(bag: _Bag, time_us: int, points: np.ndarray) -> Any:
     return bag.new("sensor_msgs/PointCloud2", header, 1, len(rows), fields, False, 20, 20 * len(rows), data, False)
 
 
-def _odometry(bag: _Bag, time_us: int, pose: np.ndarray) -> Any:
+def _odometry(bag: _Bag, time_us: int, pose: np.ndarray, of: str = "base_link") -> Any:
     point = bag.new("geometry_msgs/Point", *pose[:3, 3].tolist())
     with_covariance = bag.new(
         "geometry_msgs/PoseWithCovariance", bag.new("geometry_msgs/Pose", point, bag.turn(pose)), np.zeros(36)
     )
     zero = bag.new("geometry_msgs/Vector3", 0.0, 0.0, 0.0)
     twist = bag.new("geometry_msgs/TwistWithCovariance", bag.new("geometry_msgs/Twist", zero, zero), np.zeros(36))
-    return bag.new("nav_msgs/Odometry", bag.header(time_us, "odom"), "base_link", with_covariance, twist)
+    return bag.new("nav_msgs/Odometry", bag.header(time_us, "odom"), of, with_covariance, twist)
 
 
-def _write(world, path: Path, kind: str, *, encoding: str = "jpeg", by: str = "tf", distortion: tuple = ()) -> Path:
-    """The made-up drive in a bag; the ego frame's pose is known by tf, by odometry, or not at all."""
+def _write(
+    world,
+    path: Path,
+    kind: str,
+    *,
+    encoding: str = "jpeg",
+    by: str = "tf",
+    distortion: tuple = (),
+    odometry: str = "/odom",
+    beside: Callable[[_Bag, int, int], object] = lambda *_: None,
+) -> Path:
+    """The made-up drive in a bag; the ego frame's pose is known by tf, by odometry, or not at all.
+
+    `beside` is called with bag, frame and time, to write more.
+    """
     bag = _Bag(path, kind)
     lidar = pose_matrix((0.9, 0.0, 1.8), (1.0, 0.0, 0.0, 0.0))
     camera = pose_matrix((1.0, 0.0, 1.2), (1.0, 0.0, 0.0, 0.0))
@@ -131,7 +147,8 @@ def _write(world, path: Path, kind: str, *, encoding: str = "jpeg", by: str = "t
             if by == "tf":
                 bag.write("/tf", time_us, bag.transform(time_us, "map", "base_link", world.ego(float(frame))))
             elif by == "odometry":
-                bag.write("/odom", time_us, _odometry(bag, time_us, world.ego(float(frame))))
+                bag.write(odometry, time_us, _odometry(bag, time_us, world.ego(float(frame))))
+            beside(bag, int(frame), time_us)
         name = "/sensing/front/image_raw" + ("/compressed" if encoding == "jpeg" else "")
         for frame, time_us in enumerate(times):
             bag.write("/sensing/front/camera_info", time_us, _camera_info(bag, time_us, list(distortion)))
@@ -165,6 +182,34 @@ def test_a_bag_is_the_drive(kind: str, encoding: str, by: str, world, tmp_path: 
     assert len(points) == 57
 
 
+@pytest.mark.parametrize(
+    ("topic", "other", "every", "of"),
+    [
+        ("/odometry/filtered", "/odometry/gps", 1, "base_link"),
+        ("/odometry/local", "/odometry/gps", 3, "base_link"),
+        ("/odometry/local", "/camera/odom", 1, "camera_of_another_tree"),
+    ],
+)
+def test_poses_come_from_one_topic_of_odometry(
+    topic: str, other: str, every: int, of: str, world, tmp_path: Path
+) -> None:
+    def fix(bag: _Bag, frame: int, time_us: int) -> None:
+        if frame % every == 0:
+            far = pose_matrix((500_000.0, 5_400_000.0, 0.0), (1.0, 0.0, 0.0, 0.0))
+            message = _odometry(bag, time_us + 50_000, far, of)
+            message.pose.pose.orientation.w = 0.0  # where the vehicle heads, a position does not tell
+            bag.write(other, time_us + 50_000, message)
+
+    path = _write(world, tmp_path / "drive", "db3", by="odometry", odometry=topic, beside=fix)
+    convert(open_source("rosbag", path), tmp_path / "root")
+    (scene,) = read_scenes(tmp_path / "root", "v1.0-rosbag", "all")
+    for index, frame in enumerate(scene.frames):
+        assert np.allclose(frame.global_from_ego, world.ego(index), atol=1e-9)
+        assert np.allclose(frame.cameras[0].global_from_ego, world.ego(index + 0.3), atol=1e-9)
+    (row,) = json.loads((tmp_path / "root" / "v1.0-rosbag" / "scene.json").read_text())
+    assert row["description"] == f"ROS bag, poses of {topic}"
+
+
 @pytest.mark.parametrize("kind", ["bag", "mcap"])
 def test_the_devkit_opens_it(kind: str, world, tmp_path: Path) -> None:
     nuscenes = pytest.importorskip("nuscenes")
@@ -190,6 +235,44 @@ def test_images_are_undistorted(world, tmp_path: Path) -> None:
     assert image[180, 320].min() > 150
     corrected = cv2.undistort(world.image(4), np.reshape(INTRINSIC, (3, 3)), np.array([-0.4, 0.1, 0, 0, 0]))
     assert np.abs(image.astype(int) - corrected).max() < 40 and np.abs(image.astype(int) - corrected).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("topic", "rectified"),
+    [
+        ("/cam/image_rect", True),
+        ("/cam/image_rect_color/compressed", True),
+        ("/cam/rect/image", True),
+        ("/cam/rectified", True),
+        ("/cam/image_rectified", True),
+        ("/cam/image_raw", False),
+        ("/cam_direct/image_raw", False),
+        ("/cam/direct/compressed", False),
+    ],
+)
+def test_names_tell_of_rectified_images(topic: str, rectified: bool, tmp_path: Path) -> None:
+    time_us = 1_600_000_000_000_000
+    bag = _Bag(tmp_path / "drive", "db3")
+    with bag.writer:
+        bag.write(f"/{topic.split('/')[1]}/camera_info", 0, _camera_info(bag, time_us, [-0.4, 0.1, 0.0, 0.0, 0.0]))
+        bag.write("/tf_static", 0, bag.transform(time_us, "base_link", "camera_optical", np.eye(4)))
+        bag.write(topic, 0, _image(bag, time_us, np.zeros((360, 640, 3), dtype=np.uint8), "jpeg"))
+    (camera,) = BagReader(tmp_path / "drive", "drive").cameras()
+    assert camera.topic == topic and (camera.undistort is None) is rectified
+
+
+@pytest.mark.parametrize("kind", ["bag", "db3", "mcap"])
+def test_a_bag_is_stamped(kind: str, world, tmp_path: Path) -> None:
+    path = _write(world, tmp_path / ("drive.bag" if kind == "bag" else "drive"), kind)
+    source = open_source("rosbag", path)
+    stamp = stamp_of(source.files("drive"))
+    convert(source, tmp_path / "root")
+    assert stamp_of(source.files("drive")) == stamp
+    for file in (path, *path.glob("*")):
+        if file.is_file():
+            file.write_bytes(file.read_bytes() + b" ")
+            before, stamp = stamp, stamp_of(source.files("drive"))
+            assert stamp != before
 
 
 def test_a_rig_without_poses_stands(world, tmp_path: Path) -> None:
