@@ -74,7 +74,7 @@ def read_scenes(
             scenes = reader.scenes(rows, annotations, cameras)
         else:
             scenes = _stored(reader, store, rows, annotations, cameras)
-    if reader.is_published_without_annotations and not any(map(_has_annotations, scenes)):
+    if reader.may_lack_annotations and not any(map(_has_annotations, scenes)):
         return [_reduced(scene, annotations=False, cameras=True) for scene in scenes]
     return scenes
 
@@ -138,9 +138,16 @@ class _TableReader:
         self._read: dict[str, Table[Any]] = {}
 
     @property
-    def is_published_without_annotations(self) -> bool:
-        """Whether this is a test version."""
-        return self._version.endswith("test")
+    def may_lack_annotations(self) -> bool:
+        """Whether scenes without a box are not annotated: in a test version, and where there is no box in any scene."""
+        if self._version.endswith("test") or not self._annotation_path.is_file():
+            return True
+        is_short = self._annotation_path.stat().st_size < _EMPTY_BYTES
+        return is_short and b"".join(self._annotation_path.read_bytes().split()) == b"[]"
+
+    @property
+    def _annotation_path(self) -> Path:
+        return self._folder / f"{ANNOTATIONS}.json"
 
     def table(self, name: str, row: type[RowT]) -> Table[RowT]:
         """A table that is read as a whole, and once."""
@@ -259,13 +266,17 @@ class _TableReader:
         return recordings
 
     def _annotations(self, large: LargeTables, samples: dict[str, SampleRow]) -> dict[str, Annotations] | None:
-        """Annotations by sample; None for a data root that was published without them."""
-        if self.is_published_without_annotations and not (self._folder / "sample_annotation.json").is_file():
+        """Annotations by sample; None for a data root without their table, unless it was published with it."""
+        if not self._annotation_path.is_file() and self._version not in _PUBLISHED_WITH_ANNOTATIONS:
             return None
         table = large.table((ANNOTATIONS,), AnnotationRow, lambda row: row.sample_token in samples)
         return read_annotations(table, samples, self.taxonomy, self.table)
 
 
+_PUBLISHED_WITH_ANNOTATIONS = ("v1.0-mini", "v1.0-trainval")
+"""Of these a missing table is one that got lost."""
+_EMPTY_BYTES = 64
+"""More than an empty table has, less than one with a row."""
 _SCENES_AT_A_TIME = 50
 """Of large tables: their rows are objects while they are joined, and all at once would need gigabytes."""
 

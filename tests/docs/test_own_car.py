@@ -66,7 +66,8 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
                 variables[assigned[1]] = assigned[2]
             else:
                 _run(re.sub(r"\$(\w+)", lambda found: variables[found[1]], line), monkeypatch)
-    assert Path("pages/drive.html").is_file() and Path("pages/index.html").is_file()
+    # Without annotations tracks are shown by their scores, and no evaluation finds them wrong.
+    assert Path("pages/drive.html").read_text().count('"judged":true') > 1 and Path("pages/index.html").is_file()
     assert sorted(path.name for path in Path("mot").iterdir()) == ["drive_front.txt", "drive_left.txt"]
     with Path("tracks.csv").open() as file:
         assert len(list(csv.reader(file))) == 1 + sum(map(len, read_tracks("tracks.json").boxes.values())) > 10

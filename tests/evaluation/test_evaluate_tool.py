@@ -115,15 +115,16 @@ def test_unknown_split_is_refused(evaluate, recorded, mini_val, tmp_path) -> Non
     assert done.returncode == 2 and "split 'nowhere'" in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_split_without_annotations_is_validated_only(evaluate, recorded, mini_val, tmp_path) -> None:
-    tables = tmp_path / "root" / "v1.0-test"
+@pytest.mark.parametrize("version", ["v1.0-test", "v1.0-own"])
+def test_split_without_annotations_is_validated_only(version, evaluate, recorded, mini_val, tmp_path) -> None:
+    tables = tmp_path / "root" / version
     shutil.copytree(mini_val / "v1.0-mini", tables)
     (tables / "sample_annotation.json").write_text("[]")
     (tables / "splits.json").write_text(json.dumps({"drives": ["scene-0103", "scene-0916"]}))
     done = evaluate(
         "tracking",
         recorded("fastbev", "tracks_polymot")[0],
-        *("--dataroot", tmp_path / "root", "--version", "v1.0-test", "--split", "drives", "--out", tmp_path / "out"),
+        *("--dataroot", tmp_path / "root", "--version", version, "--split", "drives", "--out", tmp_path / "out"),
     )
     assert done.returncode == 0 and "81 samples of split 'drives' are valid" in done.stdout
     assert not (tmp_path / "out").exists()

@@ -237,7 +237,7 @@ def test_without_a_lidar_the_ego_stands_where_the_nearest_camera_in_time_saw_it(
 
 
 @pytest.mark.usefixtures("either_way")
-def test_annotations_are_read_where_there_are_some_and_missed_where_there_must_be(
+def test_annotations_are_read_where_there_are_some_and_missed_where_they_were_published(
     broken: Callable[..., Path],
 ) -> None:
     root = broken("sample_annotation", lambda rows: None)
@@ -245,12 +245,21 @@ def test_annotations_are_read_where_there_are_some_and_missed_where_there_must_b
     (first, *_) = read_scenes(root, "v1.0-own_test")[0].frames
     assert first.annotations is not None and len(first.annotations.boxes) > 0
     (root / "v1.0-own_test").rename(root / VERSION)
-    (root / VERSION / "sample_annotation.json").write_text("[]")
+    rows = json.loads((root / VERSION / "sample_annotation.json").read_text())
+    scenes = json.loads((root / VERSION / "sample.json").read_text())
+    named = {row["token"] for row in scenes if row["scene_token"] == read_scenes(root, VERSION)[0].token}
+    elsewhere = [row | {"prev": "", "next": ""} for row in rows if row["sample_token"] not in named]
+    (root / VERSION / "sample_annotation.json").write_text(json.dumps(elsewhere))
     (first, *_) = read_scenes(root, VERSION)[0].frames
-    assert first.annotations is not None and len(first.annotations.boxes) == 0
+    assert first.annotations is not None and len(first.annotations.boxes) == 0, "there are some in another scene"
+    for text in ("[]", " [\n]\n"):
+        (root / VERSION / "sample_annotation.json").write_text(text)
+        assert all(frame.annotations is None for scene in read_scenes(root, VERSION) for frame in scene.frames)
     (root / VERSION / "sample_annotation.json").unlink()
+    assert all(frame.annotations is None for scene in read_scenes(root, VERSION) for frame in scene.frames)
+    (root / VERSION).rename(root / "v1.0-mini")
     with pytest.raises(InputError, match=r"sample_annotation\.json: the table is missing"):
-        read_scenes(root, VERSION)
+        read_scenes(root, "v1.0-mini")
 
 
 @pytest.mark.usefixtures("either_way")
