@@ -84,7 +84,7 @@ def oracle_bars(oracles: Mapping[str, float]) -> str:
     names = sorted(gains, key=lambda name: gains[name])
     with _figure("AMOTA gained", "", legend=False) as (axes, drawn):
         axes.barh(names, [gains[name] for name in names], color="#1f77b4")
-        axes.set_xlim(0, max(*gains.values(), 0.01) * 1.18)
+        axes.set_xlim(0, max([0.01, *gains.values()]) * 1.18)
         for position, name in enumerate(names):
             axes.text(gains[name], position, f" +{gains[name]:.3f}", va="center", fontsize=8)
         axes.grid(axis="y", visible=False)

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from evaluation import Evaluation, compare, report_detection, report_tracking
+from evaluation import Evaluation, compare, figures, report_detection, report_tracking
 from evaluation.report import html_report, markdown_report
 
 
@@ -62,6 +62,11 @@ def test_names_are_escaped(recorded) -> None:
     _, evaluation = recorded("fastbev", "detections")
     hostile = Evaluation("detection", evaluation.summary, evaluation.details, ("<script>alert(1)</script>",))
     assert Tags(html_report(hostile, None, "<script>alert(2)</script>")).scripts == 0
+
+
+def test_bars_of_nothing_are_drawn() -> None:
+    """Of tracks of classes that nobody judges, such as traffic cones."""
+    assert figures.oracle_bars({"none": float("nan")}).startswith("<svg")
 
 
 def test_warnings_stand_in_the_reports(recorded) -> None:
