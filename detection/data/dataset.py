@@ -173,9 +173,13 @@ class TemporalFrameDataset(Dataset[list[FrameBatch]]):
 
 
 def path_below(dataroot: Path, ann_file: Path) -> Path:
-    """An annotation file: below the data root, unless it is only found as it is."""
+    """An annotation file: below the data root, unless it has a folder and is only found as it is.
+
+    A bare name belongs to the data root: the working folder may hold another one's file of that name.
+    """
     below = dataroot / ann_file
-    return below if below.is_file() or not ann_file.is_file() else ann_file
+    is_elsewhere = len(ann_file.parts) > 1 and ann_file.is_file()
+    return ann_file if is_elsewhere and not below.is_file() else below
 
 
 def _scenes(records: Sequence[FrameRecord]) -> list[list[int]]:

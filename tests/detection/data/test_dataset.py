@@ -153,6 +153,16 @@ def test_bad_frame_is_named(
     assert f"edited.pkl: sample '{token}'" in str(caught.value)
 
 
+def test_an_info_file_of_another_data_root_is_not_taken_out_of_the_working_folder(
+    train_infos: Path, small_city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "infos.pkl").write_bytes(train_infos.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"infos\.pkl"):
+        TemporalFrameDataset(small_city, "infos.pkl", [])
+    assert len(TemporalFrameDataset(small_city, tmp_path / "infos.pkl", [])) > 0
+
+
 def test_data_root_without_infos(small_city: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.pkl: no such info file \(`streamtrack create_data`"):
         TemporalFrameDataset(small_city, "absent.pkl", [])
