@@ -43,8 +43,10 @@ def decode_json(content: bytes | str) -> Any:
     except UnicodeDecodeError as error:
         raise InputError(f"not JSON: not UTF-8 text at byte {error.start}") from error
     except json.JSONDecodeError as error:
-        cut = " (is the file truncated?)" if error.pos >= len(content.rstrip()) - 1 else ""
-        raise InputError(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}{cut}") from error
+        in_a_string = error.msg.startswith("Unterminated string")  # of which the position is the beginning
+        cut = " (is the file truncated?)" if in_a_string or error.pos >= len(content.rstrip()) - 1 else ""
+        what = error.msg.removesuffix(" at")
+        raise InputError(f"not JSON: {what} at line {error.lineno}, column {error.colno}{cut}") from error
     except RecursionError:
         raise InputError("not JSON that can be read: nested too deeply") from None
     except InputError:

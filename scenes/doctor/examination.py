@@ -108,7 +108,7 @@ def examine(root: DataRoot, results: Path | None = None) -> Diagnosis:
     """Look for everything that goes wrong in a data root, and in a result file for it.
 
     Raises:
-        InputError: there is no such result file, or nothing in it can be read.
+        InputError: there is no such result file, or nothing in it can be read; or the tables are empty.
     """
     findings = list(root.findings)
     # Absurd numbers are what is looked for: what comes of them is no number, and compares as false.
@@ -119,6 +119,8 @@ def examine(root: DataRoot, results: Path | None = None) -> Diagnosis:
             findings += _refusal(root)
         if results is not None:
             findings += check_results(root, results)
+    if not len(root.samples.tokens) and not any(finding.severity is Severity.ERROR for finding in findings):
+        raise InputError(f"{root.path / root.version}: no key frame, there is nothing to look at")
     return Diagnosis(
         dataroot=str(root.path),
         version=root.version,

@@ -40,6 +40,7 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
         (b"1" + b"0" * 5000, "a whole number has thousands of digits"),
         (b'{"a": {"b": 1, "c": 2, "b": 3}}', "key 'b' is there twice in one object"),
         (b'{"a": 1', r"not JSON: .*\(is the file truncated\?\)"),
+        (b'{"a": "1', r"not JSON: Unterminated string starting at line 1, column 7 \(is the file truncated\?\)"),
         (b"[1, 2,, 3]", "not JSON: .* at line 1, column 7$"),
         (b'["\x80"]', "not JSON: not UTF-8 text at byte 2"),
         (b"", "not JSON"),

@@ -180,6 +180,13 @@ def test_empty_tables_are_told(name: str, city: Path, tables: Tables, tmp_path: 
     assert diagnosis.count(Severity.ERROR) > 0 or name == "sample_annotation"
 
 
+def test_a_root_of_empty_tables_is_nothing_to_look_at(city: Path, tables: Tables, tmp_path: Path) -> None:
+    write_root(tmp_path / "root", city, {name: [] for name in tables}, with_images=False)
+    (tmp_path / "root" / VERSION / "splits.json").unlink()
+    with pytest.raises(InputError, match="no key frame, there is nothing to look at"):
+        examine(DataRoot(tmp_path / "root", VERSION))
+
+
 def test_the_only_version_is_chosen(city: Path, tmp_path: Path) -> None:
     assert only_version(city) == VERSION
     with pytest.raises(InputError, match="no folder in it holds"):
