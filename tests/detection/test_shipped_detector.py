@@ -15,6 +15,8 @@ SHIPPED = {
     "repdetr3d_city_r18": ROOT / "configs" / "repdetr3d" / "city_r18.py",
     "perspective_city_r18": ROOT / "configs" / "perspective" / "city_perspective.py",
 }
+LAST_STAGE = {"perspective_city_r18": {"schedule.reference_lr": 7e-4}}
+"""What the command of its last stage sets otherwise than the config, see docs/city_detector.md."""
 
 
 def _weights(name: str) -> Path:
@@ -30,7 +32,7 @@ def test_weights_fit_the_config(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_log_is_that_of_the_config(name: str) -> None:
     logged = [json.loads(line) for line in _weights(name).with_suffix(".scalars.json").read_text().splitlines()]
-    config = read_config(SHIPPED[name])
+    config = read_config(SHIPPED[name], LAST_STAGE.get(name))
     schedule = read_schedule(config.schedule)
     last = max(entry["step"] for entry in logged)
     batch = config.train_dataloader.batch_size
