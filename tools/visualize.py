@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from evaluation.events import TrackEvents
 from scenes import InputError, Results, Scene, read_detections, read_scenes, read_taxonomy, read_tracks
-from scenes.command import add_executor, run_command, workers_from
+from scenes.command import add_executor, between, run_command, workers_from
 from scenes.shared_reading import read_shared
 from scenes.short_names import short_names
 from visualization import (
@@ -17,6 +18,7 @@ from visualization import (
     DEFAULT_SCORE,
     DrawingOptions,
     PageOptions,
+    check_frames,
     confidence_text,
     confident_tracks,
     find_events,
@@ -35,18 +37,48 @@ from visualization import (
 )
 
 _SMOOTH_FPS = 60.0
+_PICTURES: Final = ("png", "svg", "pdf")
+_DRAWN: Final = (*_PICTURES, "rerun", "video")
+
+# --workers is none of them: it says how many processes there may be at most, and some formats take one.
+_FORMATS_OF: Final[Mapping[str, Sequence[str]]] = {
+    "annotations": (*_PICTURES, "video"),
+    "classes": _DRAWN,
+    "min_score": _DRAWN,
+    "color_by": _DRAWN,
+    "compare": ("video",),
+    "smooth": ("video",),
+    "frames": _PICTURES,
+    "detections": ("html", "rerun"),
+    "metrics": ("html",),
+    "analysis": ("html",),
+    "images": ("html",),
+    "executor": ("html", "rerun", "video"),
+    "address": ("html", "rerun", "video"),
+}
+"""The formats that an option means something for; one that is not listed goes with all. None is what is not given."""
 
 
 def main() -> None:
     arguments = _parser().parse_args()
+    _check_options(arguments)
     taxonomy = read_taxonomy(arguments.dataroot)
-    taxonomy.labels(arguments.classes)
+    taxonomy.labels(arguments.classes or ())
     tracks = read_shared(read_tracks, arguments.tracks, taxonomy)
     scenes = read_scenes(arguments.dataroot, arguments.version, arguments.split)
     chosen = select_scenes(scenes, tracks, arguments.scene, arguments.tracks)
     # Tracks are judged where the MOTA over the whole file is best, whichever scenes are drawn.
     judged = select_scenes(scenes, tracks, (), arguments.tracks)
     _WRITERS[arguments.format](arguments, chosen, tracks, judged)
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuse an option that the format makes nothing of: what is written would not be what was asked for."""
+    for name, formats in _FORMATS_OF.items():
+        if getattr(arguments, name) is not None and arguments.format not in formats:
+            *others, last = formats
+            listed = f"{', '.join(others)} or {last}" if others else last
+            raise InputError(f"--{name.replace('_', '-')} goes with --format {listed}, not with {arguments.format}")
 
 
 def _write_videos(
@@ -81,10 +113,10 @@ def _shown(
     else:
         shown = f"boxes of score {arguments.min_score:g} or more" if arguments.min_score else ""
     return tracks, DrawingOptions(
-        annotations=arguments.annotations,
-        classes=tuple(arguments.classes),
+        annotations=bool(arguments.annotations),
+        classes=tuple(arguments.classes or ()),
         min_score=arguments.min_score or 0.0,
-        color_by=arguments.color_by,
+        color_by=arguments.color_by or "identity",
         shown=shown,
         range_m=float(tracks.taxonomy.range_m.max()),
     )
@@ -119,7 +151,7 @@ def _write_pages(
     metrics = read_metrics(arguments.metrics) if arguments.metrics else None
     worst_tracks = read_worst_tracks(arguments.analysis) if arguments.analysis else []
     detections = read_detections(arguments.detections, tracks.taxonomy) if arguments.detections else None
-    options = PageOptions(embed_images=arguments.images == "embed")
+    options = PageOptions(embed_images=arguments.images != "beside")
     reports = []
     events = _events(judged, tracks)
     for report in write_pages(scenes, tracks, arguments.out, options, detections, workers_from(arguments), events):
@@ -141,11 +173,13 @@ def _events(scenes: Sequence[Scene], tracks: Results) -> TrackEvents:
 def _write_figures(
     arguments: argparse.Namespace, scenes: Sequence[Scene], tracks: Results, judged: Sequence[Scene]
 ) -> None:
+    frames = [number - 1 for number in arguments.frames or [1]]
+    check_frames(scenes, frames)
     events = _events(judged, tracks) if arguments.min_score is None else None
     shown, drawing = _shown(arguments, scenes, tracks, events)
     for scene in scenes:
         path = arguments.out / f"{scene_file_name(scene.name)}.{arguments.format}"
-        write_figure(scene, shown, path, [number - 1 for number in arguments.frames], drawing)
+        write_figure(scene, shown, path, frames, drawing)
         print(path)
 
 
@@ -196,20 +230,25 @@ def _parser() -> argparse.ArgumentParser:
         help="what to write (default: video)",
     )
     add_executor(parser, os.cpu_count() or 1)
-    drawing = parser.add_argument_group("video, pictures and rerun")
-    drawing.add_argument("--annotations", action="store_true", help="draw the annotated boxes in white")
-    drawing.add_argument("--classes", nargs="+", default=[], metavar="CLASS", help="draw these classes only")
+    drawing = parser.add_argument_group("video, png, svg, pdf and rerun")
+    drawing.add_argument("--classes", nargs="+", metavar="CLASS", help="draw these classes only")
     drawing.add_argument(
         "--min-score",
         type=float,
+        action=between(-1e6, 1e6),
         help="leave out boxes below it (default: tracks that do not count where the MOTA of their class is best, "
         f"without annotations those of a mean score below {DEFAULT_SCORE:g})",
     )
-    drawing.add_argument("--color-by", choices=sorted(COLORINGS), default="identity", help="default: identity")
-    drawing.add_argument("--compare", metavar="FILE", help="other tracks, or the word 'annotations', side by side")
-    drawing.add_argument("--smooth", action="store_true", help="60 pictures a second, moving evenly from above")
-    pictures = parser.add_argument_group("png, svg, pdf")
-    pictures.add_argument("--frames", type=int, nargs="+", default=[1], metavar="N", help="from 1 (default: the first)")
+    drawing.add_argument("--color-by", choices=sorted(COLORINGS), help="default: identity")
+    truth = parser.add_argument_group("video, png, svg and pdf")
+    truth.add_argument("--annotations", action="store_true", default=None, help="draw the annotated boxes in white")
+    videos = parser.add_argument_group("video")
+    videos.add_argument("--compare", metavar="FILE", help="other tracks, or the word 'annotations', side by side")
+    videos.add_argument(
+        "--smooth", action="store_true", default=None, help="60 pictures a second, moving evenly from above"
+    )
+    pictures = parser.add_argument_group("png, svg and pdf")
+    pictures.add_argument("--frames", type=int, nargs="+", metavar="N", help="from 1 (default: the first)")
     layers = parser.add_argument_group("html and rerun")
     layers.add_argument("--detections", type=Path, help="detection result file, shown as a layer of its own")
     pages = parser.add_argument_group("html")
@@ -219,7 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     pages.add_argument(
         "--analysis", type=Path, help="analysis.json of the evaluation: lists and links the worst tracks"
     )
-    pages.add_argument("--images", choices=["embed", "beside"], default="embed", help="default: embed, in the page")
+    pages.add_argument("--images", choices=["embed", "beside"], help="default: embed, in the page")
     return parser
 
 

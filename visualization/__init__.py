@@ -24,7 +24,7 @@ from visualization.colors import (
 from visualization.comparison import ComparisonPainter
 from visualization.confidence import DEFAULT_SCORE, confidence_text, confident_tracks
 from visualization.events import find_events
-from visualization.figures import draw_figure, write_figure
+from visualization.figures import check_frames, draw_figure, write_figure
 from visualization.heat import HeatAnnotator, error_positions, write_error_heat
 from visualization.images import grey_image, read_image
 from visualization.index_page import WorstTrack, read_metrics, read_worst_tracks, write_index
@@ -59,6 +59,7 @@ __all__ = [
     "WorstTrack",
     "birds_eye_canvas",
     "boxes_by_frame",
+    "check_frames",
     "class_and_score_text",
     "color_by_class",
     "color_by_identity",

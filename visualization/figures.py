@@ -5,7 +5,7 @@ Boxes, tails and labels stay lines and text in SVG and PDF; only the camera imag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -75,6 +75,7 @@ def write_figure(
 
     Args, errors: see `draw_figure`.
     """
+    check_frames([scene], frames)  # before there is a folder for it
     with matplotlib.rc_context(_RULES), atomic_path(path) as temporary:
         figure = draw_figure(scene, tracks, frames, options)
         undated: dict[str, Any] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[path.suffix[1:]]
@@ -95,12 +96,25 @@ def draw_figure(
     Raises:
         InputError: there is no frame of such an index.
     """
-    for index in frames:
-        if not 0 <= index < len(scene.frames):
-            raise InputError(f"scene '{scene.name}' has {len(scene.frames)} frames, none with number {index + 1}")
+    check_frames([scene], frames)
     run = RunPainter(scene, tracks, options or DrawingOptions())
     painter = _FigurePainter(run, has_images(scene))
     return painter.single(frames[0]) if len(frames) == 1 else painter.strip(frames)
+
+
+def check_frames(scenes: Iterable[Scene], frames: Sequence[int]) -> None:
+    """Check that every scene has all of some frames.
+
+    Args:
+        scenes: that are to be drawn. frames: indices of the frames, from 0.
+
+    Raises:
+        InputError: a scene has no frame of such an index.
+    """
+    for scene in scenes:
+        for index in frames:
+            if not 0 <= index < len(scene.frames):
+                raise InputError(f"scene '{scene.name}' has {len(scene.frames)} frames, none with number {index + 1}")
 
 
 class _FigurePainter:

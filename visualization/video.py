@@ -6,9 +6,11 @@ import errno
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -22,6 +24,7 @@ from visualization.comparison import ComparisonPainter
 from visualization.mosaic import MosaicPainter
 from visualization.run_painter import DrawingOptions
 from visualization.selection import results_of_scene
+from visualization.unfinished import moved_from, unfinished_folder
 
 _SLOWEST_FPS, _FASTEST_FPS = 0.5, 60.0
 
@@ -106,7 +109,17 @@ def write_videos(
         )
         for scene in scenes
     ]
-    yield from run_jobs(write_scene_video, jobs, workers)
+    if not jobs:
+        return
+    with unfinished_folder(jobs[0][2]) as unfinished:
+        yield from run_jobs(partial(_write_and_move, unfinished), jobs, workers)
+
+
+def _write_and_move(unfinished: Path, scene: Scene, tracks: Results, path: Path, *how: Any) -> VideoReport:
+    """`write_scene_video` by way of a folder that a run removes, whatever happens to its workers."""
+    with moved_from(unfinished, path) as temporary:
+        report = write_scene_video(scene, tracks, temporary, *how)
+    return replace(report, path=path)
 
 
 def smooth_moments(scene: Scene, fps: float) -> list[tuple[int, float]]:

@@ -1,7 +1,9 @@
 """Videos: format, missing images, failures, many scenes."""
 
+import errno
 import re
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +116,39 @@ def test_scenes_are_written_in_processes_of_their_own(small_scene, small_tracks,
     assert sorted(report.path for report in reports) == written
     assert len(written) == 2
     assert all(re.fullmatch(r"[\w.-]+\.mp4", path.name) for path in written)
+
+
+def test_workers_that_are_stopped_leave_nothing(small_scene, small_tracks, tmp_path):
+    bare = tuple(replace(frame, cameras=()) for frame in small_scene.frames)
+    long = replace(small_scene, name="long", frames=100 * bare)
+    out = tmp_path / "out"
+    reports = write_videos([replace(small_scene, frames=bare), long], small_tracks, out, workers=2)
+    first = next(reports)
+    while not any(path.name.startswith(".long.") for path in out.rglob("*.mp4")):
+        time.sleep(0.01)
+    reports.close()  # as an interrupt does
+    time.sleep(1.0)  # an encoder outlives its worker by a moment
+    assert list(out.rglob("*")) == [first.path]
+
+
+def test_a_folder_in_place_of_a_video_is_named(small_scene, small_tracks, tmp_path):
+    blocked = tmp_path / "out" / "scene-a.mp4"
+    blocked.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError) as caught:
+        list(write_videos([small_scene], small_tracks, blocked.parent))
+    assert caught.value.filename == str(blocked)
+    assert list(blocked.parent.rglob("*")) == [blocked]
+
+
+def test_a_full_disk_names_the_video(small_scene, small_tracks, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("visualization.video.write_video", fail)
+    with pytest.raises(OSError, match="No space left") as caught:
+        list(write_videos([small_scene], small_tracks, tmp_path / "out"))
+    assert caught.value.filename == str(tmp_path / "out" / "scene-a.mp4")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_two_runs_stand_side_by_side(small_scene, small_tracks, tmp_path):

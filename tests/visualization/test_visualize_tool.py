@@ -54,7 +54,7 @@ def test_compared_tracks_must_hold_the_scenes(visualize, mini_val, tracks, tmp_p
     run = visualize(tracks, *data, "--compare", other)
     assert run.returncode == 2
     assert run.stderr == f"error: {other}: holds no frame of scene 'scene-0103'; it has scene-0916\n"
-    run = visualize(tracks, *data, "--compare", other, "--scene", "scene-0916", "--format", "png")
+    run = visualize(tracks, *data, "--compare", other, "--scene", "scene-0916")
     assert run.returncode == 0, run.stderr
 
 
@@ -75,3 +75,55 @@ def test_a_frame_that_is_not_there_is_one_line(visualize, mini_val, tracks, tmp_
     assert run.returncode == 2
     assert run.stderr == "error: scene 'scene-0103' has 40 frames, none with number 41\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_are_looked_for_in_all_scenes_first(visualize, mini_val, tracks, tmp_path):
+    out = tmp_path / "out"
+    data = ("--dataroot", mini_val, "--version", "v1.0-mini", "--out", out, "--format", "png", "--frames")
+    run = visualize(tracks, *data, 41, "--scene", "scene-0916", "scene-0103")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == "error: scene 'scene-0103' has 40 frames, none with number 41\n"
+    assert visualize(tracks, *data, 99).returncode == 2
+    assert not out.exists()
+
+
+PICTURES = "png, svg, pdf"
+DRAWN = f"{PICTURES}, rerun or video"
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "goes_with"),
+    [
+        ("html", "--compare nosuch", "video"),
+        ("png", "--compare annotations", "video"),
+        ("html", "--smooth", "video"),
+        ("png", "--smooth", "video"),
+        ("png", "--metrics nosuch", "html"),
+        ("rerun", "--analysis nosuch", "html"),
+        ("png", "--detections nosuch", "html or rerun"),
+        ("video", "--detections nosuch", "html or rerun"),
+        ("video", "--images embed", "html"),
+        ("video", "--frames 1", "png, svg or pdf"),
+        ("heat", "--frames 2", "png, svg or pdf"),
+        ("heat", "--annotations", f"{PICTURES} or video"),
+        ("rerun", "--annotations", f"{PICTURES} or video"),
+        ("html", "--classes car", DRAWN),
+        ("heat", "--min-score 0", DRAWN),
+        ("html", "--color-by identity", DRAWN),
+        ("svg", "--executor process", "html, rerun or video"),
+        ("heat", "--address auto", "html, rerun or video"),
+    ],
+)
+def test_options_of_other_formats_are_refused(visualize, tmp_path, kind, option, goes_with):
+    data = ("--dataroot", tmp_path, "--version", "v1.0-mini", "--out", tmp_path / "out")
+    run = visualize(tmp_path / "tracks.json", *data, "--format", kind, *option.split())
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == f"error: {option.split()[0]} goes with --format {goes_with}, not with {kind}\n"
+
+
+@pytest.mark.parametrize("score", ["nan", "inf", "-inf"])
+def test_a_score_is_a_number(visualize, tmp_path, score):
+    data = ("--dataroot", tmp_path, "--version", "v1.0-mini", "--out", tmp_path / "out")
+    run = visualize(tmp_path / "tracks.json", *data, f"--min-score={score}")
+    assert run.returncode == 2
+    assert run.stderr == f"error: --min-score {score}: expected -1e+06 to 1e+06\n"
