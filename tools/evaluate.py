@@ -104,7 +104,10 @@ def _parse_arguments() -> argparse.Namespace:
     comparison.add_argument("results", type=Path, nargs="+", help="result files; the others are set against the first")
     comparison.add_argument("--task", choices=list(_EVALUATE), default="tracking", help="default: %(default)s")
     _add_split(comparison)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.command == "compare" and len(arguments.results) < 2:
+        raise InputError("compare needs two result files or more: the others are set against the first")
+    return arguments
 
 
 def _add_split(command: argparse.ArgumentParser) -> None:

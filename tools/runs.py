@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from evaluation.runs.comparing import compare_runs
-from evaluation.runs.leaderboard import runs_table, selected, write_leaderboard
+from evaluation.runs.leaderboard import check_names, runs_table, selected, write_leaderboard
 from evaluation.runs.recording import default_store
 from evaluation.runs.scene_counts import ERRORS
 from evaluation.runs.store import ALL, RunStore
@@ -28,14 +28,17 @@ def main() -> None:
     if arguments.command == "list":
         runs = store.runs(scenes=arguments.scene != ALL)
         where = {"scene": arguments.scene, "class_": arguments.class_}
-        chosen = selected(runs, command=arguments.of, split=arguments.split, **where)
+        of = {"command": arguments.of, "split": arguments.split}
+        check_names(runs, metric=arguments.metric, **of, **where)
+        chosen = selected(runs, **of, **where)
         print(runs_table(chosen, error=arguments.error, metric=arguments.metric, **where))
     elif arguments.command == "show":
         print(json.dumps(asdict(store.run(arguments.run)), indent=1))
     elif arguments.command == "compare":
         runs = [store.run(number) for number in arguments.runs]
+        table = compare_runs(runs)
         print("runs " + ", ".join(f"{run.number}: {run.name}" for run in runs))
-        print(compare_runs(runs))
+        print(table)
     else:
         write_leaderboard(arguments.out, store.runs())
         print(arguments.out)

@@ -16,8 +16,11 @@ def compare_runs(runs: Sequence[Run]) -> str:
     """A table of how the results of several runs differ from those of the first, see `evaluation.compare`.
 
     Raises:
-        InputError: the runs are of different tasks or splits, or a result file has changed or is gone.
+        InputError: there are fewer than two runs, they are of different tasks or splits, or a result file has changed
+            or is gone.
     """
+    if len(runs) < 2:
+        raise InputError("compare needs two runs or more: the others are set against the first")
     first = runs[0]
     for run in runs:
         path = Path(run.outputs.get("results", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from urllib.parse import quote
 from evaluation.runs.scene_counts import ERRORS
 from evaluation.runs.store import ALL, Run
 from evaluation.table import text_table
+from scenes.errors import InputError, shown, unknown_name
 from scenes.files import write_atomically
 
 COLUMNS: Final[Mapping[str, Sequence[str]]] = {
@@ -46,6 +47,41 @@ def selected(
     ]
 
 
+def check_names(
+    runs: Sequence[Run],
+    *,
+    command: str | None = None,
+    split: str | None = None,
+    scene: str = ALL,
+    class_: str = ALL,
+    metric: str | None = None,
+) -> None:
+    """Check that what is asked for is there at all, in the words of the options of `streamtrack runs list`.
+
+    Args:
+        runs: all of the store, with the numbers of scenes if one is asked for.
+        command, split, scene, class_: see `selected`.
+        metric: of that scene and class.
+
+    Raises:
+        InputError: no run has such a name.
+    """
+    numbers = [one for run in runs for one in run.metrics]
+    _check_name("of", command, {run.command for run in runs})
+    _check_name("split", split, {name for run in runs for name in run.split.split()})
+    _check_name("scene", scene or None, {one.scene for one in numbers} - {ALL})
+    _check_name("class", class_ or None, {one.class_ for one in numbers} - {ALL})
+    _check_name("metric", metric, {one.name for one in numbers if (one.scene, one.class_) == (scene, class_)})
+
+
+def _check_name(option: str, name: str | None, known: Set[str]) -> None:
+    if name is None or name in known:
+        return
+    if not known:
+        raise InputError(f"--{option} {shown(name)}: no run has any")
+    raise InputError(f"--{option} {unknown_name(name, sorted(known))}")
+
+
 def runs_table(
     runs: Sequence[Run], *, scene: str = ALL, class_: str = ALL, error: str | None = None, metric: str | None = None
 ) -> str:
@@ -66,13 +102,13 @@ def runs_table(
     names = list(dict.fromkeys([*([metric] if metric else []), *usual]))
     if class_ != ALL and any(run.command == "evaluate detection" for run in runs):
         names = ["ap", *(name for name in names if name not in ("nd_score", "mean_ap"))]
-    shown = [name for name in names if any(run.value(name, class_, scene) is not None for run in runs)]
+    present = [name for name in names if any(run.value(name, class_, scene) is not None for run in runs)]
     rows = [
         [str(run.number), run.created[:16], run.command, run.name, run.split]
-        + [_cell(name, run.value(name, class_, scene)) for name in shown]
+        + [_cell(name, run.value(name, class_, scene)) for name in present]
         for run in runs
     ]
-    return text_table(["run", "ended", "command", "results", "on", *shown], rows)
+    return text_table(["run", "ended", "command", "results", "on", *present], rows)
 
 
 def write_leaderboard(path: Path, runs: Sequence[Run]) -> None:

@@ -53,6 +53,19 @@ def test_what_was_run_is_found_again(run: Run, city: Path, tmp_path: Path) -> No
     assert set(shown["digests"]) == {str(tmp_path / "tracks0.json"), str(city / VERSION)}
     code, said, _ = run("runs.py", "compare", 2, 4, "--store", store)
     assert code == 0 and "AMOTA" in said and "2 scenes are few" in said
+    code, said, error = run("runs.py", "compare", 2, "--store", store)
+    assert (code, said) == (2, "")
+    assert error == "error: compare needs two runs or more: the others are set against the first\n"
+    for option, name, known in (
+        ("--of", "trak", "track"),
+        ("--split", "cty_val", VAL_SPLIT),
+        ("--scene", "city", "city-"),
+        ("--class", "carr", "car"),
+        ("--metric", "amot", "amota"),
+    ):
+        code, said, error = run("runs.py", "list", option, name, "--store", store)
+        assert (code, said) == (2, "") and error.count("\n") == 1
+        assert error.startswith(f"error: {option} '{name}' is none of the known ones (") and known in error
     assert run("runs.py", "page", "--out", tmp_path / "board.html", "--store", store)[0] == 0
     assert "tracks1.json" in (tmp_path / "board.html").read_text()
     (tmp_path / "tracks1.json").write_text("{}")
@@ -147,6 +160,12 @@ def test_options_that_mean_nothing_alone_are_refused(
         "track.py", city.parent / "draw0.json", *where(city), "--out", tmp_path / "tracks.json", *options
     )
     assert (code, error) == (2, f"error: {said}\n")
+
+
+def test_one_file_alone_is_not_compared(run: Run, city: Path) -> None:
+    code, said, error = run("evaluate.py", "compare", city.parent / "nosuch.json", *where(city))
+    assert (code, said) == (2, "")
+    assert error == "error: compare needs two result files or more: the others are set against the first\n"
 
 
 def test_a_dead_cluster_is_one_line(run: Run, city: Path, tmp_path: Path) -> None:

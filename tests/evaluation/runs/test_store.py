@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.runs import store as store_module
-from evaluation.runs.leaderboard import runs_table, selected, write_leaderboard
+from evaluation.runs.leaderboard import check_names, runs_table, selected, write_leaderboard
 from evaluation.runs.store import ALL, Metric, Run, RunStore
 from scenes import InputError
 
@@ -127,6 +127,33 @@ def test_the_list_shows_scenes_classes_and_errors(store: RunStore) -> None:
     assert first.split()[-2:] == ["3", "1"] and "few.json" in first
     assert second.split()[-2:] == ["7", "-"]
     assert "0.5000" in runs_table(runs) and ALL == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"command": "track"}, "--of 'track' is none of the known ones (evaluate tracking)"),
+        ({"split": "mini_vel"}, "--split 'mini_vel' is none of the known ones (mini_val)"),
+        ({"scene": "scene-2"}, "--scene 'scene-2' is none of the known ones (scene-1)"),
+        ({"class_": "carr"}, "--class 'carr' is none of the known ones (car)"),
+        ({"metric": "amot"}, "--metric 'amot' is none of the known ones (amota)"),
+        ({"metric": "amota", "scene": "scene-1"}, "--metric 'amota' is none of the known ones (ids)"),
+    ],
+)
+def test_names_that_no_run_has_are_refused(store: RunStore, asked: dict[str, str], said: str) -> None:
+    store.add(run())
+    with pytest.raises(InputError) as caught:
+        check_names(store.runs(scenes=True), **asked)  # type: ignore[arg-type]
+    assert str(caught.value) == said
+
+
+def test_names_that_a_run_has_are_accepted(store: RunStore) -> None:
+    store.add(run())
+    runs = store.runs(scenes=True)
+    check_names(runs)
+    check_names(runs, command="evaluate tracking", split="mini_val", scene="scene-1", class_="car", metric="ids")
+    with pytest.raises(InputError, match="--scene 'scene-1': no run has any"):
+        check_names([], scene="scene-1")
 
 
 def test_the_leaderboard_has_the_best_first(store: RunStore, tmp_path: Path) -> None:
