@@ -1,6 +1,7 @@
 """Convert a recording or data set into a nuScenes-format data root: `streamtrack convert_data kitti SOURCE OUT`."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -63,7 +64,7 @@ def _init(arguments: argparse.Namespace) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    splits = dict(_split(text) for text in arguments.split)
+    splits = _splits(arguments.split)
     source = open_source(arguments.format, arguments.source, _taxonomy(arguments))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with progress_bar(*columns) as bar:
@@ -94,6 +95,15 @@ def _taxonomy(arguments: argparse.Namespace) -> Taxonomy:
         return read_classes(shipped_path(arguments.classes))
     # A data root that is converted anew keeps what it brings.
     return read_taxonomy(arguments.source) if arguments.format == "nuscenes-schema" else NUSCENES
+
+
+def _splits(texts: Sequence[str]) -> dict[str, list[str]]:
+    splits: dict[str, list[str]] = {}
+    for name, drives in map(_split, texts):
+        if name in splits:
+            raise InputError(f"--split {name}: is given twice")
+        splits[name] = drives
+    return splits
 
 
 def _split(text: str) -> tuple[str, list[str]]:

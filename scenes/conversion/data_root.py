@@ -85,15 +85,16 @@ def convert(
         progress: called with the finished drives and their number.
 
     Raises:
-        InputError: `out` is not empty, a split names no drive, or a file of the source is missing or unusable.
+        InputError: `out` is not empty, a split is called `all`, names no drive or an unknown one, or a file of the
+            source is missing or unusable.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder")
     if source.path.resolve() in (out.resolve(), *out.resolve().parents):
         raise InputError(f"{out}: lies in the source {source.path}")
     names = source.drives()
-    all_splits = {ALL_SPLIT: names, **{name: list(drives) for name, drives in (splits or {}).items()}}
-    _check_splits(all_splits, names, source.path)
+    own_splits = {name: list(drives) for name, drives in (splits or {}).items()}
+    _check_splits(own_splits, names, source.path)
     work = out.parent / f".{out.name}.conversion"
     _begin(work, {"source": str(source.path.resolve()), "format": repr(source), "hz": key_frames_hz, "link": link})
     finished = _take_over(work, source, names)
@@ -112,7 +113,7 @@ def convert(
         raise InputError(f"{error} ({done} of {len(names)} drives are done; the same command goes on)") from error
     if source.taxonomy.path is not None:
         shutil.copyfile(source.taxonomy.path, work / CLASSES_FILE)
-    converted = _finish(work, source.version, names, all_splits)
+    converted = _finish(work, source.version, names, {ALL_SPLIT: names, **own_splits})
     if out.exists():
         out.rmdir()
     work.rename(out)
@@ -124,6 +125,10 @@ def _check_splits(splits: Mapping[str, Sequence[str]], names: Sequence[str], pat
     for split, drives in splits.items():
         if is_official_split(split):
             raise InputError(f"split {shown(split)}: is a name of nuScenes' own; take another, such as my_{split}")
+        if split == ALL_SPLIT:
+            raise InputError(f"split {shown(split)}: lists every drive; take another name")
+        if not drives:
+            raise InputError(f"split {shown(split)}: names no drive")
         if unknown := [drive for drive in drives if drive not in known]:
             raise InputError(f"split {shown(split)}: {path} has no drive {shown(unknown[0])}")
 
@@ -173,7 +178,8 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _convert_drive(job: _Job) -> None:
     """Write a drive's files and its part of the tables."""
-    where = f"{job.source.path}: {job.drive}"
+    # Where the source is one drive, the folder's name is the drive's.
+    where = str(job.source.path) if job.source.path.resolve().name == job.drive else f"{job.source.path}: {job.drive}"
     stamp = stamp_of(job.source.files(job.drive))  # before they are read: they may change meanwhile
     naming = Naming(job.source.version, job.source.format, job.source.categories, job.source.taxonomy)
     # Absurd numbers are refused by name; that they overflow on the way there tells nobody anything.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scenes.boxes import Boxes3D
 from scenes.classes import NO_CLASS
 from scenes.conversion.contents import Content
+from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray
 from scenes.taxonomy import Taxonomy
 
@@ -21,6 +23,14 @@ LIDAR_CHANNEL = "LIDAR_TOP"
 
 _UNIT_TOLERANCE = 0.01
 """How far a quaternion's norm may lie from 1."""
+
+FARTHEST_M: Final = 1e9
+"""What is as far is no place."""
+
+MOST_POINTS: Final = 2**31 - 1
+"""In a box: what a table can hold."""
+
+_LONGEST_NAME: Final = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,3 +259,23 @@ def are_orientations(rotation_wxyz: FloatArray) -> NDArray[np.bool_]:
     norms = np.linalg.norm(rotation_wxyz, axis=1)
     unit: NDArray[np.bool_] = np.abs(norms - 1) < _UNIT_TOLERANCE
     return unit
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse what cannot be part of a path: of a folder that was passed on, names must not lead anywhere else.
+
+    Raises:
+        InputError: naming `what` it is the name of.
+    """
+    if not re.fullmatch(r"[\w][\w.+@=-]*", name, re.ASCII) or len(name) > _LONGEST_NAME:
+        raise InputError(f"{what} {shown(name)} cannot be a file's name (letters, digits and . _ + @ = - are taken)")
+
+
+def check_numbers(matrix: FloatArray, what: str) -> None:
+    """Refuse a matrix that holds something that tables cannot hold.
+
+    Raises:
+        InputError: naming `what` the matrix is.
+    """
+    if not (np.abs(matrix) < FARTHEST_M).all():
+        raise InputError(f"{what} holds what is no number, or is too large: {matrix.tolist()}")

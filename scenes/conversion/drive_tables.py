@@ -7,7 +7,6 @@ has no column for, and `label_frame` with the frame in which it gives boxes. Rea
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,9 @@ from scipy.spatial.transform import Rotation
 from scenes.boxes import Boxes3D
 from scenes.conversion.contents import PointArray, PointCloud, write_points
 from scenes.conversion.drive import (
+    FARTHEST_M,
     LIDAR_CHANNEL,
+    MOST_POINTS,
     Drive,
     DriveFrame,
     Labels,
@@ -29,6 +30,8 @@ from scenes.conversion.drive import (
     Sensor,
     are_orientations,
     category_of_type,
+    check_name,
+    check_numbers,
 )
 from scenes.conversion.key_frames import check_times, choose_key_frames, nearest_indices, recordings_of_key_frames
 from scenes.conversion.points_in_boxes import count_points
@@ -46,10 +49,6 @@ VOCABULARY: Final = ("attribute", "category", "sensor", "visibility")
 
 POINTS_WITHOUT_CLOUD: Final = 1
 """`num_lidar_pts` where nobody counted: nuScenes' evaluation leaves out boxes without points."""
-
-_LONGEST_NAME: Final = 100
-_FARTHEST_M: Final = 1e9
-_MOST_POINTS: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -121,12 +120,12 @@ class _DriveWriter:
         self._link = link
         self._files = 0
         self._changing = 0
-        _check_name(drive.name, f"{where}: the drive's name")
+        check_name(drive.name, f"{where}: the drive's name")
         for sensor in drive.sensors:
-            _check_name(sensor.channel, f"{where}: the channel")
-            _check_numbers(sensor.ego_from_sensor, f"{where}: {sensor.channel}: the mounting")
+            check_name(sensor.channel, f"{where}: the channel")
+            check_numbers(sensor.ego_from_sensor, f"{where}: {sensor.channel}: the mounting")
             if sensor.intrinsic is not None:
-                _check_numbers(sensor.intrinsic, f"{where}: {sensor.channel}: the lens")
+                check_numbers(sensor.intrinsic, f"{where}: {sensor.channel}: the lens")
         channels = Counter(sensor.channel for sensor in drive.sensors)
         if twice := [channel for channel, count in channels.items() if count > 1]:
             raise InputError(f"{where}: {twice[0]} is the channel of two sensors")
@@ -220,7 +219,7 @@ class _DriveWriter:
             nearest = nearest_indices(key_us, times_us)
             rows = []
             for recording in sensor.recordings:
-                _check_numbers(recording.global_from_ego, f"{self._where}: {sensor.channel}: the pose of the vehicle")
+                check_numbers(recording.global_from_ego, f"{self._where}: {sensor.channel}: the pose of the vehicle")
             poses = _poses_columns([recording.global_from_ego for recording in sensor.recordings])
             for index, recording in enumerate(sensor.recordings):
                 key_frame = key_frame_of.get(index)
@@ -325,7 +324,7 @@ class _DriveWriter:
         boxes = labels.boxes
         where = f"{self._where}: frame {frame.name}"
         numbers = np.column_stack([boxes.center_m, boxes.size_wlh_m, boxes.rotation])
-        bad = ~(np.abs(numbers) < _FARTHEST_M).all(axis=1) | (boxes.size_wlh_m <= 0).any(axis=1)
+        bad = ~(np.abs(numbers) < FARTHEST_M).all(axis=1) | (boxes.size_wlh_m <= 0).any(axis=1)
         bad |= ~are_orientations(boxes.rotation)
         identities = _identities(boxes)
         if bad.any():
@@ -333,7 +332,7 @@ class _DriveWriter:
             numbers_shown = shown(numbers[index].round(3).tolist())
             raise InputError(f"{where}, object {shown(identities[index])}: no box: {numbers_shown}")
         for identity, points in zip(identities, labels.num_lidar_pts or (), strict=False):
-            if not 0 <= points <= _MOST_POINTS:
+            if not 0 <= points <= MOST_POINTS:
                 raise InputError(f"{where}, object {shown(identity)}: {points} are no number of points")
         counts = Counter(identities)
         if len(counts) < len(identities):
@@ -403,18 +402,6 @@ def _identities(boxes: Boxes3D) -> list[str]:
     assert boxes.track_id is not None  # `label_boxes` gives them
     identities: list[str] = boxes.track_id.tolist()
     return identities
-
-
-def _check_name(name: str, what: str) -> None:
-    """Names become parts of paths: of a folder that was passed on, they must not lead anywhere else."""
-    if not re.fullmatch(r"[\w][\w.+@=-]*", name, re.ASCII) or len(name) > _LONGEST_NAME:
-        raise InputError(f"{what} {shown(name)} cannot be a file's name (letters, digits and . _ + @ = - are taken)")
-
-
-def _check_numbers(matrix: FloatArray, what: str) -> None:
-    """What a matrix holds must be something that tables can hold."""
-    if not (np.abs(matrix) < _FARTHEST_M).all():
-        raise InputError(f"{what} holds what is no number, or is too large: {matrix.tolist()}")
 
 
 def _pose_columns(pose: FloatArray) -> Row:

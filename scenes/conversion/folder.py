@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final, Literal
 import cv2
 import msgspec
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
@@ -23,23 +22,28 @@ from scenes.conversion.clock import Unit, time_in_exif, time_in_name, timestamp_
 from scenes.conversion.contents import Content, DecodedImage, ImageFile, PointFile, path_below
 from scenes.conversion.drive import (
     LIDAR_CHANNEL,
+    MOST_POINTS,
     BoxColumns,
     Drive,
     DriveFrame,
     Labels,
     Recording,
     Sensor,
+    check_name,
+    check_numbers,
     is_orientation,
 )
-from scenes.conversion.key_frames import check_times, nearest_indices
+from scenes.conversion.file_order import files_in
+from scenes.conversion.key_frames import check_times, nearest_indices, recordings_of_key_frames
 from scenes.conversion.lens import COEFFICIENTS, DistortionModel, Lens
 from scenes.conversion.point_files import SUFFIXES as POINT_SUFFIXES
 from scenes.conversion.point_files import read_point_file
 from scenes.conversion.pose_track import PoseTrack
-from scenes.conversion.text_files import Record, read_records, read_text
+from scenes.conversion.text_files import Record, read_records
 from scenes.conversion.video_frames import SUFFIXES as VIDEO_SUFFIXES
 from scenes.conversion.video_frames import VideoFrames
-from scenes.errors import InputError, unknown_name
+from scenes.conversion.yaml_text import read_yaml
+from scenes.errors import InputError, shown, unknown_name
 from scenes.geometry import FloatArray, pose_matrix, rotation_from_yaw
 from scenes.image_size import image_size_px
 from scenes.table_rows import Quaternion, Vector
@@ -78,11 +82,16 @@ CAMERA_AXES: Final = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.
 """(3, 3) orientation of a camera that looks straight ahead: its x to the right, y down, z ahead."""
 
 _LONGEST_EGO_GAP_US: Final = 1_000_000
+_SLOWEST_HZ: Final = 0.01
+_FASTEST_HZ: Final = 1000.0
 _POSE_COLUMNS: Final = ("x", "y", "z", "qw", "qx", "qy", "qz")
 _BOX_COLUMNS: Final = ("time", "object", "class", "x", "y", "z", "width", "length", "height", "yaw_rad")
 
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
+_Rate = Annotated[float, msgspec.Meta(ge=_SLOWEST_HZ, le=_FASTEST_HZ)]
+_Start = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
 _Side = Annotated[int, msgspec.Meta(gt=0, le=65535)]
+_Row = tuple[float, float, float]
 
 
 class _Settings(msgspec.Struct, forbid_unknown_fields=True):
@@ -113,11 +122,11 @@ class CameraSettings(_Mounted, kw_only=True):
     """A camera of a calibration: where its images are, its lens, its mounting, and what its images' times are."""
 
     images: str
-    intrinsic: _Pinhole
+    intrinsic: _Pinhole | tuple[_Row, _Row, _Row]
     size: tuple[_Side, _Side] | None = None
     distortion: _Distortion | None = None
-    rate: _Positive | None = None
-    start: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    rate: _Rate | None = None
+    start: _Start = 0.0
     times: Literal["names", "exif"] = "names"
 
 
@@ -187,6 +196,8 @@ class _RecordingReader:
         lidars = [] if self._settings.lidar is None else [self._lidar(self._settings.lidar)]
         sensors = [*lidars, *cameras]
         times_us = [recording.timestamp_us for recording in sensors[0].recordings]
+        for sensor in sensors[1:]:
+            self._check_that_they_meet(sensor, sensors[0])
         labels = self._labels(times_us)
         return Drive(
             name=self._name,
@@ -197,6 +208,19 @@ class _RecordingReader:
             vehicle=self._settings.vehicle,
             ego_from_labels=np.eye(4) if self._settings.boxes == "ego" else None,
         )
+
+    def _check_that_they_meet(self, sensor: Sensor, first: Sensor) -> None:
+        """Refuse a sensor that recorded nothing near any frame: it would be in no key frame, without a word."""
+        times_us, frames_us = (
+            np.array([recording.timestamp_us for recording in one.recordings], dtype=np.int64)
+            for one in (sensor, first)
+        )
+        if not recordings_of_key_frames(times_us, frames_us):
+            ranges = [f"{1e-6 * times[0]:.3f} to {1e-6 * times[-1]:.3f} s" for times in (times_us, frames_us)]
+            raise InputError(
+                f"{self._path}: {sensor.modality} {sensor.channel}: its times, {ranges[0]}, meet none of "
+                f"{first.modality} {first.channel}, {ranges[1]}; is a `start` wrong, or the `time_unit`?"
+            )
 
     def _read_ego(self) -> PoseTrack | None:
         path = self._root / EGO
@@ -223,6 +247,7 @@ class _RecordingReader:
         ]
 
     def _camera(self, name: str, settings: CameraSettings) -> Sensor:
+        check_name(name, f"{self._path}: the camera")
         where = f"{self._path}: camera {name}"
         path = path_below(self._root, settings.images, where)
         if path.suffix.lower() in VIDEO_SUFFIXES:
@@ -268,7 +293,7 @@ class _RecordingReader:
     ) -> tuple[dict[int, Content], tuple[int, int], Lens]:
         video = VideoFrames(path)
         rate_hz = settings.rate or video.rate_hz
-        if not 0.01 <= rate_hz <= 1000:
+        if not _SLOWEST_HZ <= rate_hz <= _FASTEST_HZ:
             raise InputError(f"{path}: says nothing of its rate; give the camera's rate in {where}")
         lens = lens_of(settings, video.size_px, where)
         times = _counted_times(video.count, rate_hz, settings.start)
@@ -298,24 +323,17 @@ class _RecordingReader:
         types: dict[int, list[str]] = {}
         points: dict[int, list[int]] = {}
         with_points = False
+        line_of: dict[tuple[int, str], int] = {}
         for record in read_records(path, _BOX_COLUMNS, ("attribute", "points")):
             index = _frame_of(record, times, self._unit)
-            type_ = record.text("class")
-            if type_ not in self._categories:
-                raise InputError(f"{record.where}, class: {unknown_name(type_, list(self._categories))}")
-            attribute = record.text("attribute")
-            if attribute not in ("", *self._attributes):
-                raise InputError(f"{record.where}, attribute: {unknown_name(attribute, self._attributes)}")
-            size = [record.number(name) for name in ("width", "length", "height")]
-            if min(size) <= 0:
-                raise InputError(f"{record.where}: a box of width, length, height {size}")
-            center = [record.number(name) for name in ("x", "y", "z")]
-            rotation = rotation_from_yaw(record.number("yaw_rad"))[0]
-            columns.setdefault(index, BoxColumns()).add(center, size, rotation, record.text("object"), attribute)
+            object_ = record.text("object")
+            if (line := line_of.setdefault((index, object_), record.line.number)) != record.line.number:
+                raise InputError(f"{record.where}, object: {shown(object_)} is in this frame already, in line {line}")
+            type_ = self._add_box(record, columns.setdefault(index, BoxColumns()))
             types.setdefault(index, []).append(type_)
             with_points = "points" in record.column_of
             if with_points:
-                points.setdefault(index, []).append(record.line.integer_at(record.column_of["points"], "points"))
+                points.setdefault(index, []).append(_points_of(record))
         return {
             index: Labels(
                 boxes.boxes(
@@ -327,6 +345,22 @@ class _RecordingReader:
             for index, boxes in columns.items()
         }
 
+    def _add_box(self, record: Record, boxes: BoxColumns) -> str:
+        """Add the box of a line to those of its frame; returns its type."""
+        type_ = record.text("class")
+        if type_ not in self._categories:
+            raise InputError(f"{record.where}, class: {unknown_name(type_, list(self._categories))}")
+        attribute = record.text("attribute")
+        if attribute not in ("", *self._attributes):
+            raise InputError(f"{record.where}, attribute: {unknown_name(attribute, self._attributes)}")
+        size = [record.number(name) for name in ("width", "length", "height")]
+        if min(size) <= 0:
+            raise InputError(f"{record.where}: a box of width, length, height {size}")
+        center = [record.number(name) for name in ("x", "y", "z")]
+        check_numbers(np.array([*center, *size]), f"{record.where}: the box")
+        boxes.add(center, size, rotation_from_yaw(record.number("yaw_rad"))[0], record.text("object"), attribute)
+        return type_
+
 
 def read_calibration(path: Path) -> Calibration:
     """What a `calibration.yaml` says.
@@ -334,18 +368,27 @@ def read_calibration(path: Path) -> Calibration:
     Raises:
         InputError: it cannot be read, or has no cameras.
     """
-    text = read_text(path)
-    try:
-        content: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     try:
         settings = msgspec.convert(content, Calibration)
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}: {_fault_of_camera(content) or error}") from None
     if not settings.cameras:
         raise InputError(f"{path}: no cameras")
     return settings
+
+
+def _fault_of_camera(content: Any) -> str:
+    """What is wrong with a camera, by its name, which msgspec does not tell; "" where nothing is."""
+    cameras = content.get("cameras") if isinstance(content, dict) else None
+    for name, camera in cameras.items() if isinstance(cameras, dict) else ():
+        if not isinstance(name, str):
+            return f"cameras: the name {name} is no text; write it in quotes"
+        try:
+            msgspec.convert(camera, CameraSettings)
+        except msgspec.ValidationError as error:
+            return f"camera {name}: {error}"
+    return ""
 
 
 def lens_of(settings: CameraSettings, size_px: tuple[int, int], where: str) -> Lens:
@@ -359,13 +402,26 @@ def lens_of(settings: CameraSettings, size_px: tuple[int, int], where: str) -> L
     """
     if settings.size and tuple(settings.size) != size_px:
         raise InputError(f"{where}: images of {size_px} pixels, where the calibration is of {settings.size}")
-    pinhole = settings.intrinsic
-    intrinsic = np.array([[pinhole.fx, 0.0, pinhole.cx], [0.0, pinhole.fy, pinhole.cy], [0.0, 0.0, 1.0]])
+    intrinsic = _matrix_of(settings.intrinsic, where)
+    check_numbers(intrinsic, f"{where}: intrinsic")
     distortion = settings.distortion or _Distortion([])
     if settings.distortion and len(distortion.coefficients) not in COEFFICIENTS[distortion.model]:
         counts = " or ".join(map(str, COEFFICIENTS[distortion.model]))
         raise InputError(f"{where}: {len(distortion.coefficients)} distortion coefficients, expected {counts}")
     return Lens(intrinsic, size_px, distortion.model, distortion.coefficients)
+
+
+def _matrix_of(intrinsic: _Pinhole | tuple[_Row, _Row, _Row], where: str) -> FloatArray:
+    """The (3, 3) matrix, given as such or by its four numbers."""
+    if isinstance(intrinsic, _Pinhole):
+        rows = ((intrinsic.fx, 0.0, intrinsic.cx), (0.0, intrinsic.fy, intrinsic.cy), (0.0, 0.0, 1.0))
+        return np.array(rows)
+    matrix: FloatArray = np.array(intrinsic, dtype=np.float64)
+    if matrix[2].tolist() != [0, 0, 1] or matrix[1, 0] or min(matrix[0, 0], matrix[1, 1]) <= 0:
+        raise InputError(f"{where}: intrinsic is no matrix [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]: {matrix.tolist()}")
+    if matrix[0, 1]:
+        raise InputError(f"{where}: intrinsic has the skew {matrix[0, 1]:g}; only lenses without one are taken")
+    return matrix
 
 
 def mounting(settings: _Mounted, axes: FloatArray, where: str) -> FloatArray:
@@ -377,6 +433,7 @@ def mounting(settings: _Mounted, axes: FloatArray, where: str) -> FloatArray:
         where: in messages.
     """
     angles = (settings.yaw_deg, settings.pitch_deg, settings.roll_deg)
+    check_numbers(np.array([settings.translation]), f"{where}: translation")
     pose = np.eye(4)
     pose[:3, 3] = settings.translation
     if settings.rotation is None:
@@ -392,7 +449,7 @@ def mounting(settings: _Mounted, axes: FloatArray, where: str) -> FloatArray:
 def _files(folder: Path, suffixes: Sequence[str], where: str) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{where}: {folder} is no folder{' and no video' if suffixes is IMAGE_SUFFIXES else ''}")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
+    paths = files_in(folder, suffixes)
     if not paths:
         raise InputError(f"{where}: no files {', '.join(suffixes)} in {folder}")
     return paths
@@ -412,6 +469,13 @@ def _undistorted(path: Path, lens: Lens) -> NDArray[np.uint8]:
 def _video_frame(video: VideoFrames, index: int, lens: Lens) -> NDArray[np.uint8]:
     image = video.frame(index)
     return lens.undistort(image) if lens.coefficients else image
+
+
+def _points_of(record: Record) -> int:
+    points = record.line.integer_at(record.column_of["points"], "points")
+    if not 0 <= points <= MOST_POINTS:
+        raise InputError(f"{record.where}, points: {points} are no number of points")
+    return points
 
 
 def _frame_of(record: Record, times_us: NDArray[np.int64], unit: Unit | None) -> int:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from scenes.conversion.file_order import files_in
 from scenes.conversion.folder import CALIBRATION, IMAGE_SUFFIXES
 from scenes.conversion.video_frames import SUFFIXES as VIDEO_SUFFIXES
 from scenes.conversion.video_frames import VideoFrames
+from scenes.conversion.yaml_text import quoted
 from scenes.errors import InputError
 from scenes.files import write_atomically
 from scenes.image_size import image_size_px
 
+_LONGEST_NAME: Final = 60
 _FOCAL_LENGTH_PER_WIDTH: Final = 0.7
 """Of a lens that sees 71 degrees."""
 
@@ -35,7 +39,6 @@ cameras:
 """
 
 _CAMERA: Final = """\
-  {name}:
     images: {images}  # {kind}
     size: [{width}, {height}]
     intrinsic: {{fx: {focal:.1f}, fy: {focal:.1f}, cx: {cx:.1f}, cy: {cy:.1f}}}  # a guess: of your calibration, pixels
@@ -53,50 +56,56 @@ _VIDEO: Final = "    start: 0.0  # seconds: when the video begins, on the clock 
 def write_example(folder: Path) -> list[str]:
     """Write `calibration.yaml` with an entry for each folder of images and each video in `folder`.
 
-    Args:
-        folder: is made if it is not there.
-
     Returns:
-        the names of the cameras; "front" alone in an empty folder.
+        the names of the cameras: those of the videos and folders, in letters and digits, numbered where two are alike.
 
     Raises:
-        InputError: there is a calibration already, or a video cannot be read.
+        InputError: there is a calibration already, nothing in the folder may be a camera, or a video cannot be read.
     """
     path = folder / CALIBRATION
     if path.exists():
         raise InputError(f"{path}: is there already")
-    found = [entry for entry in sorted(folder.glob("*")) if entry.name[0] != "."] if folder.is_dir() else []
-    cameras = [camera for entry in found if (camera := _camera(entry))]
-    if not cameras:
-        cameras = [("front", _entry("front", "front", "folder of images", (1920, 1080), _COUNTED))]
-    write_atomically(path, (_HEAD + "".join(text for _, text in cameras)).encode())
-    return [name for name, _ in cameras]
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    entries: dict[str, str] = {}
+    for found in sorted(folder.glob("*")):
+        if found.name[0] != "." and (entry := _entry_of(found)):
+            name = _camera_name(found, entries)
+            entries[name] = f"  {quoted(name)}:\n{entry}"
+    if not entries:
+        raise InputError(f"{folder}: no video and no folder of images in it")
+    write_atomically(path, (_HEAD + "".join(entries.values())).encode())
+    return list(entries)
 
 
-def _camera(path: Path) -> tuple[str, str] | None:
-    """The name and the entry of what may be a camera."""
-    name = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in path.stem)
+def _camera_name(path: Path, taken: Collection[str]) -> str:
+    """What a camera may be called: letters and digits, and no name that another has."""
+    own = path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name
+    plain = re.sub("[^A-Za-z0-9]", "_", own)[:_LONGEST_NAME]
+    name = first = plain if plain.strip("_") else "camera"
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{first}_{number}"
+    return name
+
+
+def _entry_of(path: Path) -> str:
+    """The entry of what may be a camera, without its name; "" where it is none."""
     if path.suffix.lower() in VIDEO_SUFFIXES:
         video = VideoFrames(path)
-        return name, _entry(name, path.name, f"video, {video.count} frames", video.size_px, _VIDEO)
-    images = _images(path)
+        return _entry(path.name, f"video, {video.count} frames", video.size_px, _VIDEO)
+    images = files_in(path, IMAGE_SUFFIXES) if path.is_dir() else []
     if not images:
-        return None
+        return ""
     counted = _COUNTED if images[0].stem.isdecimal() and int(images[0].stem) < 10**8 else ""
-    return name, _entry(name, path.name, f"{len(images)} images", image_size_px(images[0]), counted)
+    return _entry(path.name, f"{len(images)} images", image_size_px(images[0]), counted)
 
 
-def _images(folder: Path) -> Sequence[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def _entry(name: str, images: str, kind: str, size_px: tuple[int, int], timing: str) -> str:
+def _entry(images: str, kind: str, size_px: tuple[int, int], timing: str) -> str:
     width, height = size_px
     return _CAMERA.format(
-        name=name,
-        images=f'"{images}"',
+        images=quoted(images),
         kind=kind,
         width=width,
         height=height,

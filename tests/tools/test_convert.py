@@ -96,6 +96,8 @@ def test_splits_and_sweeps(run: Run, kitti: Path, tmp_path: Path) -> None:
 
 
 def test_a_recording_is_described(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "drive" / "front").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "drive" / "front" / "1.png"), np.zeros((90, 160, 3), dtype=np.uint8))
     code, said, _ = run("convert_data.py", "folder", tmp_path / "drive", "--init")
     path = tmp_path / "drive" / "calibration.yaml"
     assert (code, said) == (0, f"{path}: cameras front; now fill in their calibration\n")
@@ -117,6 +119,11 @@ CASES = [
     (f"{DATA} --split val", "", "--split val: expected NAME=FILE"),
     (f"{DATA} --split val={{nowhere}}", "", "nowhere: No such file"),
     (f"{DATA} --split mine={{file}}", "0009", "split 'mine': "),
+    (f"{DATA} --split all={{file}}", "0001", "split 'all': lists every drive; take another name"),
+    (f"{DATA} --split mine={{file}}", "", "split 'mine': names no drive"),
+    (f"{DATA} --split mine={{file}} --split mine={{file}}", "0001", "--split mine: is given twice"),
+    ("convert_data.py folder {new} --init", "", "new: no such folder"),
+    ("convert_data.py folder {kitti} --init", "", "kitti: no video and no folder of images in it"),
     (f"{DATA} --split val={{file}}", "0001", "split 'val': is a name of nuScenes' own"),
     ("convert_data.py argoverse2 {kitti} {new}", "", "missing; expected a folder of Argoverse 2 logs"),
     ("convert_data.py ddad {kitti} {new}", "", "no folder with a scene_*.json in it"),

@@ -143,6 +143,20 @@ class _Harm:
         return (print, ("harm",))
 
 
+def camera(**settings: object) -> Change:
+    """The camera of a recording has other settings; its poses, which have other times, are gone."""
+
+    def apply(root: Path) -> None:
+        (root / "ego.csv").unlink()
+        changed_json("calibration.yaml", lambda content: content["cameras"]["front"].update(settings))(root)
+
+    return apply
+
+
+MATRIX = [[500, 0, 320], [0, 502, 180], [0, 0, 1]]
+BOX = """\
+time,object,class,x,y,z,width,length,height,yaw_rad,points
+1600000000.0,one,car,9,0,1,2,4,2,0,"""
 LOG = "log-1"
 CASES: list[tuple[str, Change, str]] = [
     ("kitti", removed("calib"), r"calib: no such folder; expected label_02, calib and oxts"),
@@ -251,7 +265,7 @@ CASES: list[tuple[str, Change, str]] = [
     (
         "folder",
         changed_json("calibration.yaml", lambda c: c["cameras"].update({"../x": c["cameras"]["front"]})),
-        r"the channel '\.\./x' cannot be a file's name",
+        r"calibration\.yaml: the camera '\.\./x' cannot be a file's name",
     ),
     (
         "folder",
@@ -278,7 +292,43 @@ CASES: list[tuple[str, Change, str]] = [
     ("folder", text("boxes.csv", ",car,", ",cra,"), r"boxes\.csv:2, class: 'cra' is none .*\(car"),
     ("folder", text("boxes.csv", "vehicle.moving", "vehicle.flying"), r"boxes\.csv:2, attribute: 'vehicle.flying'"),
     ("folder", text("boxes.csv", "^time", "times"), r"boxes\.csv:1: no column time"),
-    ("folder", text("boxes.csv", "object-1", "object-0"), r"object 'object-0' is there twice"),
+    (
+        "folder",
+        text("boxes.csv", "object-1", "object-0"),
+        r"source/boxes\.csv:3, object: 'object-0' is in this frame already, in line 2",
+    ),
+    ("folder", text("boxes.csv", r",car,[^,]*", ",car,1e9"), r"source/boxes\.csv:2: the box holds .* too large"),
+    ("folder", written("boxes.csv", BOX + "-1\n"), r"source/boxes\.csv:2, points: -1 are no number of points"),
+    ("folder", camera(intrinsic=5), r"calibration\.yaml: camera front: .*`\$\.intrinsic`"),
+    ("folder", camera(intrinsic={"fx": "wide"}), r"calibration\.yaml: camera front: Expected `float`.*fx"),
+    ("folder", camera(intrinsic=MATRIX[:2]), r"calibration\.yaml: camera front: Expected `array` of length 3"),
+    ("folder", camera(intrinsic=[*MATRIX[:2], [0, 0, 2]]), r"camera front: intrinsic is no matrix \[\[fx, 0, cx\]"),
+    ("folder", camera(intrinsic=[[500, 3, 320], *MATRIX[1:]]), r"camera front: intrinsic has the skew 3"),
+    ("folder", camera(translation=[1e9, 0, 0]), r"calibration\.yaml: camera front: translation holds .* too large"),
+    ("folder", camera(rate=1e-300), r"calibration\.yaml: camera front: Expected `float` >= 0\.01 - at `\$\.rate`"),
+    ("folder", camera(start=1e300), r"calibration\.yaml: camera front: Expected `float` <= .*`\$\.start`"),
+    (
+        "folder",
+        camera(rate=10, start=100),
+        r"calibration\.yaml: camera front: its times, 100\.000 to 100\.400 s, meet none of lidar LIDAR_TOP, "
+        r"1600000000\.000 to 1600000000\.400 s; is a `start` wrong",
+    ),
+    (
+        "folder",
+        text("calibration.yaml", '"front":', "0:"),
+        r"calibration\.yaml: cameras: the name 0 is no text; .*quotes",
+    ),
+    ("folder", text("calibration.yaml", '"fx": 500', '"fx": .inf'), r"calibration\.yaml:1: \.inf is not finite"),
+    (
+        "folder",
+        text("calibration.yaml", '"fx": 500', '"fx": 2024-99-99'),
+        r"calibration\.yaml: not YAML: month must be",
+    ),
+    (
+        "folder",
+        written("calibration.yaml", "cameras:\n  front: {images: a}\n  left: {images: b}\n  'front': {images: c}\n"),
+        r"source/calibration\.yaml:4: the key 'front' is in line 2 already",
+    ),
     ("folder", copied("front/image_1600000000.400000.png", "front/holiday.png"), r"holiday\.png: no time in the name"),
     ("folder", written("lidar/1600000000.400000.npy", b"no array"), r"npy: no points"),
     ("folder", written("front/image_1600000000.400000.jpg", ""), r"is that of another image too"),
@@ -613,3 +663,15 @@ def test_splits_name_drives(write_source, tmp_path: Path) -> None:
         convert(open_source("kitti", source), source / "root")
     with pytest.raises(InputError, match="no such folder"):
         open_source("kitti", tmp_path / "nowhere")
+    with pytest.raises(InputError, match="split 'all': lists every drive; take another name"):
+        convert(open_source("kitti", source), tmp_path / "new", splits={"all": ["0001"]})
+    with pytest.raises(InputError, match="split 'mine': names no drive"):
+        convert(open_source("kitti", source), tmp_path / "new", splits={"mine": []})
+
+
+def test_a_message_names_a_drive_once(write_source, tmp_path: Path) -> None:
+    source = write_source("folder")
+    changed_json("calibration.yaml", lambda c: c["cameras"].update(LIDAR_TOP=c["cameras"]["front"]))(source)
+    with pytest.raises(InputError) as raised:
+        convert(open_source("folder", source), tmp_path / "root")
+    assert str(raised.value) == f"{source}: LIDAR_TOP is the channel of two sensors"

@@ -20,6 +20,7 @@ from scenes import Boxes3D, InputError
 from scenes.conversion.clock import time_in_exif, time_in_name, timestamp_us
 from scenes.conversion.contents import check_end_of_image, path_below
 from scenes.conversion.drive_tables import drive_of_file
+from scenes.conversion.file_order import files_in
 from scenes.conversion.key_frames import check_times, choose_key_frames, nearest_indices, recordings_of_key_frames
 from scenes.conversion.lens import Lens
 from scenes.conversion.point_files import read_point_file
@@ -28,6 +29,7 @@ from scenes.conversion.pose_track import PoseTrack
 from scenes.conversion.safe_pickle import frame_columns, read_pickle
 from scenes.conversion.stamps import stamp_of
 from scenes.conversion.video_frames import VideoFrames
+from scenes.conversion.yaml_text import quoted, read_yaml
 from scenes.geometry import pose_matrix
 
 times = st.lists(st.integers(1_000, 400_000), min_size=0, max_size=40).map(
@@ -354,3 +356,31 @@ def test_images_without_an_end_are_named(suffix: str, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(InputError, match="the image is cut off"):
         check_end_of_image(path)
+
+
+def test_files_are_counted_as_a_person_would(tmp_path: Path) -> None:
+    names = ["a2.png", "a2b.png", "a007.png", "a7.png", "a10.png", "b1_9.png", "b1_10.png", "no number.png"]
+    for name in [*names, "._a1.png", "a3.txt"]:
+        (tmp_path / name).touch()
+    assert [path.name for path in files_in(tmp_path, (".png",))] == names
+
+
+@pytest.mark.parametrize("text", ["1e-05", "1E5", "-2.e+3", "+.5e1", "1.5", "12"])
+def test_numbers_of_yaml_are_those_of_python(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"a: {text}\nb: x{text}\nc: '{text}'\n")
+    assert read_yaml(tmp_path / "a.yaml") == {"a": float(text), "b": f"x{text}", "c": text}
+
+
+def test_merged_keys_may_be_there_already(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, y: 3}\nc: {<<: *b, x: 4}\n")
+    assert read_yaml(tmp_path / "a.yaml")["c"] == {"x": 4, "y": 3}
+    (tmp_path / "a.yaml").write_text('a:\n  x: 1\n  "x": 2\n')
+    with pytest.raises(InputError, match=r"a\.yaml:3: the key 'x' is in line 2 already"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+@given(st.text(min_size=1))
+def test_quoted_text_is_read_as_it_was(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "quoted.yaml"
+    path.write_text(f"{quoted(text)}: [{quoted(text)}]  # and more\n", encoding="utf-8")
+    assert read_yaml(path) == {text: [text]}
