@@ -96,6 +96,8 @@ class RandomWorld:
         self._fixed_tables()
         for index, length in enumerate(self.scene_lengths):
             self._add_scene(f"scene-{index}", length, task)
+        if not self.tables["sample_annotation"]:
+            self._add_animal()
         tables = root / "v1.0-world"
         tables.mkdir(parents=True)
         for name, rows in self.tables.items():
@@ -183,6 +185,16 @@ class RandomWorld:
         if self.rng.random() < 0.85:
             names = (class_name,) if class_name in self.predicted and self.rng.random() < 0.8 else self.predicted
             self._add_predictions(token, tokens, centers_m, names, task)
+
+    def _add_animal(self) -> None:
+        """One that no class has: a data root without a single annotation is not annotated, and not scored."""
+        self.tables["instance"].append({"token": "animal", "category_token": CATEGORIES["animal"]})
+        self.tables["sample_annotation"].append(
+            {"token": "animal", "sample_token": self.tables["sample"][0]["token"], "instance_token": "animal"}
+            | {"translation": [600.0, 1600.0, 1.0], "size": self._size("animal"), "rotation": [1.0, 0.0, 0.0, 0.0]}
+            | {"visibility_token": "4", "attribute_tokens": [], "prev": "", "next": ""}
+            | {"num_lidar_pts": 1, "num_radar_pts": 0}
+        )
 
     def _size(self, class_name: str) -> list[float]:
         return [6.0, 6.0, 3.0] if class_name == "rack" else (0.5 + 0.25 * self.rng.integers(1, 8, 3)).tolist()
