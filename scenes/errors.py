@@ -18,10 +18,12 @@ def shown(value: object) -> str:
 
 
 def nearest_names(name: str, known: Sequence[str]) -> str:
-    """The known names that are most like one that is not known, or all of them."""
-    nearest = get_close_matches(name.lower(), [one.lower() for one in known], n=3, cutoff=0.5)
-    offered = [one for one in known if one.lower() in nearest] or list(known)
-    return ", ".join(offered[:_MOST_NAMES]) + (", ..." if len(offered) > _MOST_NAMES else "")
+    """The known names that are most like one that is not known, said to be so; or else all of them."""
+    close = get_close_matches(name.lower(), [one.lower() for one in known], n=3, cutoff=0.5)
+    nearest = [one for one in known if one.lower() in close]
+    if nearest and len(nearest) < len(known):
+        return f"nearest: {', '.join(nearest)}"
+    return ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")
 
 
 def unknown_name(name: str, known: Sequence[str]) -> str:

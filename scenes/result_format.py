@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scenes.boxes import NO_QUERY
-from scenes.errors import InputError, nearest_names, shown
+from scenes.errors import InputError, shown, unknown_name
 from scenes.json_text import decode_json, is_number
 from scenes.taxonomy import Taxonomy
 
@@ -107,7 +107,7 @@ def _value_faults(token: str, box: dict[str, Any], format_: ResultFormat, names:
         yield "sample_token", f"{shown(box['sample_token'])} is not the sample under which the box stands"
     name = box[format_.name_key]
     if name not in names.classes:
-        yield format_.name_key, f"unknown class {shown(name)}, known are {nearest_names(name, names.classes)}"
+        yield format_.name_key, f"class {unknown_name(name, names.classes)}"
     if format_ == DETECTION_FORMAT and box["attribute_name"] not in names.attributes:
         yield "attribute_name", f"unknown attribute {shown(box['attribute_name'])}"
     if min(box["size"]) <= 0:

@@ -115,5 +115,5 @@ def test_classes_of_ones_own() -> None:
     (boxes,) = global_boxes([found], _frame(np.eye(4)), ("walker", "car"), taxonomy)
     assert boxes.label.tolist() == [0, 0, 1, 1]
     assert boxes.attribute.tolist() == ["", "", "pedestrian.standing", "pedestrian.moving"]
-    with pytest.raises(InputError, match="class 'cart' is none of the known ones \\(car\\)"):
+    with pytest.raises(InputError, match="class 'cart' is none of the known ones \\(nearest: car\\)"):
         global_boxes([found], _frame(np.eye(4)), ("cart",), taxonomy)

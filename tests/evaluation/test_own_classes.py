@@ -87,7 +87,7 @@ def test_other_names_give_the_numbers_of_the_classes_they_stand_for(task, random
     for class_ in classes:
         class_["name"] = names.get(class_["name"], class_["name"])
     (root / CLASSES_FILE).write_text(json.dumps(classes))
-    with pytest.raises(InputError, match="unknown class"):
+    with pytest.raises(InputError, match="none of the known ones"):
         metrics(task, path, root)
     renamed(path, names)
     found = metrics(task, path, root)

@@ -182,7 +182,7 @@ BOX_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"rotation": [NAN, 0, 0, 0]}, "rotation: expected 4 finite numbers"),
     ({"velocity": [NAN, 0]}, "velocity: expected 2 finite numbers"),
     ({"velocity": ...}, "velocity: missing"),
-    ({"detection_name": "dragon"}, "detection_name: unknown class 'dragon'"),
+    ({"detection_name": "dragon"}, "detection_name: class 'dragon' is none of the known ones"),
     ({"detection_name": ...}, "detection_name: missing"),
     ({"detection_score": NAN}, "detection_score: expected a finite number, got nan"),
     ({"detection_score": "high"}, "detection_score: expected a finite number, got 'high'"),
@@ -244,7 +244,7 @@ def test_class_that_is_not_tracked_is_refused_among_tracks(tmp_path: Path) -> No
     box = detection(tracking_id="1", tracking_name="barrier", tracking_score=0.5)
     path = tmp_path / "t.json"
     path.write_text(json.dumps({"meta": {}, "results": {"s": [box]}}))
-    with pytest.raises(InputError, match="box 0, key tracking_name: unknown class 'barrier'"):
+    with pytest.raises(InputError, match="box 0, key tracking_name: class 'barrier' is none of the known ones"):
         read_tracks(path)
 
 

@@ -111,7 +111,10 @@ def test_a_class_with_a_parent_counts_as_it(tmp_path: Path) -> None:
         ('[{"name": "a", "range_m": NaN}]', ": class 0 'a', key range_m: expected a number"),
         ('[{"name": "a", "range_m": 1, "range_m": 2}]', ": key 'range_m' is there twice"),
         ([{"name": "a", "range_m": True}], ": class 0 'a', key range_m: expected a number"),
-        ([{"name": "a", "rangem": 5}], ": class 0 'a', key rangem: 'rangem' is none of the known ones (range_m"),
+        (
+            [{"name": "a", "rangem": 5}],
+            ": class 0 'a', key rangem: 'rangem' is none of the known ones (nearest: range_m",
+        ),
         ([{"name": "a", "range_m": 5, "thin": 1}], ": class 0 'a', key thin: expected true or false, got 1"),
         ([{**PALLET, "round": True}], ": class 0 'pallet', key round: a class is thin or round, not both"),
         ([{**PERSON, "categories": []}], ": class 0 'person', key categories: expected at least one"),
@@ -127,7 +130,7 @@ def test_a_class_with_a_parent_counts_as_it(tmp_path: Path) -> None:
         ([{**PERSON, "parent": 7}], ": class 0 'person', key parent: expected the name of a class"),
         (
             [PERSON, {"name": "kid", "parent": "persn"}],
-            ": class 1 'kid', key parent: 'persn' is none of the known ones (person)",
+            ": class 1 'kid', key parent: 'persn' is none of the known ones (nearest: person)",
         ),
         (
             [PERSON, {"name": "kid", "parent": "person", "range_m": 9}],
@@ -168,14 +171,18 @@ def test_results_hold_own_classes(tmp_path: Path) -> None:
     assert [box["detection_name"] for box in content["results"]["s"]] == ["person", "forklift", "pallet"]
     found = read_detections(path, taxonomy)
     assert found.boxes["s"].label.tolist() == [0, 1, 2] and found.taxonomy == taxonomy
-    with pytest.raises(InputError, match="sample 's', box 0, key detection_name: unknown class 'person', known are"):
+    with pytest.raises(
+        InputError, match="sample 's', box 0, key detection_name: class 'person' is none of the known ones"
+    ):
         read_detections(path)
     content["results"]["s"][0]["detection_name"] = "stacker"
     path.write_text(json.dumps(content))
     assert read_detections(path, taxonomy).boxes["s"].label.tolist() == [1, 1, 2]
     content["results"]["s"][2]["detection_name"] = "pallette"
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"box 2, key detection_name: unknown class 'pallette', known are pallet$"):
+    with pytest.raises(
+        InputError, match=r"box 2, key detection_name: class 'pallette' is none of the known ones \(nearest: pallet\)$"
+    ):
         read_detections(path, taxonomy)
 
 
@@ -186,7 +193,7 @@ def test_tracks_hold_tracked_classes(tmp_path: Path) -> None:
     assert read_tracks(path, taxonomy).boxes["s"].label.tolist() == [1, 0]
     write_tracks(path, Results({"s": boxes([2], ["1"])}, taxonomy=taxonomy))
     with pytest.raises(
-        InputError, match="box 0, key tracking_name: unknown class 'pallet', known are forklift, person"
+        InputError, match="box 0, key tracking_name: class 'pallet' is none of the known ones \\(forklift, person"
     ):
         read_tracks(path, taxonomy)
 
@@ -210,7 +217,9 @@ def test_results_of_other_classes_are_refused(tmp_path: Path) -> None:
 def test_classes_that_a_user_names(tmp_path: Path) -> None:
     taxonomy = read_classes(written(tmp_path, [PERSON, FORKLIFT, PALLET]))
     assert taxonomy.labels(["pallet", "person"]).tolist() == [2, 0]
-    with pytest.raises(InputError, match=r"classes.json: class 'forklit' is none of the known ones \(forklift\)"):
+    with pytest.raises(
+        InputError, match=r"classes.json: class 'forklit' is none of the known ones \(nearest: forklift\)"
+    ):
         taxonomy.labels(["forklit"])
 
 

@@ -122,7 +122,8 @@ def test_a_yard_from_a_recording_to_a_page(run: Run, recording: Path, classes: P
     assert run("visualize.py", *arguments, "--workers", 1)[0] == 0
     code, _, complaint = run("visualize.py", *arguments[:-3], "persn")
     assert (
-        code == 2 and complaint == f"error: {root / 'classes.json'}: class 'persn' is none of the known ones (person)\n"
+        code == 2
+        and complaint == f"error: {root / 'classes.json'}: class 'persn' is none of the known ones (nearest: person)\n"
     )
 
     code, said, _ = run("doctor.py", root, "--results", tracks)
@@ -274,5 +275,8 @@ def test_tracks_of_own_classes_are_read_with_them(run: Run, recording: Path, cla
     path.write_text(json.dumps(content))
     where = ["--dataroot", root, "--version", "v1.0-folder", "--split", "all"]
     code, _, complaint = run("track.py", path, *where, "--out", tmp_path / "tracks.json")
-    assert code == 2 and "box 0, key detection_name: unknown class 'forklit', known are forklift\n" in complaint
+    assert (
+        code == 2
+        and "box 0, key detection_name: class 'forklit' is none of the known ones (nearest: forklift)\n" in complaint
+    )
     assert open_source("folder", recording).taxonomy.names[0] == "car"

@@ -133,7 +133,7 @@ def test_the_list_shows_scenes_classes_and_errors(store: RunStore) -> None:
     ("asked", "said"),
     [
         ({"command": "track"}, "--of 'track' is none of the known ones (evaluate tracking)"),
-        ({"split": "mini_vel"}, "--split 'mini_vel' is none of the known ones (mini_val)"),
+        ({"split": "mini_vel"}, "--split 'mini_vel' is none of the known ones (nearest: mini_val)"),
         ({"scene": "scene-2"}, "--scene 'scene-2' is none of the known ones (scene-1)"),
         ({"class_": "carr"}, "--class 'carr' is none of the known ones (car)"),
         ({"metric": "amot"}, "--metric 'amot' is none of the known ones (amota)"),

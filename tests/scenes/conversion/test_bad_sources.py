@@ -171,7 +171,7 @@ CASES: list[tuple[str, Change, str]] = [
     ("kitti", text("oxts/0001.txt", r"^\S+ ", "nowhere "), r"oxts/0001\.txt:1, lat: 'nowhere' is no number"),
     ("kitti", text("oxts/0001.txt", r"^\S+ ", "490000 "), r"no degrees north"),
     ("kitti", cut("label_02/0001.txt", 0.63), r"label_02/0001\.txt:\d+: \d+ fields, expected 17"),
-    ("kitti", text("label_02/0001.txt", "Van", "car"), r"label_02/0001\.txt:1, type: 'car' is none .*\(Car"),
+    ("kitti", text("label_02/0001.txt", "Van", "car"), r"label_02/0001\.txt:1, type: 'car' is none .*\(nearest: Car"),
     ("kitti", text("label_02/0001.txt", "^4 3 Van", "9 3 Van"), r":13, frame: 9 is none of the 5 frames of oxts"),
     ("kitti", text("label_02/0001.txt", "^4 3 Van", "-1 3 Van"), r":13, frame: -1 is none"),
     ("kitti", text("label_02/0001.txt", "^0 4 Ped", "0 3 Ped"), r":2, track: 3 is in frame 0 already, in line 1"),
@@ -289,7 +289,7 @@ CASES: list[tuple[str, Change, str]] = [
         appended("boxes.csv", "1700000000.0,late,car,1,1,1,1,1,1,0,"),
         r"boxes\.csv:12, time: no frame at 1700000000",
     ),
-    ("folder", text("boxes.csv", ",car,", ",cra,"), r"boxes\.csv:2, class: 'cra' is none .*\(car"),
+    ("folder", text("boxes.csv", ",car,", ",cra,"), r"boxes\.csv:2, class: 'cra' is none .*\(nearest: car"),
     ("folder", text("boxes.csv", "vehicle.moving", "vehicle.flying"), r"boxes\.csv:2, attribute: 'vehicle.flying'"),
     ("folder", text("boxes.csv", "^time", "times"), r"boxes\.csv:1: no column time"),
     (
