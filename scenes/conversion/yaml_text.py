@@ -24,9 +24,10 @@ def read_yaml(path: Path) -> Any:
     Raises:
         InputError: it cannot be read, a key stands twice in a mapping, or a number is not finite.
     """
-    loader = _Loader(read_text(path))
-    loader.path = path
+    text = read_text(path)
     try:
+        loader = _Loader(text)
+        loader.path = path
         return loader.get_single_data()
     except InputError:
         raise
