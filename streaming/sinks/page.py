@@ -77,7 +77,7 @@ class PageSink:
         self._page: LivePage | None = None
         self._last: TrackedStep | None = None
         self._clients: set[Channel[str]] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         quiet = logging.getLogger("streaming.page")
         quiet.setLevel(logging.CRITICAL)  # browsers that leave are no news
         try:
@@ -122,6 +122,8 @@ class PageSink:
             clients = list(self._clients)
         for client in clients:
             client.close()
+        with self._lock:  # the server cuts off what waits for browsers: give them time to take the newest
+            self._lock.wait_for(lambda: not self._clients, _CLOSE_TIMEOUT_S)
         self._server.shutdown()
         self._thread.join()
 
@@ -167,6 +169,7 @@ class PageSink:
         finally:
             with self._lock:
                 self._clients.discard(waiting)
+                self._lock.notify_all()
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:
