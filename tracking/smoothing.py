@@ -188,8 +188,9 @@ class _Pass:
 
     def _correct(self, frame: int, tracks: IndexArray) -> None:
         """Correct predicted tracks by their boxes, those that have one."""
-        self._start(frame, tracks[self._as_measured(frame, tracks)])
-        tracks = tracks[~self._as_measured(frame, tracks)]
+        as_measured = self._as_measured(frame, tracks)
+        self._start(frame, tracks[as_measured])
+        tracks = tracks[~as_measured]
         cells = self.spans.cells(tracks, frame)
         seen = np.flatnonzero(self._box[cells] >= 0)
         if not len(seen):
