@@ -8,13 +8,23 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from scenes.boxes import NO_QUERY
+import numpy as np
+
+from scenes.boxes import NO_QUERY, Boxes3D
 from scenes.errors import InputError, shown, unknown_name
 from scenes.json_text import decode_json, is_number
 from scenes.taxonomy import Taxonomy
 
 MAX_BOXES_PER_SAMPLE = 500
 """The devkit refuses files with more."""
+
+
+def best_of_sample(boxes: Boxes3D) -> Boxes3D:
+    """The boxes of a frame that a file may hold, in their order: of too many those of the highest scores."""
+    if len(boxes) <= MAX_BOXES_PER_SAMPLE:
+        return boxes
+    return boxes.select(np.sort(np.argsort(-boxes.score, kind="stable")[:MAX_BOXES_PER_SAMPLE]))
+
 
 UNIT_TOLERANCE = 1e-3
 """How far a quaternion's norm may lie from 1: three written decimals."""

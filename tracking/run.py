@@ -14,7 +14,7 @@ from scenes import Boxes3D, Frame, InputError, Results, Scene, shared_taxonomy
 from scenes.boxes2d import Boxes2D, CameraBoxes
 from scenes.geometry import FloatArray
 from scenes.jobs.executors import Executor, Workers, run_jobs
-from scenes.result_format import MAX_BOXES_PER_SAMPLE
+from scenes.result_format import MAX_BOXES_PER_SAMPLE, best_of_sample
 from tracking.calibration import Calibration
 from tracking.camera_evidence import SeenCameras
 from tracking.class_table import ClassTable
@@ -78,7 +78,7 @@ def track_results(
             f"tracker settings for the classes of {config.taxonomy}, for detections with those of {taxonomy}"
         )
     if offline:
-        check_identities(detections, scenes)
+        _check_identities(detections, scenes)
     drives = [drive_of_scene(scene, detections.boxes, camera_evidence or {}) for scene in scenes]
     if offline and calibration is None:
         calibration = calibrate(detections, scenes, config)
@@ -89,8 +89,7 @@ def track_results(
     for drive, outputs in zip(drives, outputs_of_drives, strict=True):
         numbers = [track_numbers(boxes) for boxes in outputs]
         for token, boxes, number in zip(drive.tokens, outputs, numbers, strict=True):
-            best = np.sort(np.argsort(-boxes.score, kind="stable")[:MAX_BOXES_PER_SAMPLE])
-            tracked[token] = boxes.replace(track_id=(number + offset).astype(np.str_)).select(best)
+            tracked[token] = best = best_of_sample(boxes.replace(track_id=(number + offset).astype(np.str_)))
             surplus += len(boxes) - len(best)
         offset += max((int(number.max()) for number in numbers if len(number)), default=0)
     if surplus:
@@ -119,7 +118,7 @@ def track_several(
     """
     config = config or TrackerConfig.of(shared_taxonomy(files[0], scenes))
     for number, results in enumerate(files, 1):
-        check_identities(results, scenes, f"file {number}: ")
+        _check_identities(results, scenes, f"file {number}: ")
     calibrations = calibrations or [calibrate(results, scenes, config) for results in files]
     # What the least scores in the settings are asked of is the detectors' boxes, not those made of them.
     unbounded = {name: replace(own, min_score=0.0, birth_score=0.0) for name, own in config.classes.items()}
@@ -144,7 +143,7 @@ def track_several(
     )
 
 
-def check_identities(tracks: Results, scenes: Sequence[Scene], where: str = "") -> None:
+def _check_identities(tracks: Results, scenes: Sequence[Scene], where: str = "") -> None:
     """Check that no track has two boxes in a frame, where boxes have identities.
 
     Args:

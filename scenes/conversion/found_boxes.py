@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from scenes.boxes import Boxes3D
 from scenes.conversion.drive import category_of_type
 from scenes.conversion.source_frames import SourceFrames
 from scenes.geometry import FloatArray
-from scenes.result_format import MAX_BOXES_PER_SAMPLE
+from scenes.result_format import MAX_BOXES_PER_SAMPLE, best_of_sample
 from scenes.results import Results
 from scenes.taxonomy import ObjectClass, Taxonomy
 
@@ -112,16 +112,7 @@ def found_results(boxes: Mapping[str, Boxes3D], frames: SourceFrames, left_out: 
     complete: dict[str, Boxes3D] = {}
     for _, frame in frames.frames():
         of_frame = boxes.get(frame.token, FrameBoxes().boxes(np.eye(4)))
-        surplus = len(of_frame) - MAX_BOXES_PER_SAMPLE
-        if surplus > 0:
-            left_out[f"boxes beyond the {MAX_BOXES_PER_SAMPLE} best of their frame"] += surplus
-            of_frame = of_frame.select(best_of(of_frame.score, MAX_BOXES_PER_SAMPLE))
-        complete[frame.token] = of_frame
+        complete[frame.token] = best = best_of_sample(of_frame)
+        left_out[f"boxes beyond the {MAX_BOXES_PER_SAMPLE} best of their frame"] += len(of_frame) - len(best)
     notes = tuple(f"{count} {what} left out" for what, count in left_out.items() if count)
     return Found(Results(complete, META, frames.taxonomy), notes)
-
-
-def best_of(score: FloatArray, count: int) -> NDArray[np.int64]:
-    """The indices of the highest scores, in their order in the file."""
-    indices: NDArray[np.int64] = np.sort(np.argsort(-score, kind="stable")[:count])
-    return indices
