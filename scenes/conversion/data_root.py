@@ -20,12 +20,12 @@ import numpy as np
 
 from scenes.conversion.drive import Source
 from scenes.conversion.drive_tables import TABLES, VOCABULARY, Counts, Naming, drive_of_file, write_drive
-from scenes.conversion.stamps import stamp_of
 from scenes.errors import InputError, shown
 from scenes.files import write_atomically
 from scenes.jobs.executors import Workers, run_jobs
 from scenes.new_rows import Row, token_of
 from scenes.splits import is_official_split
+from scenes.stamps import stamp_of
 from scenes.taxonomy import CLASSES_FILE
 
 ALL_SPLIT: Final = "all"

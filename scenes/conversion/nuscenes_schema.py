@@ -30,9 +30,9 @@ from scenes.conversion.drive import (
 from scenes.conversion.drive_tables import POINTS_WITHOUT_CLOUD
 from scenes.conversion.folder import CATEGORIES as CATEGORY_OF_CLASS
 from scenes.conversion.point_files import read_point_file
-from scenes.conversion.stamps import stamp_of
 from scenes.errors import InputError, shown
 from scenes.geometry import FloatArray, pose_matrix
+from scenes.stamps import stamp_of
 from scenes.table_rows import Quaternion, Vector
 from scenes.taxonomy import NUSCENES, Taxonomy
 

@@ -24,6 +24,7 @@ from scenes.errors import InputError, shown
 from scenes.files import atomic_path, write_atomically
 from scenes.jobs.executors import Executor, Job, Outcome, Setup, SetupError
 from scenes.scene_files import scene_file_name
+from scenes.stamps import stamp_of
 
 MANIFEST: Final = "manifest.json"
 FAILURES: Final = "failures.json"
@@ -258,9 +259,7 @@ def file_digest(path: Path) -> str:
 
 def tables_digest(dataroot: Path, version: str) -> str:
     """What tells the tables of a data root from others: their sizes and times. Reading them would take too long."""
-    stats = ((path.name, path.stat()) for path in sorted((dataroot / version).glob("*.json")))
-    listed = "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats)
-    return hashlib.sha256(listed.encode()).hexdigest()
+    return stamp_of(sorted((dataroot / version).glob("*.json")))
 
 
 def _read_manifest(folder: Path) -> _Manifest:

@@ -21,7 +21,7 @@ import pytest
 from scenes import InputError
 from scenes.conversion.data_root import convert
 from scenes.conversion.formats import open_source
-from scenes.conversion.stamps import stamp_of
+from scenes.stamps import stamp_of
 
 Change = Callable[[Path], object]
 

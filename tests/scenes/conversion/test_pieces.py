@@ -27,10 +27,10 @@ from scenes.conversion.point_files import read_point_file
 from scenes.conversion.points_in_boxes import count_points
 from scenes.conversion.pose_track import PoseTrack
 from scenes.conversion.safe_pickle import frame_columns, read_pickle
-from scenes.conversion.stamps import stamp_of
 from scenes.conversion.video_frames import VideoFrames
 from scenes.conversion.yaml_text import quoted, read_yaml
 from scenes.geometry import pose_matrix
+from scenes.stamps import stamp_of
 
 times = st.lists(st.integers(1_000, 400_000), min_size=0, max_size=40).map(
     lambda gaps: np.cumsum([1_000_000, *gaps]).tolist()

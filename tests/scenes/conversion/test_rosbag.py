@@ -18,9 +18,9 @@ from scenes import InputError, read_scenes
 from scenes.conversion.data_root import convert
 from scenes.conversion.formats import open_source
 from scenes.conversion.rosbag import BagReader
-from scenes.conversion.stamps import stamp_of
 from scenes.conversion.transform_tree import TransformTree
 from scenes.geometry import invert_pose, pose_matrix
+from scenes.stamps import stamp_of
 
 pytest.importorskip("rosbags")
 from rosbags.rosbag1 import Writer as Writer1

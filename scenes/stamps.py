@@ -19,8 +19,7 @@ def stamp_of(paths: Iterable[Path]) -> str:
     for path in paths:
         for file in _files(path):
             name = str(file.relative_to(path) if file != path else file.name)
-            hashed.update(os.fsencode(name) + f"\0{_state(file)}\n".encode())
-        hashed.update(b"\n")
+            hashed.update(os.fsencode(name) + f" {_state(file)}\n".encode())
     return hashed.hexdigest()
 
 
